@@ -1,0 +1,275 @@
+"""Games: anything that gives a coalition of visible players a number.
+
+A *game* takes coalitions, a boolean array of shape (m, n), and returns m numbers, the same
+calling convention as ``shapiq.Game``. A *two-sided game* also knows that its players are of
+two kinds, image patches first and text tokens after them, and that its value is an inner
+product of two embeddings::
+
+    value(x, y) = scale * <f(x), g(y)> + bias
+
+Everything fast in this package follows from that line: each side is encoded by itself, once.
+Both kinds are protocols: any object that has these members can be explained.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+import numpy as np
+
+from fixlip_helpers.coalitions import all_coalitions, as_coalitions, coalition_number
+
+if TYPE_CHECKING:
+    from fixlip_helpers.explanation import Explanation
+
+
+@runtime_checkable
+class Game(Protocol):
+    """A value for every coalition of ``n_players`` players."""
+
+    n_players: int
+
+    def __call__(self, coalitions: np.ndarray) -> np.ndarray:
+        """Values, shape (m,), float64, of boolean coalitions of shape (m, n_players)."""
+        ...
+
+
+@runtime_checkable
+class TwoSidedGame(Protocol):
+    """A game whose value is ``scale * <f(x), g(y)> + bias``; x: image players, y: text players.
+
+    Optional members: ``players``, a list of ``n_players`` names, and ``meta``, a dictionary
+    that is copied into the explanation (model, caption, grid, ...).
+    """
+
+    n_image: int
+    n_text: int
+    n_players: int
+    scale: float
+    bias: float
+
+    def encode_images(self, coalitions: np.ndarray) -> np.ndarray:
+        """Image embeddings, shape (m, d), of boolean coalitions of shape (m, n_image)."""
+        ...
+
+    def encode_texts(self, coalitions: np.ndarray) -> np.ndarray:
+        """Text embeddings, shape (m, d), of boolean coalitions of shape (m, n_text)."""
+        ...
+
+    def __call__(self, coalitions: np.ndarray) -> np.ndarray:
+        """Values, shape (m,), of whole coalitions, shape (m, n_image + n_text)."""
+        ...
+
+
+class SideBySide:
+    """What every two-sided game can derive from its sides: its size and its values.
+
+    A subclass provides ``n_image``, ``n_text``, ``scale``, ``bias``, ``encode_images`` and
+    ``encode_texts``.
+    """
+
+    @property
+    def n_players(self) -> int:
+        """Image players and text players together."""
+        return self.n_image + self.n_text
+
+    def __call__(self, coalitions: np.ndarray) -> np.ndarray:
+        """Values of whole coalitions, (m, n_players) bool -> (m,) float64; equal halves are encoded once."""
+        coalitions = as_coalitions(coalitions, self.n_players)
+        images, image_of = np.unique(coalitions[:, : self.n_image], axis=0, return_inverse=True)
+        texts, text_of = np.unique(coalitions[:, self.n_image :], axis=0, return_inverse=True)
+        f = np.asarray(self.encode_images(images), dtype=float)[image_of.ravel()]
+        g = np.asarray(self.encode_texts(texts), dtype=float)[text_of.ravel()]
+        return self.scale * np.einsum("md,md->m", f, g) + self.bias
+
+
+# --- Games given by tables ----------------------------------------------------------------
+
+
+class TableGame:
+    """A game given by all its values.
+
+    Parameters
+    ----------
+    values : array_like, shape (2**n,)
+        Value of each coalition; player ``i`` is visible in row ``r`` if bit ``i`` of ``r`` is set,
+        the order of :func:`~fixlip_helpers.coalitions.all_coalitions`.
+
+    Raises
+    ------
+    ValueError
+        If the number of values is not a power of two.
+    """
+
+    def __init__(self, values: np.ndarray) -> None:
+        self.values = np.asarray(values, dtype=float)
+        self.n_players = self.values.size.bit_length() - 1
+        if self.values.shape != (2**self.n_players,):
+            raise ValueError(f"values has shape {self.values.shape}; expected (2**n,), one value per coalition")
+
+    def __call__(self, coalitions: np.ndarray) -> np.ndarray:
+        """Values, shape (m,), of boolean coalitions of shape (m, n_players)."""
+        return self.values[coalition_number(as_coalitions(coalitions, self.n_players))]
+
+
+class EmbeddingTableGame(SideBySide):
+    """A two-sided game given by the embeddings of every coalition of each side.
+
+    Parameters
+    ----------
+    image_embeddings : array_like, shape (2**n_image, d)
+        Row ``r`` is the embedding of image coalition ``r`` (player ``i`` = bit ``i``). No unit norm needed.
+    text_embeddings : array_like, shape (2**n_text, d)
+        The same for the text side.
+    scale, bias : float
+        The value is ``scale * <f, g> + bias``.
+
+    Raises
+    ------
+    ValueError
+        If the widths differ or a number of rows is not a power of two.
+    """
+
+    def __init__(
+        self, image_embeddings: np.ndarray, text_embeddings: np.ndarray, scale: float = 1.0, bias: float = 0.0
+    ) -> None:
+        self.image_embeddings = np.asarray(image_embeddings, dtype=float)
+        self.text_embeddings = np.asarray(text_embeddings, dtype=float)
+        self.scale, self.bias = float(scale), float(bias)
+        shapes = self.image_embeddings.shape, self.text_embeddings.shape
+        self.n_image, self.n_text = (shape[0].bit_length() - 1 for shape in shapes)
+        if [shape[0] for shape in shapes] != [2**self.n_image, 2**self.n_text] or shapes[0][1:] != shapes[1][1:]:
+            raise ValueError(f"embeddings have shapes {shapes[0]} and {shapes[1]}; expected (2**n_image, d), (2**n_text, d)")
+
+    def encode_images(self, coalitions: np.ndarray) -> np.ndarray:
+        """Image embeddings, (m, n_image) bool -> (m, d) float64."""
+        return self.image_embeddings[coalition_number(as_coalitions(coalitions, self.n_image))]
+
+    def encode_texts(self, coalitions: np.ndarray) -> np.ndarray:
+        """Text embeddings, (m, n_text) bool -> (m, d) float64."""
+        return self.text_embeddings[coalition_number(as_coalitions(coalitions, self.n_text))]
+
+
+# --- Toy games ----------------------------------------------------------------------------
+
+
+def unanimity(n: int, members: list[int]) -> TableGame:
+    """1 where all ``members`` are visible, else 0: the smallest game with one pure interaction."""
+    return TableGame(all_coalitions(n)[:, members].all(axis=1))
+
+
+def parity(n: int) -> TableGame:
+    """1 where an odd number of players is visible (XOR): at p = 0.5 no single player has any effect."""
+    return TableGame(all_coalitions(n).sum(axis=1) % 2)
+
+
+def random_game(n: int, seed: int = 0) -> TableGame:
+    """A game of ``n`` players with independent normal values: interactions of every order."""
+    return TableGame(np.random.default_rng(seed).normal(size=2**n))
+
+
+def random_embeddings(n_image: int, n_text: int, d: int = 4, seed: int = 0) -> EmbeddingTableGame:
+    """A two-sided game with independent normal embeddings, scale 2 and bias -1."""
+    rng = np.random.default_rng(seed)
+    return EmbeddingTableGame(rng.normal(size=(2**n_image, d)), rng.normal(size=(2**n_text, d)), 2.0, -1.0)
+
+
+# --- A game given by an explanation -------------------------------------------------------
+
+
+class ExplanationGame(SideBySide):
+    """The two-sided game whose second-order part is a given explanation: a test bed with known truth.
+
+    With ``h_I`` and ``h_T`` the terms of the explanation inside the image and inside the text, and
+    ``C`` its cross-modal interactions, the embeddings are ``f = [h_I(x), 1, x'C]`` and
+    ``g = [1, h_T(y), y]``, so that ``<f, g> = h_I(x) + h_T(y) + x'Cy``; the baseline is the bias.
+
+    Optional noise of order 3 and 4 is a sum of products ``φ_L`` of the p-biased Fourier basis over
+    random sets L of players, within a side and across. They are orthogonal to everything of order
+    two under ``P_p`` at the explanation's own ``p``: the exact FIxLIP-p of the game at that ``p``
+    stays the given explanation, whatever the noise.
+
+    Parameters
+    ----------
+    explanation : Explanation
+        Its ``p`` (0.5 if it has none) is the one at which the noise is orthogonal.
+    noise_order3, noise_order4 : float
+        Variance of the noise of that order, as a multiple of the explanation's variance under ``P_p``.
+    seed : int
+        Chooses the random sets and coefficients.
+    n_terms : int
+        How many random sets of each order (fewer where there are not so many).
+
+    Raises
+    ------
+    ValueError
+        If a noise is negative, or asked of an order larger than the number of players.
+    """
+
+    scale = 1.0
+
+    def __init__(
+        self,
+        explanation: Explanation,
+        noise_order3: float = 0.0,
+        noise_order4: float = 0.0,
+        seed: int = 0,
+        n_terms: int = 256,
+    ) -> None:
+        self.explanation = explanation
+        self.n_image, self.n_text = explanation.n_image, explanation.n_text
+        self.players, self.bias = list(explanation.players), explanation.baseline
+        self.p = 0.5 if explanation.p is None else explanation.p
+        rng = np.random.default_rng(seed)
+        self.noise = []  # triples (image players, text players, coefficient)
+        for order, share in ((3, noise_order3), (4, noise_order4)):
+            if not share >= 0 or (share > 0 and order > self.n_players):
+                raise ValueError(f"noise_order{order} = {share}; expected 0 or more, and at least {order} players")
+            if share > 0:
+                sets = self._random_sets(rng, order, n_terms)
+                signs = rng.normal(size=len(sets))
+                signs *= np.sqrt(share * explanation.variance(self.p) / (signs**2).sum())
+                self.noise += [(*self._halves(members), c) for members, c in zip(sets, signs)]
+
+    def _random_sets(self, rng: np.random.Generator, order: int, n_terms: int) -> list[tuple[int, ...]]:
+        """Up to ``n_terms`` distinct sets of ``order`` players, in ascending order."""
+        if self.n_players <= 12:
+            sets = list(combinations(range(self.n_players), order))
+            return [sets[k] for k in rng.permutation(len(sets))[:n_terms]]
+        sets = set()
+        while len(sets) < n_terms:
+            sets.add(tuple(sorted(rng.choice(self.n_players, order, replace=False).tolist())))
+        return sorted(sets)
+
+    def _halves(self, members: tuple[int, ...]) -> tuple[list[int], list[int]]:
+        """The image players and the text players (numbered from 0) of a set."""
+        return [i for i in members if i < self.n_image], [i - self.n_image for i in members if i >= self.n_image]
+
+    def _encode(self, coalitions: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """For one side (0 image, 1 text): coalitions as 0/1, own part h, columns of the noise across."""
+        e, own = self.explanation, slice(0, self.n_image) if side == 0 else slice(self.n_image, None)
+        x = as_coalitions(coalitions, len(e.main[own])).astype(float)
+        z = (x - self.p) / np.sqrt(self.p * (1 - self.p))
+        h = x @ e.main[own] + 0.5 * np.einsum("mi,ij,mj->m", x, e.pairs[own, own], x, optimize=True)
+        across = []
+        for *halves, c in self.noise:
+            mine, other = halves[side], halves[1 - side]
+            if not other:
+                h += c * z[:, mine].prod(axis=1)
+            elif mine:
+                across.append((c if side == 0 else 1.0) * z[:, mine].prod(axis=1))
+        return x, h, np.stack(across, axis=1) if across else np.zeros((len(x), 0))
+
+    def encode_images(self, coalitions: np.ndarray) -> np.ndarray:
+        """``[h_I(x), 1, x'C, noise]``, (m, n_image) bool -> (m, d) float64."""
+        x, h, across = self._encode(coalitions, 0)
+        return np.column_stack([h, np.ones(len(x)), x @ self.explanation.cross_modal(), across])
+
+    def encode_texts(self, coalitions: np.ndarray) -> np.ndarray:
+        """``[1, h_T(y), y, noise]``, (m, n_text) bool -> (m, d) float64."""
+        y, h, across = self._encode(coalitions, 1)
+        return np.column_stack([np.ones(len(y)), h, y, across])
+
+
+# --- Vision-language encoders -------------------------------------------------------------
