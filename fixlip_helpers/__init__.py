@@ -1,40 +1,29 @@
 """Explaining image-text similarity: from coalitions to FIxLIP.
 
-The names below are loaded when they are first used, so that ``import fixlip_helpers`` is fast
-and toy games need no torch.
+Games, designs, estimators and explanations need NumPy only; what needs torch (the encoders) or
+SciPy's statistics is loaded when it is first used.
 """
 
 from importlib import import_module
 
+from fixlip_helpers.coalitions import Design
+from fixlip_helpers.explanation import Explanation
+from fixlip_helpers.games import EmbeddingTableGame, ExplanationGame, Game, TableGame, TwoSidedGame
+
 __version__ = "0.1.0"
 
-_HOME = {
-    "Design": "coalitions",
-    "Game": "games",
-    "TwoSidedGame": "games",
-    "TableGame": "games",
-    "EmbeddingTableGame": "games",
-    "ExplanationGame": "games",
+_LATER = {
     "VisionLanguageGame": "games",
-    "Explanation": "explanation",
-    "Side": "sides",
-    "fit_side": "sides",
-    "combine": "sides",
-    "fixlip": "fixlip",
     "faithfulness": "metrics",
     "pointing_game": "metrics",
     "load_model": "models",
     "available_models": "models",
 }
 
-__all__ = sorted(_HOME)
+__all__ = ["Design", "EmbeddingTableGame", "Explanation", "ExplanationGame", "Game", "TableGame", "TwoSidedGame", *_LATER]
 
 
 def __getattr__(name: str):
-    if name not in _HOME:
+    if name not in _LATER:
         raise AttributeError(f"module 'fixlip_helpers' has no attribute {name!r}")
-    return getattr(import_module(f"fixlip_helpers.{_HOME[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return getattr(import_module(f"fixlip_helpers.{_LATER[name]}"), name)

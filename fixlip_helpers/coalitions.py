@@ -99,3 +99,193 @@ def check_count(name: str, value: int) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 0 <= value < 2**64:
         raise ValueError(f"{name} = {value!r}; expected a whole number, 0 or more")
     return int(value)
+
+
+# --- Designs ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Design:
+    """Distinct coalitions with weights: a finite stand-in for ``P_p``.
+
+    Attributes
+    ----------
+    coalitions : ndarray of bool, shape (m, n)
+    weights : ndarray of float64, shape (m,), summing to 1
+    p : float
+    name : str
+        How it was made: a key of :data:`DESIGNS`.
+    seed : int or None
+        None where nothing is random.
+    """
+
+    coalitions: np.ndarray
+    weights: np.ndarray
+    p: float
+    name: str
+    seed: int | None
+
+    def __len__(self) -> int:
+        return len(self.coalitions)
+
+    @property
+    def n(self) -> int:
+        """Number of players."""
+        return self.coalitions.shape[1]
+
+    @property
+    def orthonormal(self) -> bool:
+        """Whether the Gram matrix of the monomials up to order two is exactly the identity."""
+        return self.name in ("enumeration", "orthogonal_array")
+
+
+def independent(n: int, p: float, m: int, seed: int = 0, stream: int = 0) -> Design:
+    """``m`` independent draws from ``P_p``; a coalition drawn twice is listed once, with twice the weight."""
+    if check_count("m", m) < 1:
+        raise ValueError("m = 0; expected at least one draw")
+    return _count_repeats(draw(n, p, m, seed, stream), p, "independent", seed)
+
+
+def enumeration(n: int, p: float) -> Design:
+    """All ``2**n`` coalitions, weighted by ``P_p``: no sampling error."""
+    coalitions = all_coalitions(n)
+    return Design(coalitions, np.where(coalitions, check_p(p), 1 - p).prod(axis=1), p, "enumeration", None)
+
+
+def orthogonal_array(n: int, p: float = 0.5, m: int | None = None, seed: int = 0, stream: int = 0) -> Design:
+    """A randomly shifted orthogonal array of strength four, for ``p = 0.5``.
+
+    Any four columns hold each of their 16 patterns equally often, so the Gram matrix of all
+    monomials up to order two is the identity. The rows are the ``4**k`` sums of the generators of
+    the dual of a binary code with minimum distance five: parity columns ``(α, α³)`` for the
+    non-zero ``α`` of GF(2^k) (double-error-correcting BCH code, ``n < 2**k``), or
+    ``(1/g(α), α/g(α))`` for every α (Goppa code of an irreducible ``g = x² + x + d``, ``n = 2**k``). XOR with
+    one random coalition makes every row a draw from ``P_0.5``, hence averages unbiased. See Hedayat, Sloane
+    and Stufken, *Orthogonal Arrays* (1999), chapters 4 and 5.
+
+    Parameters
+    ----------
+    n : int
+        Number of players; ``k`` is the smallest with ``n <= 2**k``.
+    p : float
+        Must be 0.5.
+    m : int, optional
+        Number of runs, a multiple of ``4**k``: that many arrays, each with its own shift. Default: one array.
+    seed, stream : int
+        Key of the generator that draws the shifts.
+
+    Raises
+    ------
+    ValueError
+        If ``p`` is not 0.5 or ``m`` no multiple of ``4**k``.
+    """
+    if p != 0.5:
+        raise ValueError(f"p = {p}; an orthogonal array of strength four exists here for p = 0.5 only")
+    k = max(1, (check_count("n", n) - 1).bit_length())
+    runs = 4**k
+    m = runs if m is None else check_count("m", m)
+    if m == 0 or m % runs:
+        raise ValueError(f"m = {m}; an orthogonal array for {n} players has a multiple of {runs} runs")
+    columns = _parity_columns(n, k)
+    array = np.bitwise_count(np.arange(runs)[:, None] & columns) % 2 == 1
+    shifts = draw(n, p, m // runs, seed, stream)
+    return _count_repeats(np.concatenate([array ^ shift for shift in shifts]), p, "orthogonal_array", seed)
+
+
+DESIGNS = {"independent": independent, "enumeration": enumeration, "orthogonal_array": orthogonal_array}
+
+
+def _count_repeats(draws: np.ndarray, p: float, name: str, seed: int) -> Design:
+    """The distinct rows of equally likely draws, each weighted by how often it occurs."""
+    _, first, counts = np.unique(np.packbits(draws, axis=1), axis=0, return_index=True, return_counts=True)
+    order = np.argsort(first)
+    return Design(draws[first[order]], counts[order] / len(draws), float(p), name, seed)
+
+
+def _parity_columns(n: int, k: int) -> np.ndarray:
+    """``n`` numbers of ``2k`` bits, any four of them linearly independent over GF(2)."""
+    field = np.arange(2**k)
+    product = _field_products(k)
+    if n < 2**k:
+        cube = product[field, product[field, field]]
+        return (field << k | cube)[1 : n + 1]
+    square_plus = product[field, field] ^ field  # x² + x takes half the values; d is one that it misses
+    g = square_plus ^ np.setdiff1d(field, square_plus)[0]
+    inverse = product[g].argmax(axis=1) if k == 0 else (product[g] == 1).argmax(axis=1)
+    return inverse << k | product[field, inverse]
+
+
+def _field_products(k: int) -> np.ndarray:
+    """Multiplication table of GF(2^k), shape (2**k, 2**k); elements are polynomials, bit i the x^i term."""
+    a = np.arange(2**k)
+    for modulus in range(2**k + 1, 2 ** (k + 1), 2):
+        product = np.zeros((2**k, 2**k), dtype=np.int64)
+        shifted = a.copy()  # a · x^i
+        for i in range(k):
+            product ^= np.where(a >> i & 1, shifted[:, None], 0)
+            shifted <<= 1
+            shifted ^= np.where(shifted >> k & 1, modulus, 0)
+        if (product[1:, 1:] != 0).all():  # no zero divisors: the modulus is irreducible
+            return product
+    raise AssertionError("an irreducible polynomial of every degree exists")
+
+
+# --- Which design, and how large ----------------------------------------------------------
+
+
+def n_monomials(n: int) -> int:
+    """Number of monomials up to order two of ``n`` players, ``K = 1 + n + n (n - 1) / 2``."""
+    return 1 + n + n * (n - 1) // 2
+
+
+def monomials(coalitions: np.ndarray, p: float) -> np.ndarray:
+    """The p-biased Fourier monomials up to order two: (m, n) bool -> (m, K) float64.
+
+    Columns ``1``, then ``z_i = (x_i - p) / σ`` with ``σ = sqrt(p (1 - p))``, then ``z_i z_j`` for the pairs (0, 1),
+    (0, 2), ..., (n-2, n-1). They are orthonormal under ``P_p``.
+    """
+    m, n = coalitions.shape
+    z = (coalitions - p) / np.sqrt(p * (1 - p))
+    phi = np.empty((m, n_monomials(n)))
+    phi[:, 0] = 1
+    phi[:, 1 : n + 1] = z
+    start = n + 1
+    for i in range(n - 1):
+        stop = start + n - 1 - i
+        np.multiply(z[:, i : i + 1], z[:, i + 1 :], out=phi[:, start:stop])
+        start = stop
+    return phi
+
+
+def auto_image(n: int, p: float, seed: int = 0, stream: int = STREAMS["image"]) -> Design:
+    """The default design of an image side, or of all players of any game.
+
+    At least 4 096 coalitions: all of them if there are no more (up to 12 players); an orthogonal array at
+    ``p = 0.5`` (always nearly twice as many runs as monomials, or more); else ``4 K`` independent draws.
+    """
+    if n <= 12:
+        return enumeration(n, p)
+    if p == 0.5:
+        return orthogonal_array(n, p, max(4096, 4 ** (n - 1).bit_length()), seed, stream)
+    return independent(n, p, max(4096, 4 * n_monomials(n)), seed, stream)
+
+
+def auto_text(n: int, p: float, seed: int = 0, stream: int = STREAMS["text"]) -> Design:
+    """The default design of a text side: enumeration up to 10 players, else ``4 K`` independent draws."""
+    return enumeration(n, p) if n <= 10 else independent(n, p, 4 * n_monomials(n), seed, stream)
+
+
+def authors_split(budget: int, n_image: int, n_text: int) -> tuple[int, int]:
+    """How the authors' release splits an integer budget into image and text coalitions.
+
+    ``m_T = min(2**n_T, max(4, ceil(sqrt(budget) * n_T / n_I)))`` and ``m_I = budget // m_T``, for the smaller side T;
+    where the image has fewer players, the sides change places. At most ``2**n`` coalitions of a side.
+
+    Returns
+    -------
+    m_image, m_text : int
+    """
+    if n_text > n_image:
+        return authors_split(budget, n_text, n_image)[::-1]
+    m_text = min(2**n_text, max(4, int(np.ceil(np.sqrt(budget) * n_text / max(n_image, 1)))))
+    return min(2**n_image, check_count("budget", budget) // m_text), m_text

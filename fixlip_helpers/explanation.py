@@ -1,0 +1,374 @@
+"""Explanations: a constant, a number for every player, a number for every pair.
+
+A second-order explanation is the *surrogate game*
+
+    predict(x) = baseline + Σ_i main_i x_i + Σ_{i<j} pairs_ij x_i x_j
+
+over visible players x. The same game can be written in the p-biased Fourier basis, where
+``z_i = (x_i - p) / σ``, ``σ² = p (1 - p)``, and the products ``1, z_i, z_i z_j`` are orthonormal
+under ``P_p``; :func:`to_set_basis` and :func:`to_fourier_basis` go from one to the other.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from fixlip_helpers.coalitions import as_coalitions, check_p
+
+if TYPE_CHECKING:
+    import shapiq
+
+INDICES = ("FWBII", "FSII", "exCLIP", "first-order")
+"""Kinds of explanation, which differ in how a pair is shared among its players (see ``first_order``):
+faithful weighted Banzhaf (FIxLIP-p), faithful Shapley, exCLIP, and methods without pairs."""
+
+FORMAT, VERSION = "fixlip-explanation", 1
+SCHEMA = Path(__file__).parent / "assets" / "explanation.schema.json"
+
+
+# --- Two bases for the same surrogate -----------------------------------------------------
+
+
+def to_set_basis(constant: float, linear: np.ndarray, pairs: np.ndarray, p: float) -> tuple:
+    """From Fourier coefficients ``c`` to the terms ``e`` of an explanation.
+
+    ``e_ij = c_ij / σ²``, ``e_i = c_i / σ - p Σ_j e_ij``,
+    ``e_∅ = c_∅ - (p / σ) Σ_i c_i + (p² / σ²) Σ_{i<j} c_ij``.
+
+    Parameters
+    ----------
+    constant : float
+    linear : ndarray, shape (n,)
+    pairs : ndarray, shape (n, n), symmetric with zero diagonal
+    p : float
+
+    Returns
+    -------
+    baseline, main, pairs
+        Of the same shapes.
+    """
+    sigma = np.sqrt(p * (1 - p))
+    e_pairs = pairs / sigma**2
+    e_main = linear / sigma - p * e_pairs.sum(axis=1)
+    baseline = constant - p / sigma * linear.sum() + p**2 * e_pairs.sum() / 2
+    return float(baseline), e_main, e_pairs
+
+
+def to_fourier_basis(baseline: float, main: np.ndarray, pairs: np.ndarray, p: float) -> tuple:
+    """The inverse of :func:`to_set_basis`: Fourier coefficients ``constant, linear, pairs``."""
+    sigma = np.sqrt(p * (1 - p))
+    linear = sigma * (main + p * pairs.sum(axis=1))
+    constant = baseline + p * main.sum() + p**2 * pairs.sum() / 2
+    return float(constant), linear, sigma**2 * pairs
+
+
+# --- The explanation ----------------------------------------------------------------------
+
+
+class Term(NamedTuple):
+    """One term of an explanation: its players (numbers), their names, and its value in logits."""
+
+    players: tuple[int, ...]
+    names: tuple[str, ...]
+    value: float
+
+
+@dataclass(eq=False)
+class Explanation:
+    """A second-order explanation of a game on image and text players.
+
+    Parameters
+    ----------
+    baseline : float
+        The constant term ``e_∅``; not the game's value of the empty coalition.
+    empty_value : float or None
+        The game's own value of the empty coalition, where known.
+    main : array_like, shape (n,)
+        ``e_i``, float64, in the game's unit (logits); image players first, then text players.
+    pairs : array_like, shape (n, n)
+        ``e_ij``, float64, symmetric with zero diagonal.
+    index : str
+        What the terms are: one of :data:`INDICES`.
+    p : float or None
+        The ``p`` of FIxLIP-p; needed for index ``"FWBII"``.
+    players : list of str
+        Names of the n players.
+    n_image, n_text : int
+        How many players are patches and how many are tokens.
+    meta : dict
+        JSON-able facts: method, model, caption, grid ``[rows, columns]``, design, solver, passes,
+        seconds, held_out_r2, full_value, seed, ...
+
+    Raises
+    ------
+    ValueError
+        If a shape, the symmetry, the index or ``p`` is wrong, or a number is not finite.
+    """
+
+    baseline: float
+    empty_value: float | None
+    main: np.ndarray
+    pairs: np.ndarray
+    index: str
+    p: float | None
+    players: list[str]
+    n_image: int
+    n_text: int
+    meta: dict = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.baseline = float(self.baseline)
+        self.main = np.array(self.main, dtype=float)
+        self.pairs = np.array(self.pairs, dtype=float)
+        self.players = [str(name) for name in self.players]
+        n = self.n_image + self.n_text
+        if self.main.shape != (n,) or self.pairs.shape != (n, n) or len(self.players) != n:
+            raise ValueError(
+                f"main {self.main.shape}, pairs {self.pairs.shape} and {len(self.players)} players do not fit "
+                f"n_image + n_text = {self.n_image} + {self.n_text} players"
+            )
+        if not (np.isfinite(self.baseline) and np.isfinite(self.main).all() and np.isfinite(self.pairs).all()):
+            raise ValueError("an explanation's numbers must be finite; found NaN or infinity")
+        if not np.allclose(self.pairs, self.pairs.T, rtol=1e-9, atol=1e-12) or self.pairs.diagonal().any():
+            raise ValueError("pairs must be symmetric with a zero diagonal")
+        if self.index not in INDICES:
+            raise ValueError(f"index = {self.index!r}; expected one of {', '.join(INDICES)}")
+        if self.p is not None or self.index == "FWBII":
+            self.p = check_p(self.p)
+
+    @property
+    def n_players(self) -> int:
+        """Number of players, image and text together."""
+        return self.n_image + self.n_text
+
+    # What it says
+
+    def predict(self, coalitions: np.ndarray) -> np.ndarray:
+        """The surrogate's values of coalitions: (m, n) bool -> (m,) float64, in the game's unit."""
+        x = as_coalitions(coalitions, self.n_players).astype(float)
+        return self.baseline + x @ self.main + 0.5 * ((x @ self.pairs) * x).sum(axis=1)
+
+    def first_order(self) -> np.ndarray:
+        """One number for each player: its main term plus its share of its pairs, shape (n,).
+
+        The share depends on the index: ``p`` for FIxLIP-p, which gives the p-weighted Banzhaf values
+        of the surrogate (Theorem 1 of the FIxLIP paper); one half for FSII, which gives Shapley values;
+        for exCLIP ``1 / n_text`` to the patch and ``1 / n_image`` to the token.
+        """
+        if self.index == "exCLIP":
+            share = np.repeat([1 / max(self.n_text, 1), 1 / max(self.n_image, 1)], [self.n_image, self.n_text])
+        else:
+            share = {"FWBII": self.p, "FSII": 0.5, "first-order": 0.0}[self.index]
+        return self.main + share * self.pairs.sum(axis=1)
+
+    def cross_modal(self) -> np.ndarray:
+        """Interactions of patches (rows) with tokens (columns), shape (n_image, n_text)."""
+        return self.pairs[: self.n_image, self.n_image :]
+
+    def variance(self, p: float) -> float:
+        """Variance of the surrogate under ``P_p``: the sum of its squared Fourier coefficients."""
+        _, linear, pairs = to_fourier_basis(self.baseline, self.main, self.pairs, check_p(p))
+        return float((linear**2).sum() + (pairs**2).sum() / 2)
+
+    def top(self, k: int = 10, kind: str = "cross") -> list[Term]:
+        """The ``k`` terms of largest absolute value, largest first.
+
+        ``kind`` is ``"cross"``, ``"image"`` or ``"text"`` (pairs across or within a modality),
+        ``"main"`` (single players) or ``"all"``.
+        """
+        first, second = np.triu_indices(self.n_players, 1)
+        tokens = (first >= self.n_image).astype(int) + (second >= self.n_image)
+        wanted = {"image": tokens == 0, "cross": tokens == 1, "text": tokens == 2, "main": tokens < 0, "all": tokens >= 0}
+        if kind not in wanted:
+            raise ValueError(f"kind = {kind!r}; expected one of {', '.join(wanted)}")
+        sets = list(zip(first[wanted[kind]].tolist(), second[wanted[kind]].tolist()))
+        values = self.pairs[first, second][wanted[kind]]
+        if kind in ("main", "all"):
+            sets = [(i,) for i in range(self.n_players)] + sets
+            values = np.concatenate([self.main, values])
+        order = np.argsort(-np.abs(values), kind="stable")[:k]
+        return [Term(sets[t], tuple(self.players[i] for i in sets[t]), float(values[t])) for t in order]
+
+    # What can be done with it
+
+    def merge(self, groups: Mapping[str, Sequence[int]] | Sequence[Sequence[int]]) -> Explanation:
+        """Treat each group of players as one: ``hydr`` + ``ant`` become *hydrant*, patches a region.
+
+        ``e_G = Σ_{i∈G} e_i + Σ_{i<j∈G} e_ij`` and ``e_GH = Σ_{i∈G, j∈H} e_ij``; predictions stay the same on
+        coalitions that are constant on every group. A group stands where its first member stood.
+
+        Parameters
+        ----------
+        groups : dict of name -> player numbers, or list of lists of player numbers
+            Without names, a group is called after its members, joined by ``+``. Players in no group stay alone.
+
+        Raises
+        ------
+        ValueError
+            If a player is unknown or in two groups, or a group is empty or mixes patches with tokens.
+        """
+        if not isinstance(groups, Mapping):
+            groups = {"+".join(self.players[i] for i in members): members for members in groups}
+        grouped = [int(i) for members in groups.values() for i in members]
+        if len(set(grouped)) < len(grouped) or not set(grouped) <= set(range(self.n_players)):
+            raise ValueError(f"groups must hold distinct players from 0 to {self.n_players - 1}; got {grouped}")
+        parts = [(name, sorted(int(i) for i in members)) for name, members in groups.items()]
+        for name, members in parts:
+            if not members or (members[0] < self.n_image <= members[-1]):
+                raise ValueError(f"group {name!r} is empty or mixes patches with tokens: {members}")
+        parts += [(self.players[i], [i]) for i in range(self.n_players) if i not in set(grouped)]
+        parts.sort(key=lambda part: part[1][0])
+        member = np.zeros((len(parts), self.n_players))
+        for row, (_, members) in enumerate(parts):
+            member[row, members] = 1
+        pairs = member @ self.pairs @ member.T
+        main = member @ self.main + pairs.diagonal() / 2
+        np.fill_diagonal(pairs, 0)
+        n_image = sum(members[0] < self.n_image for _, members in parts)
+        meta = {key: value for key, value in self.meta.items() if key != "grid" or n_image == self.n_image}
+        return Explanation(
+            self.baseline, self.empty_value, main, pairs, self.index, self.p,
+            [name for name, _ in parts], n_image, len(parts) - n_image, meta,
+        )  # fmt: skip
+
+    def __sub__(self, other: Explanation) -> Explanation:
+        """The explanation of the difference of two games with the same number of patches and tokens.
+
+        Players whose names differ are called ``this/that``.
+        """
+        if not isinstance(other, Explanation):
+            return NotImplemented
+        mine, theirs = ((e.n_image, e.n_text, e.index, e.p) for e in (self, other))
+        if mine != theirs:
+            raise ValueError(f"explanations differ in (n_image, n_text, index, p): {mine} and {theirs}")
+        known = self.empty_value is not None and other.empty_value is not None
+        return Explanation(
+            baseline=self.baseline - other.baseline,
+            empty_value=self.empty_value - other.empty_value if known else None,
+            main=self.main - other.main,
+            pairs=self.pairs - other.pairs,
+            index=self.index,
+            p=self.p,
+            players=[a if a == b else f"{a}/{b}" for a, b in zip(self.players, other.players)],
+            n_image=self.n_image,
+            n_text=self.n_text,
+            meta={key: value for key, value in self.meta.items() if other.meta.get(key) == value},
+        )
+
+    # Other forms
+
+    def to_shapiq(self) -> shapiq.InteractionValues:
+        """As ``shapiq.InteractionValues`` of order two.
+
+        The index is ``FBII`` for FIxLIP-0.5 and ``FSII`` for FSII. shapiq has no name for the others; their
+        terms are passed on as what they are of the surrogate, its ``Moebius`` coefficients.
+        """
+        import shapiq
+
+        index = "FBII" if (self.index, self.p) == ("FWBII", 0.5) else "FSII" if self.index == "FSII" else "Moebius"
+        first, second = np.triu_indices(self.n_players, 1)
+        values = {(): self.baseline} | {(i,): float(v) for i, v in enumerate(self.main)}
+        values |= {(int(i), int(j)): float(self.pairs[i, j]) for i, j in zip(first, second)}
+        return shapiq.InteractionValues(
+            values, index=index, max_order=2, min_order=0, n_players=self.n_players, baseline_value=self.baseline
+        )
+
+    @classmethod
+    def from_shapiq(
+        cls, values: shapiq.InteractionValues, n_image: int | None = None, players: list[str] | None = None
+    ) -> Explanation:
+        """From ``shapiq.InteractionValues`` with index FBII, FSII, or of order one (SV, BV, ...).
+
+        ``n_image`` of the players are patches (default: all of them); the rest are tokens.
+        """
+        if values.max_order > 1 and (values.index not in ("FBII", "FSII") or values.max_order > 2):
+            raise ValueError(f"values have index {values.index} up to order {values.max_order}; expected FBII or FSII of order 2, or order 1")
+        n = values.n_players
+        n_image = n if n_image is None else n_image
+        baseline, main, pairs = float(values.baseline_value), np.zeros(n), np.zeros((n, n))
+        for members, value in values.interactions.items():
+            if len(members) == 0:
+                baseline = float(value)
+            elif len(members) == 1:
+                main[members[0]] = value
+            else:
+                pairs[members] = pairs[members[::-1]] = value
+        index = {"FBII": "FWBII", "FSII": "FSII"}[values.index] if values.max_order > 1 else "first-order"
+        names = player_names(n_image, n - n_image) if players is None else players
+        p = 0.5 if index == "FWBII" else None
+        return cls(baseline, None, main, pairs, index, p, names, n_image, n - n_image, {"method": f"shapiq {values.index}"})
+
+    def to_dict(self) -> dict:
+        """As JSON-able dictionary, described by ``assets/explanation.schema.json``.
+
+        ``pairs`` is the upper triangle row by row: (0, 1), (0, 2), ..., (0, n-1), (1, 2), ...
+        """
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "index": self.index,
+            "p": self.p,
+            "n_image": self.n_image,
+            "n_text": self.n_text,
+            "players": self.players,
+            "baseline": self.baseline,
+            "empty_value": self.empty_value,
+            "main": self.main.tolist(),
+            "pairs": self.pairs[np.triu_indices(self.n_players, 1)].tolist(),
+            "meta": self.meta,
+        }
+
+    @classmethod
+    def from_dict(cls, record: dict) -> Explanation:
+        """The inverse of :meth:`to_dict`.
+
+        Raises
+        ------
+        ValueError
+            If the record is not an explanation of a known version, or a field is missing or does not fit.
+        """
+        if not isinstance(record, dict) or (record.get("format"), record.get("version")) != (FORMAT, VERSION):
+            raise ValueError(f'not an explanation: expected "format": "{FORMAT}" and "version": {VERSION}')
+        record = {key: value for key, value in record.items() if key not in ("format", "version")}
+        fields = set(cls.__dataclass_fields__)
+        if set(record) != fields:
+            raise ValueError(f"fields {sorted(set(record) ^ fields)} of the explanation are missing or unknown")
+        n = record["n_image"] + record["n_text"]
+        upper = np.triu_indices(n, 1)
+        if len(record["pairs"]) != len(upper[0]):
+            raise ValueError(f"pairs has {len(record['pairs'])} numbers; expected {len(upper[0])}, the upper triangle")
+        pairs = np.zeros((n, n))
+        pairs[upper] = record["pairs"]
+        return cls(**{**record, "pairs": pairs + pairs.T})
+
+    def save(self, path: str | os.PathLike) -> Path:
+        """Write as JSON, whole or not at all; returns the path."""
+        path = Path(path)
+        text = json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False)
+        part = path.with_name(path.name + ".part")
+        try:
+            part.write_text(text + "\n", encoding="utf-8")
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+        return path
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> Explanation:
+        """Read what :meth:`save` wrote; ValueError names the file if it is not an explanation."""
+        try:
+            return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
+        except (ValueError, TypeError, KeyError) as error:
+            raise ValueError(f"{path}: {error}") from error
+
+
+def player_names(n_image: int, n_text: int) -> list[str]:
+    """Names for players that have none: ``patch 0, patch 1, ..., token 0, ...``."""
+    return [f"patch {i}" for i in range(n_image)] + [f"token {j}" for j in range(n_text)]
