@@ -13,15 +13,26 @@ Both kinds are protocols: any object that has these members can be explained.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from itertools import combinations
+from time import perf_counter
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from fixlip_helpers.coalitions import all_coalitions, as_coalitions, coalition_number
 
 if TYPE_CHECKING:
+    import torch
+    from PIL.Image import Image
+
     from fixlip_helpers.explanation import Explanation
+    from fixlip_helpers.masking import Removal
+    from fixlip_helpers.models import Caption, Picture, VisionLanguageModel
+
+SECONDS_WITHOUT_BAR = 2.0  # encoding that is expected to take longer shows a progress bar
 
 
 @runtime_checkable
@@ -273,3 +284,141 @@ class ExplanationGame(SideBySide):
 
 
 # --- Vision-language encoders -------------------------------------------------------------
+
+
+class VisionLanguageGame(SideBySide):
+    """One picture and one caption as a two-sided game: what does a CLIP-like model say of parts of them?
+
+    Image players are the patches, row by row; text players are the tokens of the caption, special
+    tokens excluded. The value of a coalition is the model's logit for what it leaves visible
+    (Baniecki et al. 2025, Definition 3). A removed token is hidden by the attention mask and keeps
+    its position; a removed patch is treated as ``removal`` says.
+
+    Parameters
+    ----------
+    model : VisionLanguageModel
+        From :func:`~fixlip_helpers.models.load_model`.
+    image : path, PIL image, array of shape (H, W, 3), or Picture
+        As :func:`~fixlip_helpers.models.open_image` takes it.
+    text : str or Caption
+    removal : str or callable
+        ``"mean"``, ``"constant"``, ``"blur"``, ``"drop"``, or a function like those in
+        :mod:`~fixlip_helpers.masking`; ``functools.partial`` sets their options.
+    batch_size : int
+        Coalitions that are encoded at a time.
+    progress : bool
+        Show a bar where encoding is expected to take more than two seconds.
+
+    Attributes
+    ----------
+    picture : Picture
+        What the encoder sees, and where it lies in the original.
+    caption : Caption
+    image_passes, text_passes : int
+        Coalitions encoded so far on each side.
+    players : list of str
+        ``"patch row,column"`` (both from 0), then the tokens.
+    meta : dict
+        Model, caption, grid, removal and words, which an explanation of the game keeps.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As ``open_image`` and ``tokenize`` say; for an unknown removal; for a batch size below 1.
+    """
+
+    def __init__(
+        self,
+        model: VisionLanguageModel,
+        image: str | os.PathLike | Image | np.ndarray | Picture,
+        text: str | Caption,
+        removal: str | Callable[..., Removal] = "mean",
+        batch_size: int = 64,
+        progress: bool = True,
+    ) -> None:
+        from fixlip_helpers.masking import prepare_removal
+        from fixlip_helpers.models import Caption, Picture
+
+        if not isinstance(batch_size, int) or batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size!r}; expected a whole number of at least 1")
+        self.model, self.batch_size, self.progress = model, batch_size, progress
+        self.picture = image if isinstance(image, Picture) else model.prepare_image(image)
+        self.caption = text if isinstance(text, Caption) else model.tokenize(text)
+        self.removal_name, self.removal = prepare_removal(model, self.picture.pixels, removal)
+        self.n_image, self.n_text = model.n_patches, len(self.caption.players)
+        self.scale, self.bias = model.scale, model.bias
+        rows, columns = model.grid
+        patches = [f"patch {row},{column}" for row in range(rows) for column in range(columns)]
+        self.players = patches + self.caption.names
+        self.meta = {
+            "model": model.name,
+            "caption": self.caption.text,
+            "grid": [rows, columns],
+            "removal": self.removal_name,
+            "words": [[word, [self.n_image + i for i in pieces]] for word, pieces in self.caption.words],
+        }
+        self.image_passes = self.text_passes = 0
+
+    def encode_images(self, coalitions: np.ndarray) -> np.ndarray:
+        """Embeddings of partly removed pictures, (m, n_image) bool -> (m, d) float, unit norm; m image passes."""
+        import torch
+
+        keep = as_coalitions(coalitions, self.n_image)
+        resident = torch.from_numpy(keep).to(self.model.device)
+        batches = list(self.removal.batches(keep, self.batch_size))
+        embeddings = self._encode_batches(
+            batches, lambda rows: self.removal.encode(resident[rows]), "image passes"
+        )
+        self.image_passes += len(keep)
+        return embeddings
+
+    def encode_texts(self, coalitions: np.ndarray) -> np.ndarray:
+        """Embeddings of partly hidden captions, (m, n_text) bool -> (m, d) float, unit norm; m text passes."""
+        import torch
+
+        keep = as_coalitions(coalitions, self.n_text)
+        masks = self.caption.attention_mask.repeat(len(keep), 1)
+        masks[:, list(self.caption.players)] = torch.from_numpy(keep).to(masks)
+        ids = self.caption.input_ids
+        batches = np.array_split(np.arange(len(keep)), range(self.batch_size, len(keep), self.batch_size))
+        embeddings = self._encode_batches(
+            batches,
+            lambda rows: self.model.embed_tokens(ids.expand(len(rows), -1), masks[rows]),
+            "text passes",
+        )
+        self.text_passes += len(keep)
+        return embeddings
+
+    def _encode_batches(
+        self, batches: list[np.ndarray], encode: Callable[[torch.Tensor], torch.Tensor], what: str
+    ) -> np.ndarray:
+        """Encode batches of row numbers and put the embeddings back in the order of the rows."""
+        import torch
+
+        n_rows, done, start, bar = sum(map(len, batches)), 0, perf_counter(), None
+        if n_rows == 0:
+            raise ValueError("coalitions has no rows; expected at least one coalition")
+        embeddings = None
+        with torch.inference_mode():
+            for rows in batches:
+                part = encode(torch.from_numpy(rows).to(self.model.device)).cpu().numpy()
+                if embeddings is None:
+                    embeddings = np.empty((n_rows, part.shape[1]), part.dtype)
+                embeddings[rows] = part
+                done += len(rows)
+                expected = (perf_counter() - start) * n_rows / done
+                if bar is None and self.progress and done < n_rows and expected > SECONDS_WITHOUT_BAR:
+                    bar = tqdm(total=n_rows, initial=done, desc=what, unit="pass", leave=False)
+                elif bar is not None:
+                    bar.update(len(rows))
+        if bar is not None:
+            bar.close()
+        return embeddings
+
+    def full_value(self) -> float:
+        """The model's logit for the whole pair, one pass a side."""
+        return float(self(np.ones((1, self.n_players), dtype=bool))[0])
+
+    def empty_value(self) -> float:
+        """The model's logit with every player removed, a real output of the model; one pass a side."""
+        return float(self(np.zeros((1, self.n_players), dtype=bool))[0])

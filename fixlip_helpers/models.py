@@ -1,0 +1,840 @@
+"""Encoders: CLIP, SigLIP and SigLIP 2 as one small object with two towers and a score.
+
+:func:`load_model` returns a :class:`VisionLanguageModel`, which knows everything a game needs: the
+patch grid, the tokenizer, which tokens are players and which are special, both encoders, and the
+two numbers that make a logit of a cosine::
+
+    score(image, caption) = scale * <f(image), g(caption)> + bias
+
+``scale`` is ``exp(logit_scale)``; ``bias`` is SigLIP's ``logit_bias`` and zero for CLIP. Both
+encoders return embeddings of unit norm.
+
+The three families read text differently, and a game must respect how each was trained:
+
+========  =======================  =========================  ===========================
+family    tokens                   padding                    text is read at
+========  =======================  =========================  ===========================
+clip      BOS, caption, EOS        none needed                the EOS position
+siglip    caption, EOS             to 64, visible             the last position
+siglip2   lower case caption, EOS  to 64, visible             the last position
+========  =======================  =========================  ===========================
+
+Sources: Radford et al. 2021 (CLIP), Zhai et al. 2023 (SigLIP), Tschannen et al. 2025 (SigLIP 2).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import unicodedata
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+if TYPE_CHECKING:
+    import torch
+
+ASSETS = Path(__file__).parent / "assets"
+EMBEDDED = ("mini-clip", "mini-siglip")
+WHAT_EMBEDDED_MODELS_SEE = (
+    "drawn scenes of fixlip_helpers.scenes: emoji drawings, 8 colours, backgrounds; no photographs"
+)
+WHAT_HUB_MODELS_SEE = "photographs and drawings; English captions"
+WHAT_MULTILINGUAL_MODELS_SEE = "photographs and drawings; captions in many languages"
+
+# The models of the paper's experiments: hub id -> (family, image size, patch size) in pixels.
+HUB_MODELS = {
+    "openai/clip-vit-base-patch32": ("clip", 224, 32),
+    "openai/clip-vit-base-patch16": ("clip", 224, 16),
+    "google/siglip-base-patch16-224": ("siglip", 224, 16),
+    "google/siglip-large-patch16-256": ("siglip", 256, 16),
+    "google/siglip2-base-patch32-256": ("siglip2", 256, 32),
+    "google/siglip2-base-patch16-224": ("siglip2", 224, 16),
+    "google/siglip2-large-patch16-256": ("siglip2", 256, 16),
+}
+
+MAX_IMAGE_PIXELS = 100_000_000  # a decoded RGB picture of this size takes 300 MB
+MAX_ASPECT_RATIO = 50.0
+GEMMA_VOCABULARY = 256_000  # only SigLIP 2 has a text tower of this size
+
+
+class ImageWarning(UserWarning):
+    """The picture was usable only in part: say which part was used."""
+
+
+# --- Pictures -----------------------------------------------------------------------------
+
+
+def open_image(image: str | os.PathLike | Image.Image | np.ndarray) -> Image.Image:
+    """Open a picture and bring it to 8-bit RGB, upright, on white.
+
+    Transparent pixels are composited on white, the rotation stored by a camera (EXIF) is applied,
+    CMYK, palette and greyscale pictures are converted, 16-bit values are scaled to 8 bits. Of an
+    animation the first frame is used, with an :class:`ImageWarning` that says so.
+
+    Parameters
+    ----------
+    image : path, PIL image, or array
+        An array has shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) and type bool, uint8, uint16,
+        or float with values in [0, 1].
+
+    Returns
+    -------
+    PIL.Image.Image
+        Mode "RGB".
+
+    Raises
+    ------
+    ValueError
+        If the picture is missing, empty, truncated, of an unknown format, larger than
+        ``MAX_IMAGE_PIXELS``, or an array of another shape or range. One line, naming the file.
+    TypeError
+        If ``image`` is none of the three.
+    """
+    if isinstance(image, Image.Image):
+        return _to_rgb(image, "image")
+    if isinstance(image, (str, os.PathLike)):
+        return _read_file(Path(image))
+    if isinstance(image, np.ndarray):
+        return _to_rgb(_from_array(image), "image")
+    raise TypeError(f"image is a {type(image).__name__}; expected a path, a PIL image or a NumPy array")
+
+
+def _read_file(path: Path) -> Image.Image:
+    """Decode one file; every way in which that can fail becomes one line."""
+    if not path.exists():
+        raise ValueError(f"image {str(path)!r}: no such file")
+    if path.is_dir():
+        raise ValueError(f"image {str(path)!r} is a folder; expected a picture file")
+    if path.stat().st_size == 0:
+        raise ValueError(f"image {str(path)!r} is empty (0 bytes)")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is checked below
+            with Image.open(path) as picture:
+                return _to_rgb(picture, repr(str(path)))
+    except Image.DecompressionBombError:
+        raise ValueError(
+            f"image {str(path)!r} has more than {MAX_IMAGE_PIXELS:,} pixels; make it smaller first"
+        ) from None
+    except UnidentifiedImageError:
+        raise ValueError(f"image {str(path)!r} is not a picture in a format that Pillow reads") from None
+    except ValueError as error:  # ours: already one clear line
+        raise error from None
+    except (
+        OSError,
+        SyntaxError,
+        EOFError,
+        IndexError,
+        MemoryError,
+    ) as error:  # what decoders raise on broken data
+        raise ValueError(
+            f"image {str(path)!r} cannot be decoded, it may be truncated: {_one_line(error)}"
+        ) from None
+
+
+def _to_rgb(picture: Image.Image, name: str) -> Image.Image:
+    """Upright 8-bit RGB of any PIL image; ``name`` is for messages."""
+    width, height = picture.size
+    if width * height > MAX_IMAGE_PIXELS:
+        raise ValueError(
+            f"image {name} has {width} × {height} = {width * height:,} pixels, more than {MAX_IMAGE_PIXELS:,}; "
+            "make it smaller first"
+        )
+    if min(width, height) == 0:
+        raise ValueError(f"image {name} has no pixels: {width} × {height}")
+    if getattr(picture, "is_animated", False):
+        warnings.warn(
+            f"image {name} has {picture.n_frames} frames; the first one is used", ImageWarning, stacklevel=4
+        )
+        picture.seek(0)
+    picture = ImageOps.exif_transpose(picture)
+    if picture.mode.startswith(("I", "F")):  # "I;16", "I", "F": Pillow's own conversion would clip at 255
+        return _from_array(np.asarray(picture)).convert("RGB")
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        white = Image.new("RGBA", picture.size, "white")
+        return Image.alpha_composite(white, picture).convert("RGB")
+    # convert() copies, so that a lazily opened file is read now, while errors still name it
+    return picture.convert("RGB")
+
+
+def _from_array(array: np.ndarray) -> Image.Image:
+    """An 8-bit PIL image of an array in any of the usual ranges."""
+    if array.size == 0:
+        raise ValueError(f"image array of shape {array.shape} has no pixels")
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if array.ndim != 2 and not (array.ndim == 3 and array.shape[2] in (3, 4)):
+        raise ValueError(
+            f"image array has shape {array.shape}; expected (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)"
+        )
+    if array.dtype == bool:
+        array = array * np.uint8(255)
+    elif np.issubdtype(array.dtype, np.floating):
+        if not (np.nanmin(array) >= 0 and np.nanmax(array) <= 1 and not np.isnan(array).any()):
+            raise ValueError(f"image array of type {array.dtype} has values outside [0, 1] (or NaN)")
+        array = np.round(array * 255)
+    elif (
+        np.issubdtype(array.dtype, np.integer) and array.dtype != np.uint8
+    ):  # 16 bits, in whatever type they came
+        if array.min() < 0 or array.max() > 65535:
+            raise ValueError(f"image array of type {array.dtype} has values outside 0 to 65535")
+        array = np.round(array / 257.0)
+    elif array.dtype != np.uint8:
+        raise ValueError(
+            f"image array has type {array.dtype}; expected bool, uint8, uint16 or float in [0, 1]"
+        )
+    return Image.fromarray(array.astype(np.uint8))
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture as the encoder sees it, and where that lies in the original.
+
+    Attributes
+    ----------
+    pixels : torch.Tensor, shape (3, H, W)
+        Normalised pixels on the model's device, float32 or the model's type; 0 is the processor's mean colour.
+    seen : PIL.Image.Image
+        The same pixels as 8-bit RGB: resized and cropped as the encoder gets them.
+    original : PIL.Image.Image
+        The whole picture, upright RGB.
+    box : tuple of 4 floats
+        Left, upper, right, lower edge of ``seen`` in pixels of ``original``, so that heat can be drawn back on it.
+    """
+
+    pixels: torch.Tensor
+    seen: Image.Image
+    original: Image.Image
+    box: tuple[float, float, float, float]
+
+
+# --- Captions -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Caption:
+    """A caption as the encoder reads it.
+
+    Attributes
+    ----------
+    text : str
+        The caption as given.
+    input_ids : torch.Tensor, shape (1, L), int64
+        Token ids with special tokens and, for the SigLIP families, padding.
+    attention_mask : torch.Tensor, shape (1, L), int64
+        All ones: padding was visible in training and stays visible. Removing a player sets its column to 0.
+    players : tuple of int
+        Position of each player in the sequence, in order. Special tokens are never players.
+    names : list of str
+        Name of each player: its piece of text, without the tokenizer's marks.
+    words : list of (str, tuple of int)
+        Each word with the players that it is made of: ``("hydrant", (6, 7))`` for ``hydr`` + ``ant``.
+        Positions among the players, ready for ``Explanation.merge`` after adding ``n_image``.
+    """
+
+    text: str
+    input_ids: torch.Tensor
+    attention_mask: torch.Tensor
+    players: tuple[int, ...]
+    names: list[str]
+    words: list[tuple[str, tuple[int, ...]]]
+
+
+def _player_names(pieces: list[str]) -> tuple[list[str], list[tuple[str, tuple[int, ...]]]]:
+    """Readable names of token pieces, and the words that they form.
+
+    CLIP marks a word's last piece (``hydr``, ``ant</w>``), sentencepiece marks a word's first
+    (``▁hydr``, ``ant``), a word-level tokenizer marks nothing: every piece is a word.
+    """
+    marks_end = any(piece.endswith("</w>") for piece in pieces)
+    marks_start = any("▁" in piece for piece in pieces)
+    names = [piece.removesuffix("</w>").replace("▁", "") or piece for piece in pieces]
+    words, current = [], []
+    for i, piece in enumerate(pieces):
+        if current and (not marks_end) and (not marks_start or piece.startswith("▁")):
+            words.append(current)
+            current = []
+        current.append(i)
+        if marks_end and piece.endswith("</w>"):
+            words.append(current)
+            current = []
+    if current:
+        words.append(current)
+    return names, [("".join(names[i] for i in word), tuple(word)) for word in words]
+
+
+# --- The model ----------------------------------------------------------------------------
+
+
+class VisionLanguageModel:
+    """A CLIP-like model: two encoders, a tokenizer, an image processor, and how to use them together.
+
+    Made by :func:`load_model`; the constructor is for networks that are already in memory.
+
+    Parameters
+    ----------
+    network : transformers.CLIPModel or transformers.SiglipModel
+        Put in evaluation mode, its parameters frozen (gradients with respect to activations still flow).
+    tokenizer, image_processor
+        The transformers objects that belong to it.
+    name : str
+        What to call it in explanations.
+
+    Attributes
+    ----------
+    family : "clip", "siglip" or "siglip2"
+    grid : tuple of int
+        Patch rows and columns; patch ``i`` is in row ``i // columns``.
+    n_patches, patch_size, image_size : int
+        The last two in pixels.
+    scale, bias : float
+        ``score = scale * cosine + bias``.
+    max_players : int
+        The longest caption that fits, in tokens, special tokens not counted.
+    device, dtype
+        Where the network is, and the type of its weights.
+    n_parameters : int
+    vocabulary : frozenset of str, or None
+        All words of a word-level tokenizer; ``None`` for one that spells words out of pieces.
+    embedded : bool
+        Whether it is one of the models that came with the package, which know drawings only.
+
+    Raises
+    ------
+    ValueError
+        If the network is of another kind, or pools its text anywhere but at EOS (see :meth:`_check_pooling`).
+    """
+
+    def __init__(self, network: Any, tokenizer: Any, image_processor: Any, name: str = "model") -> None:
+        self.network = network.eval().requires_grad_(False)
+        self.tokenizer, self.image_processor, self.name = tokenizer, image_processor, name
+        self.family = _family(network.config, tokenizer)
+        vision, text = network.config.vision_config, network.config.text_config
+        self.image_size, self.patch_size = _one_size(vision.image_size), _one_size(vision.patch_size)
+        side = self.image_size // self.patch_size
+        self.grid, self.n_patches = (side, side), side * side
+        self.scale = float(network.logit_scale.detach().double().exp())
+        self.bias = float(network.logit_bias.detach()) if hasattr(network, "logit_bias") else 0.0
+        self.context = text.max_position_embeddings
+        self.n_parameters = sum(p.numel() for p in network.parameters())
+        self.embedded = name in EMBEDDED
+        # CLIP's unknown token is its EOS, and what it would pad with (never needed) may be an ordinary "!"
+        ordinary = {tokenizer.unk_token_id} | ({tokenizer.pad_token_id} if self.family == "clip" else set())
+        self._special = set(tokenizer.all_special_ids) - ordinary | {
+            tokenizer.bos_token_id,
+            tokenizer.eos_token_id,
+        }
+        self.vocabulary = self._word_level_vocabulary()
+        self.max_players = self.context - (1 if self.family == "siglip2" else len(tokenizer("").input_ids))
+        if self.family == "clip":
+            self._check_pooling()
+
+    def __repr__(self) -> str:
+        rows, columns = self.grid
+        return (
+            f"<{self.name}: {self.family}, {rows}×{columns} patches of {self.patch_size} pixels, "
+            f"{self.n_parameters / 1e6:.1f} M parameters, on {self.device}>"
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return self.network.logit_scale.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the network's weights."""
+        return self.network.logit_scale.dtype
+
+    # Pictures
+
+    def prepare_image(self, image: str | os.PathLike | Image.Image | np.ndarray) -> Picture:
+        """Open, resize, crop and normalise a picture with the model's own image processor.
+
+        Raises
+        ------
+        ValueError
+            As :func:`open_image`, and for a picture more than ``MAX_ASPECT_RATIO`` times as long as wide.
+        """
+        import torch
+
+        original = open_image(image)
+        short, long = sorted(original.size)
+        if long > MAX_ASPECT_RATIO * short:
+            raise ValueError(
+                f"image is {original.width} × {original.height} pixels; expected at most "
+                f"{MAX_ASPECT_RATIO:g} times as long as wide"
+            )
+        pixels = torch.as_tensor(np.asarray(self.image_processor(images=original)["pixel_values"][0]))
+        expected = (3, self.image_size, self.image_size)
+        if tuple(pixels.shape) != expected:
+            raise ValueError(
+                f"the image processor of {self.name!r} gives pixels of shape {tuple(pixels.shape)}, its encoder takes "
+                f"{expected}; mend preprocessor_config.json in its folder"
+            )
+        seen = Image.fromarray(self.to_colours(pixels))
+        return Picture(pixels.to(self.device, self.dtype), seen, original, self._box(original.size))
+
+    def to_colours(self, pixels: torch.Tensor) -> np.ndarray:
+        """Undo the normalisation: (..., 3, H, W) pixels -> (..., H, W, 3) uint8 colours."""
+        mean, std = self._normalisation()
+        colours = np.moveaxis(pixels.detach().cpu().double().numpy(), -3, -1) * std + mean
+        return np.clip(np.round(255 * colours), 0, 255).astype(np.uint8)
+
+    def from_colour(self, colour: tuple[float, float, float]) -> np.ndarray:
+        """Normalise one colour: RGB in 0 to 255 -> (3,) float64 as the encoder gets it."""
+        mean, std = self._normalisation()
+        return (np.asarray(colour, dtype=float) / 255 - mean) / std
+
+    def _normalisation(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation of the image processor, each (3,), for colours in 0 to 1."""
+        if not self.image_processor.do_normalize:
+            return np.zeros(3), np.ones(3)
+        return np.asarray(self.image_processor.image_mean), np.asarray(self.image_processor.image_std)
+
+    def _box(self, size: tuple[int, int]) -> tuple[float, float, float, float]:
+        """Which part of an original of ``size`` (width, height) the processor keeps, in its pixels."""
+        processor, (width, height) = self.image_processor, size
+        resized = [width, height]
+        if processor.do_resize and _size(processor.size, "shortest_edge"):
+            edge = _size(processor.size, "shortest_edge")
+            resized = [int(edge * length / min(size)) for length in size]
+        elif processor.do_resize:
+            resized = [_size(processor.size, "width"), _size(processor.size, "height")]
+        if not getattr(processor, "do_center_crop", False):
+            return 0.0, 0.0, float(width), float(height)
+        kept = _size(processor.crop_size, "width"), _size(processor.crop_size, "height")
+        left, upper = ((whole - part) // 2 for whole, part in zip(resized, kept))
+        x, y = width / resized[0], height / resized[1]
+        return left * x, upper * y, (left + kept[0]) * x, (upper + kept[1]) * y
+
+    def embed_pixels(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Image embeddings: normalised pixels (m, 3, H, W) -> (m, d), unit norm, float32 (float64 for a float64 model)."""
+        return self._unit(
+            _pooled(self.network.get_image_features(pixel_values=pixels.to(self.device, self.dtype)))
+        )
+
+    def patch_tokens(self, pixels: torch.Tensor) -> torch.Tensor:
+        """What the image transformer starts from: (m, 3, H, W) -> (m, n_patches (+ 1), width).
+
+        One token a patch, with its position embedding; CLIP's CLS token comes first. Dropping tokens
+        here removes patches without painting anything in their place.
+        """
+        return self.network.vision_model.embeddings(pixels.to(self.device, self.dtype))
+
+    def embed_patch_tokens(self, tokens: torch.Tensor) -> torch.Tensor:
+        """The rest of the image encoder: any number k >= 1 of tokens, (m, k, width) -> (m, d), unit norm."""
+        vision = self.network.vision_model
+        if self.family == "clip":
+            hidden = vision.encoder(inputs_embeds=vision.pre_layrnorm(tokens)).last_hidden_state
+            return self._unit(self.network.visual_projection(vision.post_layernorm(hidden[:, 0])))
+        hidden = vision.post_layernorm(vision.encoder(inputs_embeds=tokens).last_hidden_state)
+        return self._unit(vision.head(hidden))
+
+    # Captions
+
+    def tokenize(self, caption: str) -> Caption:
+        """Split a caption into players and frame it with the special tokens that the encoder expects.
+
+        Raises
+        ------
+        ValueError
+            If the caption is empty, too long (limit and length are named), contains a special token,
+            is in a script that the text encoder was not trained on, or, for a word-level
+            vocabulary, has a word that it lacks (the nearest known words are named).
+        TypeError
+            If it is no string.
+        """
+        import torch
+
+        if not isinstance(caption, str):
+            raise TypeError(f"caption is a {type(caption).__name__}; expected a string")
+        if not caption.strip():
+            raise ValueError("caption is empty; expected at least one word")
+        # SigLIP 2 was trained on lower-case text, which not every version of its tokenizer sees to
+        text = caption.lower() if self.family == "siglip2" else caption
+        self._check_script(text)
+        self._check_words(text)
+        content = self.tokenizer(text, add_special_tokens=False).input_ids
+        eos = self.tokenizer.eos_token_id
+        if special := [i for i in content if i in self._special]:
+            token = self.tokenizer.convert_ids_to_tokens(special[0])
+            raise ValueError(
+                f"caption contains {token!r}, a special token of {self.name!r}; expected plain text"
+            )
+        if not content:
+            raise ValueError(
+                f"caption {caption!r} has no word left after tokenisation; expected at least one"
+            )
+        if len(content) > self.max_players:
+            raise ValueError(
+                f"caption has {len(content)} tokens; {self.name!r} reads at most {self.max_players}: shorten it"
+            )
+        if self.vocabulary is None and self.tokenizer.unk_token_id in content:
+            raise ValueError(
+                f"caption {caption!r} has characters that the tokenizer of {self.name!r} does not know"
+            )
+        # Versions of Gemma's tokenizer differ in which special tokens they add: SigLIP 2 wants EOS, once
+        ids = [*content, eos] if self.family == "siglip2" else self.tokenizer(text).input_ids
+        players = tuple(i for i, token in enumerate(ids) if token not in self._special)
+        if self.family != "clip":
+            ids = ids + [self.tokenizer.pad_token_id] * (self.context - len(ids))
+        names, words = _player_names(self.tokenizer.convert_ids_to_tokens(content))
+        input_ids = torch.tensor([ids], device=self.device)
+        return Caption(caption, input_ids, torch.ones_like(input_ids), players, names, words)
+
+    def embed_tokens(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Text embeddings: ids and masks, each (m, L) -> (m, d), unit norm, float32 (float64 for a float64 model).
+
+        A token whose mask is 0 is attended to by nobody; it keeps its position, as do all others.
+        """
+        input_ids, attention_mask = input_ids.to(self.device), attention_mask.to(self.device)
+        return self._unit(
+            _pooled(self.network.get_text_features(input_ids=input_ids, attention_mask=attention_mask))
+        )
+
+    def unknown_words(self, caption: str) -> dict[str, list[str]]:
+        """Words of a caption that a word-level vocabulary lacks, each with up to 3 nearest known words.
+
+        Empty for tokenizers that can spell any word out of pieces.
+        """
+        if self.vocabulary is None:
+            return {}
+        words = self._split(caption)
+        return {
+            word: get_close_matches(word, sorted(self.vocabulary), n=3, cutoff=0.5)
+            for word in dict.fromkeys(words)
+            if word not in self.vocabulary
+        }
+
+    # Scores
+
+    def score(
+        self, image: str | os.PathLike | Image.Image | np.ndarray | Picture, caption: str | Caption
+    ) -> float:
+        """The logit of one picture and one caption: ``scale * cosine + bias``."""
+        import torch
+
+        picture = image if isinstance(image, Picture) else self.prepare_image(image)
+        text = caption if isinstance(caption, Caption) else self.tokenize(caption)
+        with torch.inference_mode():
+            f = self.embed_pixels(picture.pixels[None])[0]
+            g = self.embed_tokens(text.input_ids, text.attention_mask)[0]
+        return self.scale * float(f.double() @ g.double()) + self.bias
+
+    # What the above needs
+
+    def _unit(self, embeddings: torch.Tensor) -> torch.Tensor:
+        """Scale rows to unit norm, in at least single precision whatever the weights are."""
+        import torch
+
+        embeddings = embeddings if embeddings.dtype == torch.float64 else embeddings.float()
+        return torch.nn.functional.normalize(embeddings, dim=-1)
+
+    def _word_level_vocabulary(self) -> frozenset[str] | None:
+        """All words of a word-level tokenizer, ``None`` for one that works with pieces."""
+        backend = getattr(self.tokenizer, "backend_tokenizer", None)
+        if backend is None or type(backend.model).__name__ != "WordLevel":
+            return None
+        unknown = {self.tokenizer.unk_token_id}
+        return frozenset(w for w, i in self.tokenizer.get_vocab().items() if i not in self._special | unknown)
+
+    def _split(self, caption: str) -> list[str]:
+        """The words of a caption as a word-level tokenizer cuts them."""
+        backend = self.tokenizer.backend_tokenizer
+        text = backend.normalizer.normalize_str(caption) if backend.normalizer else caption
+        return [word for word, _ in backend.pre_tokenizer.pre_tokenize_str(text)]
+
+    def _check_words(self, caption: str) -> None:
+        """Refuse words that a word-level vocabulary lacks: the encoder has never seen them."""
+        if unknown := self.unknown_words(caption):
+            near = [
+                f"{word!r}" + (f" (nearest: {', '.join(known)})" if known else "")
+                for word, known in unknown.items()
+            ]
+            raise ValueError(f"caption has words that {self.name!r} does not know: {'; '.join(near)}")
+
+    def _check_script(self, caption: str) -> None:
+        """Refuse letters of scripts that the text encoder was not trained on; SigLIP 2 is multilingual."""
+        foreign = [c for c in caption if c.isalpha() and not unicodedata.name(c, "").startswith("LATIN")]
+        english = self.family == "clip" or self.vocabulary is not None
+        if foreign and english:
+            raise ValueError(
+                f"caption {caption!r} has letters outside the Latin script ({foreign[0]!r}); {self.name!r} reads "
+                "English: translate the caption, or use a multilingual model such as google/siglip2-base-patch32-256"
+            )
+
+    def _check_pooling(self) -> None:
+        """Make sure that CLIP's text is read at EOS, whatever the configuration says.
+
+        With ``eos_token_id == 2`` in its text configuration (as in OpenAI's own checkpoints)
+        transformers reads the position of the *largest id*, otherwise the first position that
+        holds that id. The former is right only where EOS has the largest id of the vocabulary;
+        the latter only where configuration and tokenizer agree.
+        """
+        configured, eos = self.network.config.text_config.eos_token_id, self.tokenizer.eos_token_id
+        right = eos == max(self.tokenizer.get_vocab().values()) if configured == 2 else eos == configured
+        if not right:
+            rule = "largest token id" if configured == 2 else f"token id {configured}"
+            raise ValueError(
+                f"{self.name!r} would read its text at the {rule}, not at EOS (id {eos}): give EOS an id other than 2 "
+                "and set eos_token_id in text_config to it"
+            )
+
+
+def _pooled(output: Any) -> torch.Tensor:
+    """The embedding out of what ``get_*_features`` returns: a tensor before transformers 5, an object since."""
+    return getattr(output, "pooler_output", output)
+
+
+def _one_size(size: Any) -> int:
+    """A size that may be written as a number or as a pair of equal numbers."""
+    sizes = set(size) if isinstance(size, (list, tuple)) else {size}
+    if len(sizes) != 1:
+        raise ValueError(f"the encoder's size is {size}; only square pictures and patches are supported")
+    return int(sizes.pop())
+
+
+def _size(sizes: Any, key: str) -> int | None:
+    """One entry of a processor's size, a dictionary or an object by version of transformers."""
+    return sizes.get(key) if isinstance(sizes, dict) else getattr(sizes, key, None)
+
+
+def _family(config: Any, tokenizer: Any) -> str:
+    """Which of the three families a network belongs to."""
+    if config.model_type == "siglip2":
+        raise ValueError(
+            "SigLIP 2 NaFlex checkpoints have no fixed patch grid and are not supported; use a fixed-resolution one "
+            "such as google/siglip2-base-patch32-256"
+        )
+    if config.model_type not in ("clip", "siglip"):
+        raise ValueError(f"the model is of type {config.model_type!r}; expected CLIP, SigLIP or SigLIP 2")
+    # Fixed-resolution SigLIP 2 is a SiglipModel whose text tower has Gemma's vocabulary and tokenizer
+    gemma = type(tokenizer).__name__.removesuffix("Fast") in ("GemmaTokenizer", "Siglip2Tokenizer")
+    if config.model_type == "siglip" and (gemma or config.text_config.vocab_size == GEMMA_VOCABULARY):
+        return "siglip2"
+    return config.model_type
+
+
+# --- Loading ------------------------------------------------------------------------------
+
+
+def load_model(
+    name_or_path: str | os.PathLike | None = None,
+    device: str | torch.device | None = None,
+    dtype: str | torch.dtype | None = None,
+) -> VisionLanguageModel:
+    """Load an embedded model, a local folder, or a hub id of CLIP, SigLIP or SigLIP 2.
+
+    The network is touched only for a hub id that is not in the local cache.
+
+    Parameters
+    ----------
+    name_or_path : str or path, optional
+        ``"mini-clip"``, ``"mini-siglip"``, a transformers folder, or a hub id such as
+        ``"openai/clip-vit-base-patch32"``. Default: environment variable ``FIXLIP_MODEL``, else ``"mini-clip"``.
+    device : str or torch.device, optional
+        Default: environment variable ``FIXLIP_DEVICE``, else ``"cpu"``.
+    dtype : str or torch.dtype, optional
+        Type of the weights: ``"float32"`` (default), ``"float64"``, ``"float16"``, ``"bfloat16"``.
+
+    Returns
+    -------
+    VisionLanguageModel
+
+    Raises
+    ------
+    ValueError
+        One line: no such model, a hub that cannot be reached, an incomplete folder, another kind of model,
+        a device that is not there.
+    """
+    name = os.fspath(name_or_path or os.environ.get("FIXLIP_MODEL") or "mini-clip")
+    device = _device(device or os.environ.get("FIXLIP_DEVICE") or "cpu")
+    dtype = _dtype(dtype or "float32")
+    if name in EMBEDDED:
+        folder = ASSETS / name
+        if not (folder / "config.json").is_file():
+            raise ValueError(
+                f"the embedded model {name!r} is missing from this installation; install fixlip-helpers again"
+            )
+        parts = _load_parts(str(folder), name)
+    elif Path(name).expanduser().is_dir():
+        folder = Path(name).expanduser()
+        name = folder.resolve().name
+        parts = _load_parts(str(folder), name)
+    elif re.fullmatch(r"[\w][\w.-]*/[\w][\w.-]*", name):
+        parts = _load_from_hub(name)
+    else:
+        raise ValueError(
+            f"unknown model {name!r}: it is no folder and no hub id (owner/name); embedded models: {', '.join(EMBEDDED)}"
+        )
+    network, tokenizer, image_processor = parts
+    return VisionLanguageModel(network.to(device=device, dtype=dtype), tokenizer, image_processor, name)
+
+
+def _load_parts(source: str, name: str, local: bool = True) -> tuple[Any, Any, Any]:
+    """Network, tokenizer and image processor from a folder or from the hub's cache, or one line of what is wrong."""
+    from transformers import AutoConfig, AutoModel, AutoTokenizer
+
+    with _quiet():
+        try:
+            config = AutoConfig.from_pretrained(source, local_files_only=local)
+            if config.model_type not in ("clip", "siglip"):
+                _family(config, None)  # says what is supported
+            network = AutoModel.from_pretrained(source, local_files_only=local)
+            tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=local)
+            return network, tokenizer, _image_processor(source, local)
+        except ImportError as error:
+            raise ValueError(
+                f"model {name!r} needs a package that is not installed: {_one_line(error)}"
+            ) from None
+        except (OSError, KeyError, RuntimeError) as error:
+            raise _Incomplete(f"model {name!r} cannot be loaded: {_one_line(error)}") from None
+
+
+def _image_processor(source: str, local: bool) -> Any:
+    """The image processor that works with Pillow alone, so that results do not depend on torchvision being there."""
+    import transformers
+    from transformers import AutoImageProcessor
+
+    pillow_only = (
+        {"use_fast": False} if int(transformers.__version__.split(".")[0]) < 5 else {"backend": "pil"}
+    )
+    return AutoImageProcessor.from_pretrained(source, local_files_only=local, **pillow_only)
+
+
+class _Incomplete(ValueError):
+    """Files are missing: an error for a folder, a reason to go to the network for a hub id."""
+
+
+def _load_from_hub(name: str) -> tuple[Any, Any, Any]:
+    """From the local cache where it is complete, else from the network, asked once and briefly."""
+    try:
+        return _load_parts(name, name)
+    except _Incomplete:
+        pass
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+
+    try:
+        with _quiet():
+            hf_hub_download(name, "config.json", etag_timeout=5)
+    except GatedRepoError:
+        raise ValueError(
+            f"model {name!r} is gated: ask for access on its hub page and log in with `hf auth login`"
+        ) from None
+    except RepositoryNotFoundError:
+        raise ValueError(f"the hub has no model {name!r}; embedded models: {', '.join(EMBEDDED)}") from None
+    except Exception:  # noqa: BLE001 the ways in which a network can fail are not ours to list
+        raise ValueError(
+            f"model {name!r} is not in the local cache and the hub cannot be reached; "
+            f"these models need no network: {', '.join(EMBEDDED)}"
+        ) from None
+    return _load_parts(name, name, local=False)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence transformers' bars and advice while loading; errors still come through."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _device(device: str | torch.device) -> torch.device:
+    """A device that is there."""
+    import torch
+
+    try:
+        found = torch.device(device)
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise ValueError(
+            f"device {str(device)!r} is not available here; use 'cpu', or 'cuda' on a machine with a GPU"
+        ) from None
+    return found
+
+
+def _dtype(dtype: str | torch.dtype) -> torch.dtype:
+    """A floating type by name."""
+    import torch
+
+    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
+    if not (isinstance(found, torch.dtype) and found.is_floating_point):
+        raise ValueError(f"dtype is {dtype!r}; expected 'float32', 'float64', 'float16' or 'bfloat16'")
+    return found
+
+
+def _one_line(error: BaseException) -> str:
+    """The first line of an error's message that says something."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
+
+
+# --- What there is ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """One line of :func:`available_models`.
+
+    ``megabytes`` is the size of the weights on disk (``None`` for a hub id), ``sees`` what the encoder was
+    trained on, ``embedded`` whether it needs no network.
+    """
+
+    name: str
+    family: str
+    grid: tuple[int, int]
+    image_size: int
+    embedded: bool
+    megabytes: float | None
+    sees: str
+
+
+def available_models() -> list[ModelInfo]:
+    """The embedded models that are installed, then the hub ids of the paper's models.
+
+    Any other CLIP, SigLIP or fixed-resolution SigLIP 2 checkpoint loads as well.
+    """
+    models = []
+    for name in EMBEDDED:
+        folder = ASSETS / name
+        if not (folder / "config.json").is_file():
+            continue
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        vision = config["vision_config"]
+        side = vision["image_size"] // vision["patch_size"]
+        megabytes = sum(file.stat().st_size for file in folder.glob("*.safetensors")) / 1e6
+        models.append(
+            ModelInfo(
+                name,
+                config["model_type"],
+                (side, side),
+                vision["image_size"],
+                True,
+                megabytes,
+                WHAT_EMBEDDED_MODELS_SEE,
+            )
+        )
+    for name, (family, size, patch) in HUB_MODELS.items():
+        sees = WHAT_MULTILINGUAL_MODELS_SEE if family == "siglip2" else WHAT_HUB_MODELS_SEE
+        models.append(ModelInfo(name, family, (size // patch, size // patch), size, False, None, sees))
+    return models
