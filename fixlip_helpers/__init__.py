@@ -1,26 +1,39 @@
 """Explaining image-text similarity: from coalitions to FIxLIP.
 
 Games, designs, estimators and explanations need NumPy only; what needs torch (the encoders) or
-SciPy's statistics is loaded when it is first used.
+SciPy is loaded when it is first used.
 """
 
 from importlib import import_module
 
 from fixlip_helpers.coalitions import Design
 from fixlip_helpers.explanation import Explanation
-from fixlip_helpers.games import EmbeddingTableGame, ExplanationGame, Game, TableGame, TwoSidedGame
+from fixlip_helpers.fixlip import fixlip
+from fixlip_helpers.games import EmbeddingTableGame, ExplanationGame, Game, TableGame, TwoSidedGame, VisionLanguageGame
+from fixlip_helpers.sides import Side, combine, fit_side
 
 __version__ = "0.1.0"
 
-_LATER = {
-    "VisionLanguageGame": "games",
-    "faithfulness": "metrics",
-    "pointing_game": "metrics",
-    "load_model": "models",
-    "available_models": "models",
-}
+_LATER = {"faithfulness": "metrics", "pointing_game": "metrics", "load_model": "models", "available_models": "models"}
 
-__all__ = ["Design", "EmbeddingTableGame", "Explanation", "ExplanationGame", "Game", "TableGame", "TwoSidedGame", *_LATER]
+__all__ = [
+    "Design",
+    "EmbeddingTableGame",
+    "Explanation",
+    "ExplanationGame",
+    "Game",
+    "Side",
+    "TableGame",
+    "TwoSidedGame",
+    "VisionLanguageGame",
+    "available_models",
+    "combine",
+    "faithfulness",
+    "fit_side",
+    "fixlip",
+    "load_model",
+    "pointing_game",
+]
 
 
 def __getattr__(name: str):

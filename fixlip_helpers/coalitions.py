@@ -72,6 +72,12 @@ def coalition_number(coalitions: np.ndarray) -> np.ndarray:
     return coalitions @ (1 << np.arange(coalitions.shape[1], dtype=np.int64))
 
 
+def coalition_keys(coalitions: np.ndarray) -> np.ndarray:
+    """One comparable number or byte string for each coalition, (m, n) bool -> (m,): equal rows, equal keys."""
+    packed = np.ascontiguousarray(np.packbits(coalitions, axis=1))
+    return packed.view(np.dtype((np.void, packed.shape[1]))).ravel()
+
+
 # --- Checks -------------------------------------------------------------------------------
 
 
@@ -197,7 +203,7 @@ DESIGNS = {"independent": independent, "enumeration": enumeration, "orthogonal_a
 
 def _count_repeats(draws: np.ndarray, p: float, name: str, seed: int) -> Design:
     """The distinct rows of equally likely draws, each weighted by how often it occurs."""
-    _, first, counts = np.unique(np.packbits(draws, axis=1), axis=0, return_index=True, return_counts=True)
+    _, first, counts = np.unique(coalition_keys(draws), return_index=True, return_counts=True)
     order = np.argsort(first)
     return Design(draws[first[order]], counts[order] / len(draws), float(p), name, seed)
 
@@ -211,7 +217,7 @@ def _parity_columns(n: int, k: int) -> np.ndarray:
         return (field << k | cube)[1 : n + 1]
     square_plus = product[field, field] ^ field  # x² + x takes half the values; d is one that it misses
     g = square_plus ^ np.setdiff1d(field, square_plus)[0]
-    inverse = product[g].argmax(axis=1) if k == 0 else (product[g] == 1).argmax(axis=1)
+    inverse = (product[g] == 1).argmax(axis=1)  # of g(x), which is never 0
     return inverse << k | product[field, inverse]
 
 
@@ -257,22 +263,48 @@ def monomials(coalitions: np.ndarray, p: float) -> np.ndarray:
     return phi
 
 
-def auto_image(n: int, p: float, seed: int = 0, stream: int = STREAMS["image"]) -> Design:
-    """The default design of an image side, or of all players of any game.
+def choose_design(
+    side: str, n: int, p: float, name: str = "auto", m: int | None = None, seed: int = 0
+) -> Design:
+    """The design of one side, by name and size, or the best that this package knows.
 
-    At least 4 096 coalitions: all of them if there are no more (up to 12 players); an orthogonal array at
-    ``p = 0.5`` (always nearly twice as many runs as monomials, or more); else ``4 K`` independent draws.
+    Parameters
+    ----------
+    side : str
+        ``"image"``, ``"text"`` or ``"joint"`` (all players of any game); names the random stream.
+    n : int
+        Number of players, at least 1.
+    p : float
+    name : str
+        A key of :data:`DESIGNS`, or ``"auto"``. Given ``m``, "auto" means independent draws, and enumeration where
+        ``2**n <= m``. Without ``m`` it means, for an image or all players, at least 4 096 coalitions: all of them where
+        there are no more (up to 12 players), else an orthogonal array at ``p = 0.5`` (it always has nearly twice as many
+        runs as there are monomials, or more), else ``4 K`` independent draws; for a text, enumeration up to 10 players,
+        else ``4 K`` independent draws.
+    m : int, optional
+    seed : int
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown, the side has no players, or the design does not exist for ``p`` or ``m``.
     """
-    if n <= 12:
+    if n < 1:
+        raise ValueError(f"the game has no {side} players; expected at least 1")
+    if name not in (*DESIGNS, "auto"):
+        raise ValueError(f"design = {name!r}; expected auto, {', '.join(DESIGNS)}, or a Design")
+    if name == "auto":
+        if 2**n <= (m if m is not None else 1024 if side == "text" else 4096):
+            return enumeration(n, p)
+        name = "orthogonal_array" if m is None and side != "text" and p == 0.5 else "independent"
+    if name == "enumeration":
+        if m not in (None, 2**n):
+            raise ValueError(f"m = {m}; the enumeration of {n} players has {2**n} coalitions")
         return enumeration(n, p)
-    if p == 0.5:
-        return orthogonal_array(n, p, max(4096, 4 ** (n - 1).bit_length()), seed, stream)
-    return independent(n, p, max(4096, 4 * n_monomials(n)), seed, stream)
-
-
-def auto_text(n: int, p: float, seed: int = 0, stream: int = STREAMS["text"]) -> Design:
-    """The default design of a text side: enumeration up to 10 players, else ``4 K`` independent draws."""
-    return enumeration(n, p) if n <= 10 else independent(n, p, 4 * n_monomials(n), seed, stream)
+    if m is None:
+        m = 4 * n_monomials(n) if name == "independent" else 4 ** (n - 1).bit_length()
+        m = m if side == "text" else max(4096, m)
+    return DESIGNS[name](n, p, m, seed, STREAMS[side])
 
 
 def authors_split(budget: int, n_image: int, n_text: int) -> tuple[int, int]:

@@ -155,6 +155,15 @@ class Explanation:
         x = as_coalitions(coalitions, self.n_players).astype(float)
         return self.baseline + x @ self.main + 0.5 * ((x @ self.pairs) * x).sum(axis=1)
 
+    def predict_pairs(self, image_coalitions: np.ndarray, text_coalitions: np.ndarray) -> np.ndarray:
+        """The surrogate's values of all pairs: (m_I, n_image) and (m_T, n_text) bool -> (m_I, m_T) float64."""
+        x = as_coalitions(image_coalitions, self.n_image).astype(float)
+        y = as_coalitions(text_coalitions, self.n_text).astype(float)
+        image, text = slice(self.n_image), slice(self.n_image, None)
+        h_image = x @ self.main[image] + 0.5 * ((x @ self.pairs[image, image]) * x).sum(axis=1)
+        h_text = y @ self.main[text] + 0.5 * ((y @ self.pairs[text, text]) * y).sum(axis=1)
+        return self.baseline + h_image[:, None] + h_text + x @ self.cross_modal() @ y.T
+
     def first_order(self) -> np.ndarray:
         """One number for each player: its main term plus its share of its pairs, shape (n,).
 

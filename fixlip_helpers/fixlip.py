@@ -1,0 +1,180 @@
+"""FIxLIP: the second-order surrogate of a game that is most faithful under P_p.
+
+Baniecki et al., *Explaining Similarity in Vision-Language Encoders with Weighted Banzhaf Interactions*,
+NeurIPS 2025: the explanation is Definition 5, ``sampling="joint"`` the model-agnostic estimator (Definition 6),
+``sampling="cross"`` the cross-modal one (Definition 7).
+"""
+
+from __future__ import annotations
+
+from time import perf_counter
+
+import numpy as np
+
+from fixlip_helpers.coalitions import STREAMS, Design, authors_split, check_p, choose_design, n_monomials
+from fixlip_helpers.explanation import Explanation, player_names
+from fixlip_helpers.games import Game, TwoSidedGame
+from fixlip_helpers.sides import assemble, combine, draw_held_out, encode_side, fit_side, r_squared
+from fixlip_helpers.wls import UnderdeterminedError, solve_dense, solve_product
+
+
+def fixlip(
+    game: Game | TwoSidedGame,
+    p: float = 0.5,
+    budget: int | str = "auto",
+    *,
+    index: str = "FWBII",
+    sampling: str = "cross",
+    design: str | Design | tuple[str | Design, str | Design] | None = None,
+    solver: str = "sides",
+    n_image_coalitions: int | None = None,
+    n_text_coalitions: int | None = None,
+    seed: int = 0,
+    n_held_out: int = 256,
+) -> Explanation:
+    """Explain a game by FIxLIP-p.
+
+    Parameters
+    ----------
+    game : Game or TwoSidedGame
+        ``sampling="cross"`` needs a two-sided one.
+    p : float
+        Every player is visible with probability ``p``, ``0 < p < 1``.
+    budget : int or "auto"
+        "auto": the sizes of :func:`~fixlip_helpers.coalitions.choose_design`. A number: that many values of the game; with
+        cross-modal sampling these are the pairs of the image and text coalitions that the authors' rule
+        (:func:`~fixlip_helpers.coalitions.authors_split`) makes of it.
+    index : str
+        Only ``"FWBII"``, the faithful weighted Banzhaf interaction index.
+    sampling : str
+        ``"cross"``: image and text coalitions are drawn and encoded by themselves, and all pairs are used.
+        ``"joint"``: coalitions of all players are drawn, for any game; always solved by least squares.
+    design : str, Design or pair of them, optional
+        How coalitions are drawn (see ``choose_design``): for the image, for all players where sampling is joint, or, as a
+        pair, for image and text.
+    solver : str
+        ``"sides"``: each tower is regressed by itself (:mod:`~fixlip_helpers.sides`). ``"wls"``: the paper's weighted least
+        squares on all pairs, without forming them (:func:`~fixlip_helpers.wls.solve_product`).
+    n_image_coalitions, n_text_coalitions : int, optional
+        Sizes of the two designs, in place of the budget's.
+    seed : int
+        Chooses every random bit.
+    n_held_out : int
+        Image (or whole) coalitions that are evaluated besides and never fitted, with a quarter as many text coalitions:
+        ``meta["held_out_r2"]`` is the share of the game's variance under ``P_p`` that the explanation gets right on all
+        their pairs. A side that was enumerated is judged on all its coalitions.
+
+    Returns
+    -------
+    Explanation
+        In the unit of the game. ``meta`` holds design, solver, passes, seconds, held_out_r2, full_value and more.
+
+    Raises
+    ------
+    UnderdeterminedError
+        (a ValueError) If the budget does not identify the explanation; the message says what would.
+    ValueError
+        If an argument is not one of those listed.
+    TypeError
+        If the game is not a game, or not two-sided though sampling is cross-modal.
+    """
+    check_p(p)
+    for name, given, allowed in (
+        ("index", index, ("FWBII",)),
+        ("sampling", sampling, ("cross", "joint")),
+        ("solver", solver, ("sides", "wls")),
+    ):
+        if given not in allowed:
+            raise ValueError(f"{name} = {given!r}; expected {' or '.join(map(repr, allowed))}")
+    if budget != "auto" and (isinstance(budget, bool) or not isinstance(budget, (int, np.integer)) or budget < 1):
+        raise ValueError(f"budget = {budget!r}; expected 'auto' or a whole number of at least 1")
+    if n_held_out < 8:
+        raise ValueError(f"n_held_out = {n_held_out}; expected at least 8")
+    budget = budget if budget == "auto" else int(budget)
+    sizes = n_image_coalitions, n_text_coalitions
+    if sampling == "joint":
+        if not isinstance(game, Game):
+            raise TypeError(f"{type(game).__name__} is no game: it needs n_players and a call on coalitions")
+        if sizes != (None, None) or isinstance(design, tuple):
+            raise ValueError("joint sampling draws whole coalitions: it takes one design and a budget, no sizes of sides")
+        explanation = _joint(game, p, budget, design or "auto", seed, n_held_out)
+    else:
+        if not isinstance(game, TwoSidedGame):
+            raise TypeError(f"{type(game).__name__} is no two-sided game (see TwoSidedGame); use sampling='joint'")
+        designs = design if isinstance(design, tuple) else (design or "auto", "auto")
+        if budget != "auto":
+            sizes = tuple(own or m for own, m in zip(sizes, authors_split(budget, game.n_image, game.n_text)))
+        if solver == "sides":
+            image = fit_side(game, "image", p, designs[0], sizes[0], seed, n_held_out=n_held_out)
+            text = fit_side(game, "text", p, designs[1], sizes[1], seed, n_held_out=n_held_out // 4)
+            explanation = combine(image, text)
+        else:
+            explanation = _product(game, p, designs, sizes, seed, n_held_out)
+    explanation.meta |= {"budget": budget, "seed": seed}
+    return explanation
+
+
+def _product(game: TwoSidedGame, p: float, designs: tuple, sizes: tuple, seed: int, n_held_out: int) -> Explanation:
+    """The cross-modal estimator by weighted least squares on all pairs."""
+    start = perf_counter()
+    designs = [
+        d if isinstance(d, Design) else choose_design(side, n, p, d, m, seed)
+        for side, n, d, m in zip(("image", "text"), (game.n_image, game.n_text), designs, sizes)
+    ]
+    for side, d in zip(("image", "text"), designs):
+        if len(d) < n_monomials(d.n):
+            raise UnderdeterminedError(
+                f"{len(d)} distinct {side} coalitions do not identify the {n_monomials(d.n)} terms of {d.n} {side} players. "
+                f"Least squares needs at least {n_monomials(game.n_image)} image and {n_monomials(game.n_text)} text "
+                f"passes: use budget='auto', or an integer budget of {enough_budget(game.n_image, game.n_text)} or more"
+            )
+    drawing = perf_counter() - start
+    image = encode_side(game, "image", designs[0], seed, 0, n_held_out)
+    text = encode_side(game, "text", designs[1], seed, 0, n_held_out // 4)
+    start = perf_counter() - drawing
+    terms = solve_product(image.embeddings, text.embeddings, *designs, image.scale, image.bias)
+    return assemble(terms, image, text, {"solver": "wls"}, start)
+
+
+def enough_budget(n_image: int, n_text: int) -> int:
+    """The smallest power of two that the authors' rule splits into enough passes on both sides for least squares."""
+    budget = 1
+    while any(m < n_monomials(n) for m, n in zip(authors_split(budget, n_image, n_text), (n_image, n_text))):
+        budget *= 2
+    return budget
+
+
+def _joint(game: Game, p: float, budget: int | str, design: str | Design, seed: int, n_held_out: int) -> Explanation:
+    """The model-agnostic estimator: whole coalitions, weighted least squares."""
+    start = perf_counter()
+    n = game.n_players
+    if not isinstance(design, Design):
+        design = choose_design("joint", n, p, design, None if budget == "auto" else budget, seed)
+    if len(design) < n_monomials(n):
+        raise UnderdeterminedError(
+            f"{len(design)} distinct coalitions do not identify the {n_monomials(n)} terms of {n} players: "
+            f"at least {n_monomials(n)} passes are needed, and {4 * n_monomials(n)} are advised"
+        )
+    held_out = draw_held_out(design, n_held_out, seed, STREAMS["joint"] + STREAMS["held_out"])
+    ends = np.array([np.zeros(n, dtype=bool), np.ones(n, dtype=bool)])
+    rows = np.concatenate([design.coalitions, held_out.coalitions, ends])
+    evaluating = perf_counter()
+    values = np.asarray(game(rows), dtype=float)
+    evaluating = perf_counter() - evaluating
+    fitted, judged, (empty_value, full_value) = np.split(values, [len(design), len(design) + len(held_out)])
+    terms = solve_dense(design.coalitions, fitted, design.weights, design.p)
+    n_image, n_text = getattr(game, "n_image", n), getattr(game, "n_text", 0)
+    players = list(getattr(game, "players", None) or player_names(n_image, n_text))
+    meta = {
+        **getattr(game, "meta", {}),
+        "method": "FIxLIP",
+        "sampling": "joint",
+        "solver": "wls",
+        "design": {"joint": {"name": design.name, "coalitions": len(design), "seed": design.seed}},
+        "passes": {"joint": len(rows)},
+        "full_value": float(full_value),
+    }
+    explanation = Explanation(terms[0], float(empty_value), terms[1], terms[2], "FWBII", design.p, players, n_image, n_text, meta)
+    meta["held_out_r2"] = r_squared(judged, explanation.predict(held_out.coalitions), held_out.weights)
+    meta["seconds"] = {"encoder": evaluating, "outside": perf_counter() - start - evaluating}
+    return explanation

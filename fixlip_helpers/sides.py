@@ -1,0 +1,391 @@
+"""Side fits: each tower is regressed once, an explanation is their inner product (Theorem 2).
+
+For a two-sided game ``scale * <f(x), g(y)> + bias`` the measure ``P_p`` is a product, so every Fourier
+coefficient of the game is an inner product of vector coefficients of its sides::
+
+    c_(r, s) = scale * <f_r, g_s>,    f_r = E[f φ_r],    g_s = E[g φ_s]    (+ bias at the constant)
+
+:func:`fit_side` estimates the vectors of one side up to order two, by one regression with d targets;
+:func:`combine` takes the inner products. A picture's :class:`Side` is saved, loaded and combined with any
+number of captions, and the reverse: nothing is encoded twice.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+from fixlip_helpers.coalitions import (
+    STREAMS,
+    Design,
+    check_count,
+    check_p,
+    choose_design,
+    coalition_keys,
+    draw,
+    enumeration,
+    monomials,
+    n_monomials,
+)
+from fixlip_helpers.explanation import Explanation, player_names, to_set_basis
+from fixlip_helpers.games import TwoSidedGame
+from fixlip_helpers.wls import UnderdeterminedError, blocks, normal_equations, solve_normal, split_monomials, unpack
+
+RIDGES = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+"""Penalties on the second-order block that held-out rows choose from."""
+
+TEXT_FACTS = ("caption", "words")
+"""Entries of a game's ``meta`` that belong to its caption; ``model`` belongs to both sides, the rest to the picture."""
+
+
+# --- A side, encoded ----------------------------------------------------------------------
+
+
+@dataclass(eq=False)
+class EncodedSide:
+    """One side of a game with every embedding that an estimator needs, each coalition encoded once.
+
+    ``design`` and ``embeddings`` (m, d) are fitted; ``ridge_rows`` and their embeddings choose the penalty;
+    ``held_out`` (a Design) and its embeddings judge the fit; ``ends`` (2, d) belong to the empty and the full coalition.
+    """
+
+    modality: str
+    p: float
+    players: list[str]
+    design: Design
+    embeddings: np.ndarray
+    ridge_rows: np.ndarray
+    ridge_embeddings: np.ndarray
+    held_out: Design
+    held_out_embeddings: np.ndarray
+    ends: np.ndarray
+    scale: float
+    bias: float
+    meta: dict
+
+
+def encode_side(
+    game: TwoSidedGame, modality: str, design: Design, seed: int = 0, n_ridge: int = 128, n_held_out: int = 256
+) -> EncodedSide:
+    """Encode a design, ``n_ridge`` and ``n_held_out`` further draws, and the empty and full coalition of one side."""
+    start = perf_counter()
+    if modality not in ("image", "text"):
+        raise ValueError(f"modality = {modality!r}; expected 'image' or 'text'")
+    is_image = modality == "image"
+    n, encode = (game.n_image, game.encode_images) if is_image else (game.n_text, game.encode_texts)
+    if design.n != n:
+        raise ValueError(f"the design has {design.n} players; the game has {n} {modality} players")
+    stream = STREAMS[modality]
+    ridge_rows = draw(n, design.p, n_ridge, seed, stream + STREAMS["ridge"])
+    held_out = draw_held_out(design, n_held_out, seed, stream + STREAMS["held_out"])
+    rows = [design.coalitions, ridge_rows, held_out.coalitions, np.array([np.zeros(n, bool), np.ones(n, bool)])]
+
+    _, first, back = np.unique(coalition_keys(np.concatenate(rows)), return_index=True, return_inverse=True)
+    encoding = perf_counter()
+    embeddings = np.asarray(encode(np.concatenate(rows)[first]), dtype=float)
+    encoding = perf_counter() - encoding
+    fitted, ridge, judged, ends = np.split(embeddings[back], np.cumsum([len(part) for part in rows])[:-1])
+
+    names = list(getattr(game, "players", None) or player_names(game.n_image, game.n_text))
+    facts = getattr(game, "meta", {})
+    meta = {key: fact for key, fact in facts.items() if key == "model" or (key in TEXT_FACTS) != is_image}
+    meta["design"] = {"name": design.name, "coalitions": len(design), "seed": design.seed}
+    meta["passes"] = len(first)
+    meta["seconds"] = {"encoder": encoding, "outside": perf_counter() - start - encoding}
+    return EncodedSide(
+        modality, design.p, names[:n] if is_image else names[-n:], design, fitted, ridge_rows, ridge, held_out, judged, ends,
+        float(game.scale), float(game.bias), meta,
+    )  # fmt: skip
+
+
+def draw_held_out(design: Design, m: int, seed: int, stream: int) -> Design:
+    """Fresh draws from ``P_p`` without those that the design has; all coalitions, if the design has them all or they are few."""
+    if design.name == "enumeration":
+        return design
+    if 2**design.n <= m:
+        return enumeration(design.n, design.p)
+    rows = draw(design.n, design.p, m, seed, stream)
+    rows = rows[~np.isin(coalition_keys(rows), coalition_keys(design.coalitions))]
+    if len(rows) == 0:
+        return enumeration(design.n, design.p)
+    return Design(rows, np.full(len(rows), 1 / len(rows)), design.p, "held_out", seed)
+
+
+# --- A side, fitted -----------------------------------------------------------------------
+
+
+@dataclass(eq=False)
+class Side:
+    """What one tower contributes to every explanation that it takes part in.
+
+    Attributes
+    ----------
+    modality : str
+        ``"image"`` or ``"text"``.
+    p : float
+    players : list of str
+        Names of the n players of this side.
+    coefficients : ndarray, shape (K, d), float64
+        Vector Fourier coefficients, in the order of :func:`~fixlip_helpers.coalitions.monomials`.
+    ridge : float
+        Penalty on the second-order block, 0 for least squares.
+    held_out : Design
+        Coalitions from ``P_p`` that were not fitted; all coalitions where the side was enumerated.
+    held_out_embeddings : ndarray, shape (m_held_out, d)
+    ends : ndarray, shape (2, d)
+        Embeddings of the empty and of the full coalition.
+    scale, bias : float
+        The game's.
+    meta : dict
+        JSON-able: design, passes, seconds, and the game's own facts (model, caption, grid, ...).
+    """
+
+    modality: str
+    p: float
+    players: list[str]
+    coefficients: np.ndarray
+    ridge: float
+    held_out: Design
+    held_out_embeddings: np.ndarray
+    ends: np.ndarray
+    scale: float
+    bias: float
+    meta: dict
+
+    def predict(self, coalitions: np.ndarray) -> np.ndarray:
+        """Embeddings by the second-order fit: (m, n) bool -> (m, d) float64."""
+        return monomials(coalitions, self.p) @ self.coefficients
+
+    @property
+    def held_out_r2(self) -> float | None:
+        """Share of the embeddings' variance under ``P_p`` that the fit explains, on held-out coalitions."""
+        return r_squared(self.held_out_embeddings, self.predict(self.held_out.coalitions), self.held_out.weights)
+
+    def save(self, path: str | os.PathLike) -> Path:
+        """Write as safetensors with JSON metadata, whole or not at all; returns the path."""
+        from safetensors.numpy import save_file
+
+        path = Path(path)
+        part = path.with_name(path.name + ".part")
+        arrays = {
+            "coefficients": self.coefficients,
+            "held_out_coalitions": self.held_out.coalitions,
+            "held_out_weights": self.held_out.weights,
+            "held_out_embeddings": self.held_out_embeddings,
+            "ends": self.ends,
+        }
+        facts = {name: getattr(self, name) for name in ("modality", "p", "players", "ridge", "scale", "bias", "meta")}
+        facts["held_out"] = [self.held_out.name, self.held_out.seed]
+        try:
+            save_file({k: np.ascontiguousarray(a) for k, a in arrays.items()}, part, {"fixlip-side": json.dumps(facts)})
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+        return path
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> Side:
+        """Read what :meth:`save` wrote; ValueError names the file if it is not a side."""
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(path, framework="numpy") as file:
+                facts = json.loads((file.metadata() or {})["fixlip-side"])
+                arrays = {name: file.get_tensor(name) for name in file.keys()}
+            coalitions, weights = arrays.pop("held_out_coalitions"), arrays.pop("held_out_weights")
+            held_out = Design(coalitions, weights, facts["p"], *facts.pop("held_out"))
+            return cls(held_out=held_out, **arrays, **facts)
+        except (SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path} is not a saved side: {error}") from error
+
+
+def fit_side(
+    game: TwoSidedGame,
+    modality: str,
+    p: float = 0.5,
+    design: str | Design = "auto",
+    m: int | None = None,
+    seed: int = 0,
+    ridge: float | None = None,
+    n_held_out: int = 256,
+) -> Side:
+    """Fit the vector coefficients of one side of a two-sided game.
+
+    Parameters
+    ----------
+    game : TwoSidedGame
+    modality : str
+        ``"image"`` or ``"text"``.
+    p : float
+    design : str or Design
+        ``"auto"``, a key of :data:`~fixlip_helpers.coalitions.DESIGNS`, or the coalitions themselves (whose ``p`` is taken).
+    m : int, optional
+        Number of coalitions to draw; without it the design's own default.
+    seed : int
+    ridge : float, optional
+        Penalty on the second-order block, added to the diagonal of its Gram matrix (0: least squares). Without it
+        the best of :data:`RIDGES` on ``n_held_out // 2`` further draws, and 0 where the side is enumerated.
+    n_held_out : int
+        Coalitions that are encoded besides and never fitted, from which ``held_out_r2`` is computed.
+
+    Returns
+    -------
+    Side
+
+    Raises
+    ------
+    UnderdeterminedError
+        If there are fewer coalitions than terms of order one or, without penalty, than terms up to order two.
+    ValueError
+        If an argument is not one of those listed.
+    """
+    if modality not in ("image", "text"):
+        raise ValueError(f"modality = {modality!r}; expected 'image' or 'text'")
+    if ridge is not None and not 0 <= ridge < np.inf:
+        raise ValueError(f"ridge = {ridge!r}; expected a number, 0 or more")
+    if check_count("n_held_out", n_held_out) < 2:
+        raise ValueError(f"n_held_out = {n_held_out}; expected at least 2")
+    start = perf_counter()
+    if not isinstance(design, Design):
+        n = game.n_image if modality == "image" else game.n_text
+        design = choose_design(modality, n, check_p(p), design, m, seed)
+    if design.name == "enumeration" and ridge is None:
+        ridge = 0.0
+    needed = n_monomials(design.n) if ridge == 0 else 1 + design.n
+    if len(design) < min(needed, 2**design.n):
+        raise UnderdeterminedError(
+            f"{len(design)} distinct {modality} coalitions do not identify {needed} terms of {design.n} players: "
+            f"at least {needed} passes are needed"
+        )
+    drawing = perf_counter() - start
+    side = encode_side(game, modality, design, seed, n_held_out // 2 if ridge is None else 0, n_held_out)
+    start = perf_counter()
+    solve = regression(design, side.embeddings)
+    if ridge is None:
+        ridge, coefficients = choose_ridge(solve, monomials(side.ridge_rows, side.p), side.ridge_embeddings)
+    else:
+        coefficients = solve(ridge)
+    side.meta["seconds"]["outside"] += drawing + perf_counter() - start
+    return Side(
+        modality, side.p, side.players, coefficients, float(ridge), side.held_out, side.held_out_embeddings, side.ends,
+        side.scale, side.bias, side.meta,
+    )  # fmt: skip
+
+
+def regression(design: Design, embeddings: np.ndarray) -> Callable[[float], np.ndarray]:
+    """Set up the regression of d embedding columns on the monomials up to order two.
+
+    Returns
+    -------
+    solve : function of ``ridge``, the penalty added to the Gram matrix at the pairs
+        Gives the coefficients, shape (K, d): one factorisation, d right-hand sides. An orthonormal design needs none.
+    """
+    first_pair = 1 + design.n
+    if design.orthonormal:
+        moments = sum(
+            monomials(design.coalitions[rows], design.p).T @ (design.weights[rows, None] * embeddings[rows])
+            for rows in blocks(len(design), 1024)
+        )
+        shrink = np.arange(len(moments))[:, None] >= first_pair
+        return lambda ridge: moments / (1 + ridge * shrink)
+
+    gram, moments = normal_equations(design.coalitions, design.weights, embeddings, design.p)
+
+    def solve(ridge: float) -> np.ndarray:
+        penalised = gram.copy()
+        penalised.flat[first_pair * (len(gram) + 1) :: len(gram) + 1] += ridge
+        return solve_normal(penalised, moments)
+
+    return solve
+
+
+def choose_ridge(solve: Callable[[float], np.ndarray], phi: np.ndarray, embeddings: np.ndarray) -> tuple[float, np.ndarray]:
+    """The penalty of :data:`RIDGES` with the least squared error on held-out rows, and its coefficients."""
+    best = (np.inf, 0.0, None)
+    for ridge in RIDGES:
+        try:
+            coefficients = solve(ridge)
+        except UnderdeterminedError:
+            if ridge == RIDGES[-1]:
+                raise
+            continue
+        error = ((embeddings - phi @ coefficients) ** 2).sum()
+        best = min(best, (error, ridge, coefficients), key=lambda candidate: candidate[0])
+    return best[1:]
+
+
+# --- From two sides to an explanation -----------------------------------------------------
+
+
+def combine(image: Side, text: Side) -> Explanation:
+    """The explanation of a picture and a caption from their sides: inner products, no encoder pass.
+
+    Parameters
+    ----------
+    image, text : Side
+        Of the same encoder and the same ``p``.
+
+    Returns
+    -------
+    Explanation
+        Index ``"FWBII"``; ``meta["held_out_r2"]`` is its R² on all pairs of held-out coalitions.
+
+    Raises
+    ------
+    ValueError
+        If the sides are not an image and a text side of the same model, ``p``, scale, bias and width.
+    """
+    start = perf_counter()
+    if (image.modality, text.modality) != ("image", "text"):
+        raise ValueError(f"expected an image side and a text side; got {image.modality} and {text.modality}")
+    for name in ("p", "scale", "bias"):
+        if getattr(image, name) != getattr(text, name):
+            raise ValueError(f"the sides differ in {name}: {getattr(image, name)} and {getattr(text, name)}")
+    if image.meta.get("model") != text.meta.get("model") or image.ends.shape != text.ends.shape:
+        raise ValueError(f"the sides belong to different encoders: {image.meta.get('model')} and {text.meta.get('model')}")
+    n_image, n_text = len(image.players), len(text.players)
+    r, s = split_monomials(n_image, n_text)
+    coefficients = image.scale * np.einsum("kd,kd->k", image.coefficients[r], text.coefficients[s])
+    coefficients[0] += image.bias
+    terms = to_set_basis(*unpack(coefficients, n_image + n_text), image.p)
+    facts = {
+        "solver": "sides",
+        "ridge": {"image": image.ridge, "text": text.ridge},
+        "side_r2": {"image": image.held_out_r2, "text": text.held_out_r2},
+    }
+    return assemble(terms, image, text, facts, start)
+
+
+def assemble(terms: tuple, image: Side | EncodedSide, text: Side | EncodedSide, facts: dict, start: float) -> Explanation:
+    """An explanation from its terms, judged on all pairs of the sides' held-out coalitions."""
+    values = image.scale * image.held_out_embeddings @ text.held_out_embeddings.T + image.bias
+    empty_value, full_value = (image.scale * (image.ends * text.ends).sum(axis=1) + image.bias).tolist()
+    own = ("design", "passes", "seconds")
+    meta = {key: v for side in (text, image) for key, v in side.meta.items() if key not in own}
+    meta |= {"method": "FIxLIP", "sampling": "cross", **facts, "full_value": full_value}
+    meta |= {name: {"image": image.meta[name], "text": text.meta[name]} for name in ("design", "passes")}
+    explanation = Explanation(
+        terms[0], empty_value, terms[1], terms[2], "FWBII", image.p,
+        image.players + text.players, len(image.players), len(text.players), meta,
+    )  # fmt: skip
+    predictions = explanation.predict_pairs(image.held_out.coalitions, text.held_out.coalitions)
+    weights = np.outer(image.held_out.weights, text.held_out.weights)
+    meta["held_out_r2"] = r_squared(values.ravel(), predictions.ravel(), weights.ravel())
+    seconds = [image.meta["seconds"], text.meta["seconds"], {"encoder": 0.0, "outside": perf_counter() - start}]
+    meta["seconds"] = {key: sum(part[key] for part in seconds) for key in ("encoder", "outside")}
+    return explanation
+
+
+def r_squared(values: np.ndarray, predictions: np.ndarray, weights: np.ndarray) -> float | None:
+    """``1 - Σ w |v - v̂|² / Σ w |v - mean|²`` of m numbers or vectors; None where the values do not vary."""
+    values, predictions = (np.reshape(a, (len(weights), -1)) for a in (values, predictions))
+    spread = weights @ (values - weights @ values / weights.sum()) ** 2
+    if spread.sum() <= 1e-24 * (weights @ values**2).sum():
+        return None
+    return float(1 - (weights @ (values - predictions) ** 2).sum() / spread.sum())
