@@ -370,9 +370,7 @@ class Scene:
             quarters = list(self.cells.values())
             here = np.any([q for q, b in zip(quarters, self.backgrounds, strict=True) if b == word], 0)
             return here & (free >= 0.5)
-        chosen = [
-            word in (thing.noun, PLURALS[thing.noun], thing.colour) for thing in self.objects
-        ]
+        chosen = [word in (thing.noun, PLURALS[thing.noun], thing.colour) for thing in self.objects]
         return (self.coverage[chosen] >= at_least).any(0) if any(chosen) else nothing
 
 
@@ -524,7 +522,9 @@ def make_scene(
         if combinations == "any" or (not any(new) if combinations == "seen" else any(new)):
             break
         if nouns is not None and colours is not None and background is not None:
-            raise ValueError(f"combinations={combinations!r} cannot be met by the nouns, colours and background given")
+            raise ValueError(
+                f"combinations={combinations!r} cannot be met by the nouns, colours and background given"
+            )
 
     low, high = _SIZES[n]
     sizes = [dice.between(low, high, 4) for _ in range(n)]
@@ -552,7 +552,13 @@ def grid_scene(nouns: Sequence[str], seed: int | str = 0, styles: Sequence[str] 
         x, y = dice.below(half - size + 1), dice.below(half - size + 1)
         objects.append(
             SceneObject(
-                noun, None, dice.choice(styles), size, x + half * (k % 2), y + half * (k // 2), dice.chance(0.5)
+                noun,
+                None,
+                dice.choice(styles),
+                size,
+                x + half * (k % 2),
+                y + half * (k // 2),
+                dice.chance(0.5),
             )
         )
     backgrounds = tuple(dice.choice((*BACKGROUNDS, PLAIN)) for _ in nouns)
@@ -608,3 +614,121 @@ def _check(name: str, given, allowed) -> None:
     if given not in allowed:
         shown = ", ".join(map(repr, list(allowed)[:12])) + (", …" if len(list(allowed)) > 12 else "")
         raise ValueError(f"{name}: {given!r} given; it must be one of {shown}")
+
+
+# --------------------------------------------------------------------------- examples
+
+
+@dataclass(frozen=True)
+class Example:
+    """A fixed picture with a caption that asks something of an encoder.
+
+    Attributes
+    ----------
+    name, title : str
+        How chapters refer to it, and what a reader sees.
+    scene : Scene
+        The picture and what is really in it.
+    caption : str
+        The caption to be explained, true or not.
+    note : str
+        What to look for, in one sentence.
+    wrong_colours : dict of str to str
+        For each colour word that the picture contradicts: the noun that the caption gives it to.
+    """
+
+    name: str
+    title: str
+    scene: Scene
+    caption: str
+    note: str
+    wrong_colours: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def image(self) -> Image.Image:
+        return self.scene.image
+
+    @property
+    def truth(self) -> dict[str, np.ndarray]:
+        """For each word of the caption, the patches it refers to, ``(64,)`` bool; words without a place are left out."""
+        places = {word: self.scene.patches(word) for word in self.caption.split()}
+        return {word: patches for word, patches in places.items() if patches.any()}
+
+
+def examples() -> dict[str, Example]:
+    """The fixed picture–caption pairs that the chapters return to, by name."""
+    thing = SceneObject
+
+    def scene(background: str, *objects: SceneObject, offset=(11, 37)) -> Scene:
+        return Scene(objects, (background,), offset, describe(objects, background))
+
+    hero = scene(
+        "grass", thing("dog", "white", "noto", 60, 4, 52), thing("bus", "yellow", "noto", 60, 66, 44)
+    )
+    pair = scene(
+        "sand", thing("car", "red", "noto", 60, 4, 60), thing("house", "blue", "twemoji", 60, 66, 20)
+    )
+    beach = scene(
+        "sand", thing("fish", None, "noto", 52, 6, 44), thing("crab", None, "noto", 52, 70, 40, True)
+    )
+    camel = scene("sand", thing("camel", None, "noto", 80, 24, 30))
+    grid = grid_scene(["cat", "tractor", "pizza", "church"], 3)
+    party = scene(
+        "sky",
+        thing("balloon", "purple", "noto", 48, 6, 6),
+        thing("helicopter", "green", "noto", 48, 72, 8),
+        thing("plane", None, "twemoji", 48, 8, 72),
+        thing("butterfly", "orange", "fluent", 44, 76, 76),
+    )
+    listed = (
+        Example(
+            "hero",
+            "The wrong colour, twin of the published pair",
+            hero,
+            "a black dog next to a yellow bus",
+            "The dog is white: what does the word black do with its patches?",
+            {"black": "dog"},
+        ),
+        Example("pair", "Two objects, two colours", pair, "a red car and a blue house", "All of it is true."),
+        Example(
+            "swapped",
+            "Colours that belong to the other object",
+            pair,
+            "a blue car and a red house",
+            "The same words as in the true caption, bound the other way round.",
+            {"blue": "car", "red": "house"},
+        ),
+        Example(
+            "wrong-colour",
+            "One object in a wrong colour",
+            scene("plain", thing("elephant", "orange", "noto", 80, 24, 26)),
+            "a purple elephant",
+            "The noun is right and the colour is wrong.",
+            {"purple": "elephant"},
+        ),
+        Example(
+            "absent",
+            "A word that matches nothing",
+            scene("plain", thing("cat", None, "noto", 60, 4, 56), thing("drum", None, "twemoji", 52, 70, 12)),
+            "a cat and a guitar",
+            "There is a drum and no guitar.",
+        ),
+        Example("snow", "One object, one place", scene("snow", thing("penguin", None, "noto", 72, 30, 36)), "a penguin on snow", "All of it is true."),
+        Example("left", "Where things are", beach, "a fish left of a crab", "True; can the encoder tell?"),
+        Example("right", "Where things are not", beach, "a fish right of a crab", "One word differs from the true caption."),
+        Example(
+            "count",
+            "A number",
+            scene(
+                "sky",
+                *(thing("balloon", "red", "noto", 44, x, y) for x, y in ((8, 60), (44, 10), (78, 66))),
+            ),
+            "three red balloons in the sky",
+            "Is there a patch that shows three?",
+        ),
+        Example("place", "The right background", camel, "a camel on sand", "All of it is true."),
+        Example("wrong-place", "The wrong background", camel, "a camel on grass", "There is no grass: only sand."),
+        Example("crowd", "Four objects", party, "a purple balloon and a green helicopter", "Half of the picture is not in the caption."),
+        Example("grid", "Four pictures in one", grid, "a pizza", "One word and four places: where does it point?"),
+    )  # fmt: skip
+    return {example.name: example for example in listed}

@@ -1,0 +1,549 @@
+"""How the embedded encoders were trained: ``python -m fixlip_helpers.training mini-clip --out runs/mini-clip``.
+
+A run is a number of steps. Batch ``k`` depends on the seed and on ``k`` alone, so a run that was stopped goes on from
+its last checkpoint with the batches it would have seen. What each step learns from:
+
+* **contrast**: pictures against captions, each caption with one hard negative (colours swapped, a word exchanged, a
+  relation turned round). The scenes are known, so a caption that happens to be true of another picture of the batch
+  is never counted as false of it.
+* **words**: every noun, colour and background word alone, against every picture, true where it can be seen.
+* **patches**: a throw-away head that reads from each patch token which noun and which colour is there.
+
+Pictures are seen with patches painted out, and captions with words hidden, in many of the batches; a caption then
+names only what is still to be seen. Removing players is therefore nothing new to these encoders. In the first part of
+a run only half of the patch tokens are computed (as FLIP does: Li et al., CVPR 2023), which doubles its speed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import nn
+from tqdm import tqdm
+from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, SiglipConfig, SiglipModel
+
+from . import scenes
+from .scenes import BACKGROUNDS, COLOURS, N_PATCHES, NOUNS, PATCH, PLAIN, PLURALS, WORDS, Scene
+
+PAD, UNK, BOS, EOS = "<pad>", "<unk>", "<bos>", "<eos>"
+# EOS is not number 2: transformers' CLIP would then pool at the largest id instead of at the EOS position
+VOCABULARY = {word: i for i, word in enumerate((PAD, UNK, "a", BOS, EOS, *(w for w in WORDS if w != "a")))}
+MAX_TOKENS = 20  # caption length limit, special tokens included
+EMBEDDED = ("mini-clip", "mini-siglip")
+
+_NOUN_OF = {noun: i for i, noun in enumerate(NOUNS)} | {PLURALS[n]: i for i, n in enumerate(NOUNS)}
+_COLOUR_OF = {colour: i for i, colour in enumerate(COLOURS)}
+_BACKGROUND_OF = {word: i for i, word in enumerate(BACKGROUNDS)}
+_FACTS = len(NOUNS) * (1 + len(COLOURS)) + len(BACKGROUNDS)  # "a dog", "a red dog", …, "on grass", …
+_NO_NOUN, _NO_COLOUR = len(NOUNS), len(COLOURS)  # the patch head's classes for "nothing is here"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The numbers of a run; the model card of each embedded encoder states those it was trained with."""
+
+    steps: int = 4000
+    batch: int = 128
+    learning_rate: float = 2e-3  # of Muon, for the matrices inside the layers
+    learning_rate_rest: float = 1.5e-3  # of AdamW, for everything else
+    weight_decay: float = 0.1
+    warmup: int = 200
+    half_tokens: float = 0.7  # the share of the steps in which half of the patch tokens are computed
+    patch_weight: float = 1.0
+    word_weight: float = 1.0
+    seed: int = 0
+
+
+def build_model(name: str, seed: int = 0) -> CLIPModel | SiglipModel:
+    """The untrained ``mini-clip`` or ``mini-siglip``.
+
+    Raises
+    ------
+    ValueError
+        If ``name`` is neither.
+    """
+    torch.manual_seed(seed)
+    vision = dict(
+        hidden_size=192,
+        intermediate_size=768,
+        num_hidden_layers=4,
+        num_attention_heads=6,
+        image_size=scenes.SIZE,
+        patch_size=PATCH,
+        hidden_act="gelu",
+    )
+    text = dict(
+        hidden_size=128,
+        intermediate_size=512,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        vocab_size=len(VOCABULARY),
+        max_position_embeddings=MAX_TOKENS,
+        hidden_act="gelu",
+        pad_token_id=VOCABULARY[PAD],
+        bos_token_id=VOCABULARY[BOS],
+        eos_token_id=VOCABULARY[EOS],
+    )
+    if name == "mini-clip":
+        return CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=128))
+    if name == "mini-siglip":
+        # SigLIP has no projection of its own behind its picture head: both sides must be equally wide
+        model = SiglipModel(SiglipConfig(text_config={**text, "projection_size": 192}, vision_config=vision))
+        with torch.no_grad():
+            model.logit_scale.fill_(math.log(10.0))
+            model.logit_bias.fill_(-10.0)
+        return model
+    raise ValueError(f"name: {name!r} given; it must be one of {', '.join(EMBEDDED)}")
+
+
+def build_tokenizer():
+    """The word-level tokenizer of both embedded encoders: lower case, one token a word, BOS and EOS around."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    words = Tokenizer(models.WordLevel(VOCABULARY, unk_token=UNK))
+    words.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
+    words.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation(behavior="removed")]
+    )
+    words.post_processor = processors.TemplateProcessing(
+        single=f"{BOS} $A {EOS}", special_tokens=[(t, VOCABULARY[t]) for t in (BOS, EOS)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=words,
+        pad_token=PAD,
+        unk_token=UNK,
+        bos_token=BOS,
+        eos_token=EOS,
+        model_max_length=MAX_TOKENS,
+        clean_up_tokenization_spaces=False,
+    )
+
+
+# --------------------------------------------------------------------------- batches
+
+
+def _facts_of(objects, background: str) -> np.ndarray:
+    """Which facts hold of a picture: ``(_FACTS,)`` float32 of 0 and 1."""
+    facts = np.zeros(_FACTS, np.float32)
+    for thing in objects:
+        base = _NOUN_OF[thing.noun] * (1 + len(COLOURS))
+        facts[base] = 1
+        if thing.colour:
+            facts[base + 1 + _COLOUR_OF[thing.colour]] = 1
+    if background in _BACKGROUND_OF:
+        facts[len(NOUNS) * (1 + len(COLOURS)) + _BACKGROUND_OF[background]] = 1
+    return facts
+
+
+def _claims_of(words: list[str], visible: np.ndarray) -> np.ndarray:
+    """Which facts a caption claims, of whose words only some are visible: ``(_FACTS,)`` float32 of 0 and 1."""
+    claims, colour = np.zeros(_FACTS, np.float32), None
+    for word, seen in zip(words, visible, strict=True):
+        if word in _COLOUR_OF:
+            colour = word if seen else None
+        elif word in _NOUN_OF:
+            if seen:
+                base = _NOUN_OF[word] * (1 + len(COLOURS))
+                claims[base + (1 + _COLOUR_OF[colour] if colour else 0)] = 1
+            colour = None
+        elif word in _BACKGROUND_OF and seen:
+            claims[len(NOUNS) * (1 + len(COLOURS)) + _BACKGROUND_OF[word]] = 1
+    return claims
+
+
+def _hard_negative(words: list[str], dice: scenes._Dice) -> list[str]:
+    """A caption that differs from a true one by what a bag of words or a lazy look would miss."""
+    hues = [i for i, w in enumerate(words) if w in _COLOUR_OF]
+    nouns = [i for i, w in enumerate(words) if w in NOUNS]
+    out = list(words)
+    turn = {"left": "right", "right": "left", "above": "below", "below": "above"}
+    turns = [i for i, w in enumerate(words) if w in turn]
+    if len({words[i] for i in hues}) >= 2 and dice.chance(0.75):
+        i, j = dice.sample(hues, 2)
+        while words[i] == words[j]:
+            i, j = dice.sample(hues, 2)
+        out[i], out[j] = words[j], words[i]
+    elif len(hues) == 1 and len(nouns) >= 2 and dice.chance(0.6):
+        # the colour moves to another object: "a red dog and a cat" -> "a dog and a red cat"
+        hue = out.pop(hues[0])
+        others = [k for k, w in enumerate(out) if w in NOUNS and k != hues[0]]
+        out.insert(dice.choice(others), hue)
+    elif turns and dice.chance(0.6):
+        out[turns[0]] = turn[out[turns[0]]]
+    elif hues and dice.chance(0.4):
+        out[hues[0]] = dice.choice([c for c in COLOURS if c != out[hues[0]]])
+    elif nouns:
+        k = dice.choice(nouns)
+        out[k] = dice.choice([n for n in NOUNS if n != out[k]])
+    return out
+
+
+def _training_scene(seed: str, dice: scenes._Dice) -> Scene:
+    if dice.chance(0.12):
+        return scenes.grid_scene(dice.sample(NOUNS, 4), seed)
+    return scenes.make_scene(seed, dice.choice((1, 1, 1, 2, 2, 2, 3, 4)))
+
+
+def _tokens(words: list[str]) -> list[int]:
+    return [VOCABULARY[BOS], *(VOCABULARY[w] for w in words), VOCABULARY[EOS]]
+
+
+def make_batch(recipe: Recipe, step: int) -> dict[str, torch.Tensor]:
+    """Batch ``step`` of a run: pictures, kept patches, token ids, visible tokens, and what is true of what."""
+    n = recipe.batch
+    half = step < recipe.half_tokens * recipe.steps
+    pixels = np.zeros((n, scenes.SIZE, scenes.SIZE, 3), np.uint8)
+    keep = np.ones((n, N_PATCHES), bool)
+    tokens = np.tile(np.arange(N_PATCHES), (n, 1))
+    patch_noun = np.full((n, N_PATCHES), _NO_NOUN)
+    patch_colour = np.full((n, N_PATCHES), _NO_COLOUR)
+    facts, claims = np.zeros((n, _FACTS), np.float32), np.zeros((2 * n, _FACTS), np.float32)
+    ids = np.full((2 * n, MAX_TOKENS), VOCABULARY[PAD])
+    visible = np.ones((2 * n, MAX_TOKENS), bool)
+    for k in range(n):
+        dice = scenes._Dice(f"batch {recipe.seed} {step} {k}")
+        scene = _training_scene(f"{recipe.seed} {step} {k}", dice)
+        pixels[k], cover = scene.pixels, scene.coverage
+        order = np.array(dice.sample(range(N_PATCHES), N_PATCHES))
+        if dice.chance(0.6):  # paint out patches: each kept with one probability
+            keep[k, order[: int((1 - (0.2 + 0.8 * dice._random())) * N_PATCHES)]] = False
+        if len(scene.objects) > 1 and dice.chance(0.15):  # or all patches of one object
+            keep[k, cover[dice.below(len(scene.objects))] > 0.02] = False
+        if half:
+            # kept patches first, so that what is computed is what is to be seen; the order itself means nothing
+            tokens[k] = np.concatenate([order[keep[k, order]], order[~keep[k, order]]])
+            shown = np.zeros(N_PATCHES, bool)
+            shown[tokens[k, : N_PATCHES // 2]] = True
+            keep[k] &= shown
+        total = cover.sum(1)
+        share = (cover * keep[k]).sum(1) / np.maximum(total, 1e-6)
+        area = (cover * keep[k]).sum(1)
+        seen = [o for o, s, a in zip(scene.objects, share, area, strict=True) if s >= 0.3 or a >= 2]
+        strongest = cover.argmax(0)
+        here = (cover.max(0) >= 0.2) & keep[k]
+        patch_noun[k, here] = [_NOUN_OF[scene.objects[j].noun] for j in strongest[here]]
+        patch_colour[k, here] = [_COLOUR_OF.get(scene.objects[j].colour, _NO_COLOUR) for j in strongest[here]]
+        facts[k] = _facts_of(seen, scene.background)
+        for number, words in enumerate(_captions(scene, seen, dice)):
+            row = k + number * n
+            eye = np.ones(len(words), bool)
+            if dice.chance(0.3):
+                p = 0.4 + 0.6 * dice._random()
+                eye = np.array([dice.chance(p) for _ in words])
+            ids[row, : len(words) + 2] = _tokens(words)
+            visible[row, 1 : len(words) + 1] = eye
+            claims[row] = _claims_of(words, eye)
+    false_claims = claims @ (1 - facts).T  # (captions, pictures)
+    return {
+        "pixels": torch.from_numpy(pixels),
+        "keep": torch.from_numpy(keep),
+        "tokens": torch.from_numpy(tokens[:, : N_PATCHES // 2] if half else tokens),
+        "patch_noun": torch.from_numpy(patch_noun),
+        "patch_colour": torch.from_numpy(patch_colour),
+        "facts": torch.from_numpy(facts),
+        "ids": torch.from_numpy(ids),
+        "visible": torch.from_numpy(visible),
+        "holds": torch.from_numpy(false_claims.T == 0),  # (pictures, captions)
+        "bare": torch.tensor(step % 2 == 0),
+    }
+
+
+def _captions(scene: Scene, seen: list, dice: scenes._Dice) -> tuple[list[str], list[str]]:
+    """A true caption of what is seen, and its hard negative."""
+    background = scene.background if scene.background in BACKGROUNDS and dice.chance(0.4) else PLAIN
+    if not seen:
+        words = (BACKGROUNDS.get(scene.background) or dice.choice(("a", "an", "the"))).split()
+        return words, words
+    chosen = dice.sample(seen, len(seen) if dice.chance(0.6) else 1 + dice.below(len(seen)))
+    kinds = {(o.noun, o.colour) for o in seen}
+    if len(kinds) < len(seen) or len(seen) < len(scene.objects) and len({o.noun for o in scene.objects}) == 1:
+        chosen = seen  # equal objects are counted, so that all those seen are named
+    joint = "and"
+    if len(chosen) == 2 and len({(o.noun, o.colour) for o in chosen}) == 2 and dice.chance(0.45):
+        joint = (scenes.relation(*chosen) if dice.chance(0.8) else None) or "next to"
+    words = scenes.describe(chosen, background, joint).split()
+    if len(chosen) == 1 and dice.chance(0.15):
+        words = words[1:]  # "red dog", without its article
+    return words, _hard_negative(words, dice)
+
+
+class _Batches(torch.utils.data.IterableDataset):
+    def __init__(self, recipe: Recipe, start: int):
+        self.recipe, self.start = recipe, start
+
+    def __iter__(self) -> Iterator[dict]:
+        for step in range(self.start, self.recipe.steps):
+            yield make_batch(self.recipe, step)
+
+
+# --------------------------------------------------------------------------- one step
+
+
+class _Towers(nn.Module):
+    """Both encoders with a subset of the patch tokens, and the throw-away heads."""
+
+    def __init__(self, model: CLIPModel | SiglipModel):
+        super().__init__()
+        self.model, self.clip = model, isinstance(model, CLIPModel)
+        width = model.config.vision_config.hidden_size
+        self.noun_head = nn.Linear(width, len(NOUNS) + 1)
+        self.colour_head = nn.Linear(width, len(COLOURS) + 1)
+
+    def image(self, pixels: torch.Tensor, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Embeddings ``(m, d)`` and the patch tokens ``(m, t, width)`` that the heads read."""
+        tower = self.model.vision_model
+        x = tower.embeddings(pixels)
+        patches = x[:, -N_PATCHES:].gather(1, tokens[..., None].expand(-1, -1, x.shape[-1]))
+        if self.clip:
+            x = tower.pre_layrnorm(torch.cat([x[:, :1], patches], 1))
+            states = [x]
+            for layer in tower.encoder.layers:
+                states.append(layer(states[-1], attention_mask=None))
+            # CLS gathers in the last layer what the patch tokens know before it
+            return self.model.visual_projection(tower.post_layernorm(states[-1][:, 0])), states[-2][:, 1:]
+        x = patches
+        for layer in tower.encoder.layers:
+            x = layer(x, attention_mask=None)
+        x = tower.post_layernorm(x)
+        return tower.head(x), x
+
+    def text(self, ids: torch.Tensor, visible: torch.Tensor) -> torch.Tensor:
+        """Embeddings ``(m, d)``; a hidden token is no key for any other."""
+        if self.clip:
+            length = int((ids != 0).sum(1).max())
+            ids, visible = ids[:, :length], visible[:, :length]
+        out = self.model.text_model(input_ids=ids, attention_mask=visible.long()).pooler_output
+        return self.model.text_projection(out) if self.clip else out
+
+
+def _word_captions(bare: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    texts = [[noun] if bare else [scenes._article(noun), noun] for noun in NOUNS]
+    texts += [[colour] for colour in COLOURS]
+    texts += [[word] if bare else BACKGROUNDS[word].split() for word in BACKGROUNDS]
+    ids = torch.full((len(texts), MAX_TOKENS), VOCABULARY[PAD])
+    for row, words in enumerate(texts):
+        ids[row, : len(words) + 2] = torch.tensor(_tokens(words))
+    return ids, torch.ones_like(ids, dtype=torch.bool)
+
+
+def loss_of(towers: _Towers, batch: dict[str, torch.Tensor], recipe: Recipe, progress: float) -> tuple:
+    """The loss of one batch and its parts; ``progress`` runs from 0 to 1 over the run."""
+    n = len(batch["pixels"])
+    pixels = batch["pixels"].permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+    kept = batch["keep"].view(n, 1, *scenes.GRID).float()
+    pixels = pixels * F.interpolate(kept, scale_factor=PATCH)  # mean colour = 0 after normalising
+    image, patches = towers.image(pixels, batch["tokens"])
+    words_ids, words_visible = _word_captions(bool(batch["bare"]))
+    # captions and single words in one pass over the text tower
+    both = towers.text(torch.cat([batch["ids"], words_ids]), torch.cat([batch["visible"], words_visible]))
+    image, both = F.normalize(image, dim=-1), F.normalize(both, dim=-1)
+    text, words = both[: 2 * n], both[2 * n :]
+
+    facts = batch["facts"]
+    grid = facts[:, : len(NOUNS) * (1 + len(COLOURS))].view(n, len(NOUNS), 1 + len(COLOURS))
+    nouns, hues = grid[..., 0], grid[..., 1:].amax(1)
+    places = facts[:, -len(BACKGROUNDS) :]
+    scale = towers.model.logit_scale.exp()
+    own = torch.eye(n, dtype=torch.bool)
+    holds = batch["holds"]
+    if towers.clip:
+        logits = scale * image @ text.T
+        # captions that hold of other pictures too are left out; the wrong ones stay
+        ignore = holds & ~torch.cat([own, torch.zeros_like(own)], 1)
+        logits = logits.masked_fill(ignore, -1e4)
+        target = torch.arange(n)
+        contrast = (F.cross_entropy(logits, target) + F.cross_entropy(logits[:, :n].T, target)) / 2
+        by_word = scale * image @ words.T
+
+        def told(part: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+            share = truth / truth.sum(1, keepdim=True).clamp(min=1)
+            return -(share * part.log_softmax(1)).sum(1).mean()
+
+        parts = by_word.split([len(NOUNS), len(COLOURS), len(BACKGROUNDS)], 1)
+        word = told(parts[0], nouns) + 0.3 * told(parts[1], hues) + told(parts[2], places)
+    else:
+        bias = towers.model.logit_bias
+        logits = scale * image @ text.T + bias
+        truth = torch.cat([own, torch.zeros_like(own)], 1)
+        counted = ~holds | truth
+        signs = torch.where(truth, 1.0, -1.0)
+        contrast = -(F.logsigmoid(signs * logits) * counted).sum() / n
+        truth = torch.cat([nouns, hues, places], 1)
+        word_loss = F.binary_cross_entropy_with_logits(
+            scale * image @ words.T + bias, truth, reduction="none"
+        )
+        word = word_loss.sum() / n
+    counted = batch["keep"].gather(1, batch["tokens"])
+    noun_logits, colour_logits = towers.noun_head(patches[counted]), towers.colour_head(patches[counted])
+    patch = F.cross_entropy(noun_logits, batch["patch_noun"].gather(1, batch["tokens"])[counted])
+    patch = patch + 0.5 * F.cross_entropy(
+        colour_logits, batch["patch_colour"].gather(1, batch["tokens"])[counted]
+    )
+    total = contrast + recipe.word_weight * word + recipe.patch_weight * (1 - 0.8 * progress) * patch
+    right = (logits[:, :n].argmax(1) == torch.arange(n)).float().mean()
+    parts = {"contrast": contrast, "word": word, "patch": patch, "right": right}
+    return total, {key: float(value.detach()) for key, value in parts.items()}
+
+
+# --------------------------------------------------------------------------- a run
+
+
+def train(name: str, out: Path, recipe: Recipe, minutes_between_checkpoints: float = 3.0) -> Path:
+    """Train an embedded encoder, or go on with a run that was stopped.
+
+    Parameters
+    ----------
+    name : {"mini-clip", "mini-siglip"}
+    out : Path
+        The run's folder: ``checkpoint.safetensors``, ``log.jsonl``, and the finished model in ``out / name``.
+    recipe : Recipe
+        A run can only be continued with the recipe it was started with.
+
+    Returns
+    -------
+    Path
+        The folder of the finished model, as transformers loads it.
+
+    Raises
+    ------
+    ValueError
+        If ``out`` holds a run of another model or recipe.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    towers = _Towers(build_model(name, recipe.seed)).train()
+    optimizers = _optimizers(towers, recipe)
+    step, seconds = _restore(out, name, recipe, towers, optimizers)
+    batches = torch.utils.data.DataLoader(
+        _Batches(recipe, step), batch_size=None, num_workers=1, prefetch_factor=6
+    )
+    started = saved = time.time()
+    before = seconds
+    bar = tqdm(batches, total=recipe.steps, initial=step, unit="step", desc=name, mininterval=5)
+    for batch in bar:
+        warm = min(1.0, (step + 1) / recipe.warmup)
+        rate = warm * (0.5 + 0.5 * math.cos(math.pi * step / recipe.steps)) * 0.99 + 0.01
+        for optimizer, top in zip(optimizers, (recipe.learning_rate, recipe.learning_rate_rest), strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = top * rate
+        loss, parts = loss_of(towers, batch, recipe, step / recipe.steps)
+        if not math.isfinite(loss.item()):
+            raise FloatingPointError(
+                f"step {step}: the loss is {loss.item()}; continue from {out} at a lower rate"
+            )
+        towers.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(towers.parameters(), 1.0)
+        for optimizer in optimizers:
+            optimizer.step()
+        with torch.no_grad():
+            towers.model.logit_scale.clamp_(max=math.log(100.0))
+        step += 1
+        if step % 50 == 0:
+            bar.set_postfix({key: round(value, 3) for key, value in parts.items()})
+            row = {"step": step, "loss": loss.item(), "scale": towers.model.logit_scale.exp().item(), **parts}
+            with open(out / "log.jsonl", "a") as log:
+                log.write(json.dumps(row) + "\n")
+        if time.time() - saved > 60 * minutes_between_checkpoints or step == recipe.steps:
+            seconds = before + time.time() - started
+            _save(out, name, recipe, towers, optimizers, step, seconds)
+            saved = time.time()
+    return export(towers.model, out / name)
+
+
+def _optimizers(towers: _Towers, recipe: Recipe) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices inside the layers (Jordan et al., 2024: fewer steps for the same loss), AdamW for the rest."""
+    inside = {n: p for n, p in towers.named_parameters() if p.ndim == 2 and ".layers." in n}
+    rest = [p for n, p in towers.named_parameters() if n not in inside]
+    decay = recipe.weight_decay
+    return [
+        torch.optim.Muon(inside.values(), weight_decay=decay, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(rest, betas=(0.9, 0.98), weight_decay=decay / 2),
+    ]
+
+
+def _save(out: Path, name: str, recipe: Recipe, towers, optimizers, step: int, seconds: float) -> None:
+    tensors = {f"model.{key}": value.contiguous() for key, value in towers.state_dict().items()}
+    for o, optimizer in enumerate(optimizers):
+        for i, state in optimizer.state_dict()["state"].items():
+            tensors |= {
+                f"optimizer.{o}.{i}.{key}": torch.as_tensor(v).contiguous() for key, v in state.items()
+            }
+    facts = {"name": name, "recipe": asdict(recipe), "step": step, "seconds": seconds}
+    fresh = out / "checkpoint.new"
+    save_file(tensors, fresh, metadata={"run": json.dumps(facts)})
+    fresh.replace(
+        out / "checkpoint.safetensors"
+    )  # a kill leaves the old checkpoint or the new one, never half
+
+
+def _restore(out: Path, name: str, recipe: Recipe, towers, optimizers) -> tuple[int, float]:
+    path = out / "checkpoint.safetensors"
+    if not path.exists():
+        return 0, 0.0
+    with safe_open(path, "pt") as file:
+        facts = json.loads(file.metadata()["run"])
+    for key, given in (("name", name), ("recipe", asdict(recipe))):
+        if facts[key] != given:
+            raise ValueError(
+                f"out: {out} holds a run with {key} {facts[key]!r}, not {given!r}; choose another folder"
+            )
+    tensors = load_file(path)
+    towers.load_state_dict({key[6:]: value for key, value in tensors.items() if key.startswith("model.")})
+    for o, optimizer in enumerate(optimizers):
+        state: dict[int, dict[str, torch.Tensor]] = {}
+        for key, value in tensors.items():
+            if key.startswith(f"optimizer.{o}."):
+                _, _, i, field = key.split(".", 3)
+                state.setdefault(int(i), {})[field] = value
+        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    return facts["step"], facts["seconds"]
+
+
+def export(model: CLIPModel | SiglipModel, folder: Path) -> Path:
+    """Write a model as transformers loads it: weights in half precision, to be computed with in single."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = model.config
+    config.dtype = torch.float32
+    config.save_pretrained(folder)
+    half = {key: value.detach().half().contiguous() for key, value in model.state_dict().items()}
+    half = {key: value for key, value in half.items() if not key.endswith("position_ids")}
+    save_file(half, folder / "model.safetensors", metadata={"format": "pt"})
+    build_tokenizer().save_pretrained(folder)
+    CLIPImageProcessor(
+        do_resize=True,
+        size={"height": scenes.SIZE, "width": scenes.SIZE},
+        do_center_crop=False,
+        image_mean=[0.5] * 3,
+        image_std=[0.5] * 3,
+    ).save_pretrained(folder)
+    return folder
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m fixlip_helpers.training", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument("name", choices=EMBEDDED)
+    parser.add_argument(
+        "--out", type=Path, required=True, help="the run's folder; a stopped run is continued"
+    )
+    parser.add_argument("--steps", type=int, default=Recipe.steps)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    print(train(given.name, given.out, Recipe(steps=given.steps, seed=given.seed)))
+
+
+if __name__ == "__main__":
+    main()
