@@ -1,7 +1,7 @@
 """Explaining image-text similarity: from coalitions to FIxLIP.
 
-Games, designs, estimators and explanations need NumPy only; what needs torch (the encoders) or
-SciPy is loaded when it is first used.
+Games, designs, estimators and explanations are loaded at once and need little; torch, transformers and
+SciPy are loaded when something first needs them.
 """
 
 from importlib import import_module
@@ -9,12 +9,20 @@ from importlib import import_module
 from fixlip_helpers.coalitions import Design
 from fixlip_helpers.explanation import Explanation
 from fixlip_helpers.fixlip import fixlip
-from fixlip_helpers.games import EmbeddingTableGame, ExplanationGame, Game, TableGame, TwoSidedGame, VisionLanguageGame
+from fixlip_helpers.games import (
+    EmbeddingTableGame,
+    ExplanationGame,
+    Game,
+    TableGame,
+    TwoSidedGame,
+    VisionLanguageGame,
+)
+from fixlip_helpers.metrics import faithfulness, pointing_game
 from fixlip_helpers.sides import Side, combine, fit_side
 
 __version__ = "0.1.0"
 
-_LATER = {"faithfulness": "metrics", "pointing_game": "metrics", "load_model": "models", "available_models": "models"}
+_LATER = {"load_model": "models", "available_models": "models"}
 
 __all__ = [
     "Design",

@@ -63,7 +63,9 @@ def draw(n: int, p: float, m: int, seed: int = 0, stream: int = 0) -> np.ndarray
 def all_coalitions(n: int) -> np.ndarray:
     """All ``2**n`` coalitions, shape (2**n, n), bool; player ``i`` is bit ``i`` of the row's number."""
     if check_count("n", n) > 24:
-        raise ValueError(f"n = {n}: 2**{n} coalitions are too many to list; at most 24 players can be enumerated")
+        raise ValueError(
+            f"n = {n}: 2**{n} coalitions are too many to list; at most 24 players can be enumerated"
+        )
     return (np.arange(2**n)[:, None] >> np.arange(n) & 1).astype(bool)
 
 
@@ -85,10 +87,14 @@ def as_coalitions(coalitions: np.ndarray, n: int) -> np.ndarray:
     """Return ``coalitions`` as a boolean array of shape (m, n), or say what is wrong with it."""
     rows = np.atleast_2d(np.asarray(coalitions))
     if rows.ndim != 2 or rows.shape[1] != n:
-        raise ValueError(f"coalitions has shape {np.shape(coalitions)}; expected (m, {n}), a column per player")
+        raise ValueError(
+            f"coalitions has shape {np.shape(coalitions)}; expected (m, {n}), a column per player"
+        )
     if rows.dtype != bool:
         if not np.isin(rows, (0, 1)).all():
-            raise ValueError(f"coalitions has dtype {rows.dtype} with values other than 0 and 1; expected booleans")
+            raise ValueError(
+                f"coalitions has dtype {rows.dtype} with values other than 0 and 1; expected booleans"
+            )
         rows = rows.astype(bool)
     return rows
 

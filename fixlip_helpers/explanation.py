@@ -134,7 +134,9 @@ class Explanation:
                 f"main {self.main.shape}, pairs {self.pairs.shape} and {len(self.players)} players do not fit "
                 f"n_image + n_text = {self.n_image} + {self.n_text} players"
             )
-        if not (np.isfinite(self.baseline) and np.isfinite(self.main).all() and np.isfinite(self.pairs).all()):
+        if not (
+            np.isfinite(self.baseline) and np.isfinite(self.main).all() and np.isfinite(self.pairs).all()
+        ):
             raise ValueError("an explanation's numbers must be finite; found NaN or infinity")
         if not np.allclose(self.pairs, self.pairs.T, rtol=1e-9, atol=1e-12) or self.pairs.diagonal().any():
             raise ValueError("pairs must be symmetric with a zero diagonal")
@@ -172,7 +174,9 @@ class Explanation:
         for exCLIP ``1 / n_text`` to the patch and ``1 / n_image`` to the token.
         """
         if self.index == "exCLIP":
-            share = np.repeat([1 / max(self.n_text, 1), 1 / max(self.n_image, 1)], [self.n_image, self.n_text])
+            share = np.repeat(
+                [1 / max(self.n_text, 1), 1 / max(self.n_image, 1)], [self.n_image, self.n_text]
+            )
         else:
             share = {"FWBII": self.p, "FSII": 0.5, "first-order": 0.0}[self.index]
         return self.main + share * self.pairs.sum(axis=1)
@@ -194,7 +198,13 @@ class Explanation:
         """
         first, second = np.triu_indices(self.n_players, 1)
         tokens = (first >= self.n_image).astype(int) + (second >= self.n_image)
-        wanted = {"image": tokens == 0, "cross": tokens == 1, "text": tokens == 2, "main": tokens < 0, "all": tokens >= 0}
+        wanted = {
+            "image": tokens == 0,
+            "cross": tokens == 1,
+            "text": tokens == 2,
+            "main": tokens < 0,
+            "all": tokens >= 0,
+        }
         if kind not in wanted:
             raise ValueError(f"kind = {kind!r}; expected one of {', '.join(wanted)}")
         sets = list(zip(first[wanted[kind]].tolist(), second[wanted[kind]].tolist()))
@@ -223,15 +233,19 @@ class Explanation:
         ValueError
             If a player is unknown or in two groups, or a group is empty or mixes patches with tokens.
         """
-        if not isinstance(groups, Mapping):
-            groups = {"+".join(self.players[i] for i in members): members for members in groups}
-        grouped = [int(i) for members in groups.values() for i in members]
+        named = (
+            list(groups.items()) if isinstance(groups, Mapping) else [(None, members) for members in groups]
+        )
+        parts = [(name, sorted(int(i) for i in members)) for name, members in named]
+        grouped = [i for _, members in parts for i in members]
         if len(set(grouped)) < len(grouped) or not set(grouped) <= set(range(self.n_players)):
-            raise ValueError(f"groups must hold distinct players from 0 to {self.n_players - 1}; got {grouped}")
-        parts = [(name, sorted(int(i) for i in members)) for name, members in groups.items()]
+            raise ValueError(
+                f"groups must hold distinct players from 0 to {self.n_players - 1}; got {grouped}"
+            )
         for name, members in parts:
             if not members or (members[0] < self.n_image <= members[-1]):
-                raise ValueError(f"group {name!r} is empty or mixes patches with tokens: {members}")
+                raise ValueError(f"group {name or members} is empty or mixes patches with tokens")
+        parts = [(name or "+".join(self.players[i] for i in members), members) for name, members in parts]
         parts += [(self.players[i], [i]) for i in range(self.n_players) if i not in set(grouped)]
         parts.sort(key=lambda part: part[1][0])
         member = np.zeros((len(parts), self.n_players))
@@ -241,7 +255,10 @@ class Explanation:
         main = member @ self.main + pairs.diagonal() / 2
         np.fill_diagonal(pairs, 0)
         n_image = sum(members[0] < self.n_image for _, members in parts)
-        meta = {key: value for key, value in self.meta.items() if key != "grid" or n_image == self.n_image}
+        stale = (
+            {"words"} if n_image == self.n_image else {"words", "grid"}
+        )  # they number the players of before
+        meta = {key: value for key, value in self.meta.items() if key not in stale}
         return Explanation(
             self.baseline, self.empty_value, main, pairs, self.index, self.p,
             [name for name, _ in parts], n_image, len(parts) - n_image, meta,
@@ -281,12 +298,23 @@ class Explanation:
         """
         import shapiq
 
-        index = "FBII" if (self.index, self.p) == ("FWBII", 0.5) else "FSII" if self.index == "FSII" else "Moebius"
+        index = (
+            "FBII"
+            if (self.index, self.p) == ("FWBII", 0.5)
+            else "FSII"
+            if self.index == "FSII"
+            else "Moebius"
+        )
         first, second = np.triu_indices(self.n_players, 1)
         values = {(): self.baseline} | {(i,): float(v) for i, v in enumerate(self.main)}
         values |= {(int(i), int(j)): float(self.pairs[i, j]) for i, j in zip(first, second)}
         return shapiq.InteractionValues(
-            values, index=index, max_order=2, min_order=0, n_players=self.n_players, baseline_value=self.baseline
+            values,
+            index=index,
+            max_order=2,
+            min_order=0,
+            n_players=self.n_players,
+            baseline_value=self.baseline,
         )
 
     @classmethod
@@ -298,7 +326,9 @@ class Explanation:
         ``n_image`` of the players are patches (default: all of them); the rest are tokens.
         """
         if values.max_order > 1 and (values.index not in ("FBII", "FSII") or values.max_order > 2):
-            raise ValueError(f"values have index {values.index} up to order {values.max_order}; expected FBII or FSII of order 2, or order 1")
+            raise ValueError(
+                f"values have index {values.index} up to order {values.max_order}; expected FBII or FSII of order 2, or order 1"
+            )
         n = values.n_players
         n_image = n if n_image is None else n_image
         baseline, main, pairs = float(values.baseline_value), np.zeros(n), np.zeros((n, n))
@@ -312,7 +342,18 @@ class Explanation:
         index = {"FBII": "FWBII", "FSII": "FSII"}[values.index] if values.max_order > 1 else "first-order"
         names = player_names(n_image, n - n_image) if players is None else players
         p = 0.5 if index == "FWBII" else None
-        return cls(baseline, None, main, pairs, index, p, names, n_image, n - n_image, {"method": f"shapiq {values.index}"})
+        return cls(
+            baseline,
+            None,
+            main,
+            pairs,
+            index,
+            p,
+            names,
+            n_image,
+            n - n_image,
+            {"method": f"shapiq {values.index}"},
+        )
 
     def to_dict(self) -> dict:
         """As JSON-able dictionary, described by ``assets/explanation.schema.json``.
@@ -348,11 +389,15 @@ class Explanation:
         record = {key: value for key, value in record.items() if key not in ("format", "version")}
         fields = set(cls.__dataclass_fields__)
         if set(record) != fields:
-            raise ValueError(f"fields {sorted(set(record) ^ fields)} of the explanation are missing or unknown")
+            raise ValueError(
+                f"fields {sorted(set(record) ^ fields)} of the explanation are missing or unknown"
+            )
         n = record["n_image"] + record["n_text"]
         upper = np.triu_indices(n, 1)
         if len(record["pairs"]) != len(upper[0]):
-            raise ValueError(f"pairs has {len(record['pairs'])} numbers; expected {len(upper[0])}, the upper triangle")
+            raise ValueError(
+                f"pairs has {len(record['pairs'])} numbers; expected {len(upper[0])}, the upper triangle"
+            )
         pairs = np.zeros((n, n))
         pairs[upper] = record["pairs"]
         return cls(**{**record, "pairs": pairs + pairs.T})

@@ -14,7 +14,16 @@ import numpy as np
 from fixlip_helpers.coalitions import STREAMS, Design, authors_split, check_p, choose_design, n_monomials
 from fixlip_helpers.explanation import Explanation, player_names
 from fixlip_helpers.games import Game, TwoSidedGame
-from fixlip_helpers.sides import assemble, combine, draw_held_out, encode_side, fit_side, r_squared
+from fixlip_helpers.sides import (
+    assemble,
+    combine,
+    draw_held_out,
+    empty_and_full,
+    encode_side,
+    evaluate_once,
+    fit_side,
+    r_squared,
+)
 from fixlip_helpers.wls import UnderdeterminedError, solve_dense, solve_product
 
 
@@ -86,7 +95,9 @@ def fixlip(
     ):
         if given not in allowed:
             raise ValueError(f"{name} = {given!r}; expected {' or '.join(map(repr, allowed))}")
-    if budget != "auto" and (isinstance(budget, bool) or not isinstance(budget, (int, np.integer)) or budget < 1):
+    if budget != "auto" and (
+        isinstance(budget, bool) or not isinstance(budget, (int, np.integer)) or budget < 1
+    ):
         raise ValueError(f"budget = {budget!r}; expected 'auto' or a whole number of at least 1")
     if n_held_out < 8:
         raise ValueError(f"n_held_out = {n_held_out}; expected at least 8")
@@ -96,11 +107,15 @@ def fixlip(
         if not isinstance(game, Game):
             raise TypeError(f"{type(game).__name__} is no game: it needs n_players and a call on coalitions")
         if sizes != (None, None) or isinstance(design, tuple):
-            raise ValueError("joint sampling draws whole coalitions: it takes one design and a budget, no sizes of sides")
+            raise ValueError(
+                "joint sampling draws whole coalitions: it takes one design and a budget, no sizes of sides"
+            )
         explanation = _joint(game, p, budget, design or "auto", seed, n_held_out)
     else:
         if not isinstance(game, TwoSidedGame):
-            raise TypeError(f"{type(game).__name__} is no two-sided game (see TwoSidedGame); use sampling='joint'")
+            raise TypeError(
+                f"{type(game).__name__} is no two-sided game (see TwoSidedGame); use sampling='joint'"
+            )
         designs = design if isinstance(design, tuple) else (design or "auto", "auto")
         if budget != "auto":
             sizes = tuple(own or m for own, m in zip(sizes, authors_split(budget, game.n_image, game.n_text)))
@@ -114,7 +129,9 @@ def fixlip(
     return explanation
 
 
-def _product(game: TwoSidedGame, p: float, designs: tuple, sizes: tuple, seed: int, n_held_out: int) -> Explanation:
+def _product(
+    game: TwoSidedGame, p: float, designs: tuple, sizes: tuple, seed: int, n_held_out: int
+) -> Explanation:
     """The cross-modal estimator by weighted least squares on all pairs."""
     start = perf_counter()
     designs = [
@@ -144,7 +161,9 @@ def enough_budget(n_image: int, n_text: int) -> int:
     return budget
 
 
-def _joint(game: Game, p: float, budget: int | str, design: str | Design, seed: int, n_held_out: int) -> Explanation:
+def _joint(
+    game: Game, p: float, budget: int | str, design: str | Design, seed: int, n_held_out: int
+) -> Explanation:
     """The model-agnostic estimator: whole coalitions, weighted least squares."""
     start = perf_counter()
     n = game.n_players
@@ -156,12 +175,8 @@ def _joint(game: Game, p: float, budget: int | str, design: str | Design, seed: 
             f"at least {n_monomials(n)} passes are needed, and {4 * n_monomials(n)} are advised"
         )
     held_out = draw_held_out(design, n_held_out, seed, STREAMS["joint"] + STREAMS["held_out"])
-    ends = np.array([np.zeros(n, dtype=bool), np.ones(n, dtype=bool)])
-    rows = np.concatenate([design.coalitions, held_out.coalitions, ends])
-    evaluating = perf_counter()
-    values = np.asarray(game(rows), dtype=float)
-    evaluating = perf_counter() - evaluating
-    fitted, judged, (empty_value, full_value) = np.split(values, [len(design), len(design) + len(held_out)])
+    parts = [design.coalitions, held_out.coalitions, empty_and_full(n)]
+    (fitted, judged, (empty_value, full_value)), passes, evaluating = evaluate_once(game, parts)
     terms = solve_dense(design.coalitions, fitted, design.weights, design.p)
     n_image, n_text = getattr(game, "n_image", n), getattr(game, "n_text", 0)
     players = list(getattr(game, "players", None) or player_names(n_image, n_text))
@@ -171,10 +186,12 @@ def _joint(game: Game, p: float, budget: int | str, design: str | Design, seed: 
         "sampling": "joint",
         "solver": "wls",
         "design": {"joint": {"name": design.name, "coalitions": len(design), "seed": design.seed}},
-        "passes": {"joint": len(rows)},
+        "passes": {"joint": passes},
         "full_value": float(full_value),
     }
-    explanation = Explanation(terms[0], float(empty_value), terms[1], terms[2], "FWBII", design.p, players, n_image, n_text, meta)
+    explanation = Explanation(
+        terms[0], float(empty_value), terms[1], terms[2], "FWBII", design.p, players, n_image, n_text, meta
+    )
     meta["held_out_r2"] = r_squared(judged, explanation.predict(held_out.coalitions), held_out.weights)
     meta["seconds"] = {"encoder": evaluating, "outside": perf_counter() - start - evaluating}
     return explanation

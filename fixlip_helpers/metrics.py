@@ -121,7 +121,9 @@ def pointing_game(
     cells = {word: np.asarray(cell, dtype=bool) for word, cell in cells.items()}
     for word, cell in cells.items():
         if cell.shape != (explanation.n_image,):
-            raise ValueError(f"the cell of {word!r} has shape {cell.shape}; expected ({explanation.n_image},)")
+            raise ValueError(
+                f"the cell of {word!r} has shape {cell.shape}; expected ({explanation.n_image},)"
+            )
     pieces = _find_words(explanation, cells, words)
     anywhere = np.any(list(cells.values()), axis=0)
     scores = []
@@ -137,7 +139,9 @@ def pointing_game(
     return float(np.mean(scores))
 
 
-def _find_words(explanation: Explanation, cells: Mapping, words: Sequence | Mapping | None) -> dict[str, list[int]]:
+def _find_words(
+    explanation: Explanation, cells: Mapping, words: Sequence | Mapping | None
+) -> dict[str, list[int]]:
     """The text players of each word to score."""
     tokens = explanation.players[explanation.n_image :]
     if words is None:
@@ -145,7 +149,9 @@ def _find_words(explanation: Explanation, cells: Mapping, words: Sequence | Mapp
     if not isinstance(words, Mapping):
         for word in words:
             if tokens.count(word) != 1:
-                raise ValueError(f"{word!r} is {tokens.count(word)} times among the tokens {tokens}; expected once")
+                raise ValueError(
+                    f"{word!r} is {tokens.count(word)} times among the tokens {tokens}; expected once"
+                )
         words = {word: [explanation.n_image + tokens.index(word)] for word in words}
     for word, players in words.items():
         if word not in cells:

@@ -35,7 +35,14 @@ from fixlip_helpers.coalitions import (
 )
 from fixlip_helpers.explanation import Explanation, player_names, to_set_basis
 from fixlip_helpers.games import TwoSidedGame
-from fixlip_helpers.wls import UnderdeterminedError, blocks, normal_equations, solve_normal, split_monomials, unpack
+from fixlip_helpers.wls import (
+    UnderdeterminedError,
+    blocks,
+    normal_equations,
+    solve_normal,
+    split_monomials,
+    unpack,
+)
 
 RIDGES = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 """Penalties on the second-order block that held-out rows choose from."""
@@ -71,7 +78,12 @@ class EncodedSide:
 
 
 def encode_side(
-    game: TwoSidedGame, modality: str, design: Design, seed: int = 0, n_ridge: int = 128, n_held_out: int = 256
+    game: TwoSidedGame,
+    modality: str,
+    design: Design,
+    seed: int = 0,
+    n_ridge: int = 128,
+    n_held_out: int = 256,
 ) -> EncodedSide:
     """Encode a design, ``n_ridge`` and ``n_held_out`` further draws, and the empty and full coalition of one side."""
     start = perf_counter()
@@ -84,24 +96,42 @@ def encode_side(
     stream = STREAMS[modality]
     ridge_rows = draw(n, design.p, n_ridge, seed, stream + STREAMS["ridge"])
     held_out = draw_held_out(design, n_held_out, seed, stream + STREAMS["held_out"])
-    rows = [design.coalitions, ridge_rows, held_out.coalitions, np.array([np.zeros(n, bool), np.ones(n, bool)])]
-
-    _, first, back = np.unique(coalition_keys(np.concatenate(rows)), return_index=True, return_inverse=True)
-    encoding = perf_counter()
-    embeddings = np.asarray(encode(np.concatenate(rows)[first]), dtype=float)
-    encoding = perf_counter() - encoding
-    fitted, ridge, judged, ends = np.split(embeddings[back], np.cumsum([len(part) for part in rows])[:-1])
-
+    rows = [design.coalitions, ridge_rows, held_out.coalitions, empty_and_full(n)]
+    (fitted, ridge, judged, ends), passes, encoding = evaluate_once(encode, rows)
     names = list(getattr(game, "players", None) or player_names(game.n_image, game.n_text))
     facts = getattr(game, "meta", {})
     meta = {key: fact for key, fact in facts.items() if key == "model" or (key in TEXT_FACTS) != is_image}
     meta["design"] = {"name": design.name, "coalitions": len(design), "seed": design.seed}
-    meta["passes"] = len(first)
+    meta["passes"] = passes
     meta["seconds"] = {"encoder": encoding, "outside": perf_counter() - start - encoding}
     return EncodedSide(
         modality, design.p, names[:n] if is_image else names[-n:], design, fitted, ridge_rows, ridge, held_out, judged, ends,
         float(game.scale), float(game.bias), meta,
     )  # fmt: skip
+
+
+def evaluate_once(evaluate: Callable, parts: list[np.ndarray]) -> tuple[list[np.ndarray], int, float]:
+    """Encode (or evaluate a game on) several arrays of coalitions at once, each distinct coalition once.
+
+    Returns
+    -------
+    results : list of ndarray, float64, one for each part
+    passes : int
+        Number of distinct coalitions.
+    seconds : float
+        Time in ``evaluate``.
+    """
+    rows = np.concatenate(parts)
+    _, first, back = np.unique(coalition_keys(rows), return_index=True, return_inverse=True)
+    start = perf_counter()
+    distinct = np.asarray(evaluate(rows[first]), dtype=float)
+    seconds = perf_counter() - start
+    return np.split(distinct[back], np.cumsum([len(part) for part in parts])[:-1]), len(first), seconds
+
+
+def empty_and_full(n: int) -> np.ndarray:
+    """The coalition of nobody and that of everybody, shape (2, n), bool."""
+    return np.array([[False] * n, [True] * n])
 
 
 def draw_held_out(design: Design, m: int, seed: int, stream: int) -> Design:
@@ -165,7 +195,9 @@ class Side:
     @property
     def held_out_r2(self) -> float | None:
         """Share of the embeddings' variance under ``P_p`` that the fit explains, on held-out coalitions."""
-        return r_squared(self.held_out_embeddings, self.predict(self.held_out.coalitions), self.held_out.weights)
+        return r_squared(
+            self.held_out_embeddings, self.predict(self.held_out.coalitions), self.held_out.weights
+        )
 
     def save(self, path: str | os.PathLike) -> Path:
         """Write as safetensors with JSON metadata, whole or not at all; returns the path."""
@@ -180,10 +212,17 @@ class Side:
             "held_out_embeddings": self.held_out_embeddings,
             "ends": self.ends,
         }
-        facts = {name: getattr(self, name) for name in ("modality", "p", "players", "ridge", "scale", "bias", "meta")}
+        facts = {
+            name: getattr(self, name)
+            for name in ("modality", "p", "players", "ridge", "scale", "bias", "meta")
+        }
         facts["held_out"] = [self.held_out.name, self.held_out.seed]
         try:
-            save_file({k: np.ascontiguousarray(a) for k, a in arrays.items()}, part, {"fixlip-side": json.dumps(facts)})
+            save_file(
+                {k: np.ascontiguousarray(a) for k, a in arrays.items()},
+                part,
+                {"fixlip-side": json.dumps(facts)},
+            )
             os.replace(part, path)
         finally:
             part.unlink(missing_ok=True)
@@ -305,7 +344,9 @@ def regression(design: Design, embeddings: np.ndarray) -> Callable[[float], np.n
     return solve
 
 
-def choose_ridge(solve: Callable[[float], np.ndarray], phi: np.ndarray, embeddings: np.ndarray) -> tuple[float, np.ndarray]:
+def choose_ridge(
+    solve: Callable[[float], np.ndarray], phi: np.ndarray, embeddings: np.ndarray
+) -> tuple[float, np.ndarray]:
     """The penalty of :data:`RIDGES` with the least squared error on held-out rows, and its coefficients."""
     best = (np.inf, 0.0, None)
     for ridge in RIDGES:
@@ -348,7 +389,9 @@ def combine(image: Side, text: Side) -> Explanation:
         if getattr(image, name) != getattr(text, name):
             raise ValueError(f"the sides differ in {name}: {getattr(image, name)} and {getattr(text, name)}")
     if image.meta.get("model") != text.meta.get("model") or image.ends.shape != text.ends.shape:
-        raise ValueError(f"the sides belong to different encoders: {image.meta.get('model')} and {text.meta.get('model')}")
+        raise ValueError(
+            f"the sides belong to different encoders: {image.meta.get('model')} and {text.meta.get('model')}"
+        )
     n_image, n_text = len(image.players), len(text.players)
     r, s = split_monomials(n_image, n_text)
     coefficients = image.scale * np.einsum("kd,kd->k", image.coefficients[r], text.coefficients[s])
@@ -362,7 +405,9 @@ def combine(image: Side, text: Side) -> Explanation:
     return assemble(terms, image, text, facts, start)
 
 
-def assemble(terms: tuple, image: Side | EncodedSide, text: Side | EncodedSide, facts: dict, start: float) -> Explanation:
+def assemble(
+    terms: tuple, image: Side | EncodedSide, text: Side | EncodedSide, facts: dict, start: float
+) -> Explanation:
     """An explanation from its terms, judged on all pairs of the sides' held-out coalitions."""
     values = image.scale * image.held_out_embeddings @ text.held_out_embeddings.T + image.bias
     empty_value, full_value = (image.scale * (image.ends * text.ends).sum(axis=1) + image.bias).tolist()
@@ -377,7 +422,11 @@ def assemble(terms: tuple, image: Side | EncodedSide, text: Side | EncodedSide, 
     predictions = explanation.predict_pairs(image.held_out.coalitions, text.held_out.coalitions)
     weights = np.outer(image.held_out.weights, text.held_out.weights)
     meta["held_out_r2"] = r_squared(values.ravel(), predictions.ravel(), weights.ravel())
-    seconds = [image.meta["seconds"], text.meta["seconds"], {"encoder": 0.0, "outside": perf_counter() - start}]
+    seconds = [
+        image.meta["seconds"],
+        text.meta["seconds"],
+        {"encoder": 0.0, "outside": perf_counter() - start},
+    ]
     meta["seconds"] = {key: sum(part[key] for part in seconds) for key in ("encoder", "outside")}
     return explanation
 

@@ -55,7 +55,12 @@ def solve_dense(coalitions: np.ndarray, values: np.ndarray, weights: np.ndarray,
 
 
 def solve_product(
-    F: np.ndarray, G: np.ndarray, image_design: Design, text_design: Design, scale: float = 1.0, bias: float = 0.0
+    F: np.ndarray,
+    G: np.ndarray,
+    image_design: Design,
+    text_design: Design,
+    scale: float = 1.0,
+    bias: float = 0.0,
 ) -> tuple:
     """Weighted least squares on all pairs (image coalition, text coalition) of a two-sided game.
 
@@ -145,7 +150,9 @@ def solve_normal(gram: np.ndarray, moments: np.ndarray) -> np.ndarray:
     except np.linalg.LinAlgError:
         reciprocal_condition = 0.0
     if reciprocal_condition < 1e-10:
-        raise UnderdeterminedError(f"the coalitions do not identify all {len(gram)} terms: more distinct ones are needed")
+        raise UnderdeterminedError(
+            f"the coalitions do not identify all {len(gram)} terms: more distinct ones are needed"
+        )
     return cho_solve((factor, True), moments, check_finite=False)
 
 

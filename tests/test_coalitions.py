@@ -1,0 +1,206 @@
+"""Coalitions: bits that another language can draw, designs that stand in for P_p."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fixlip_helpers.coalitions import (
+    STREAMS,
+    all_coalitions,
+    as_coalitions,
+    authors_split,
+    choose_design,
+    coalition_number,
+    draw,
+    enumeration,
+    independent,
+    monomials,
+    n_monomials,
+    orthogonal_array,
+)
+
+
+def philox(counter, key, rounds=10):
+    """Philox4x64-10 in plain integers, after Salmon et al. (SC 2011): the independent twin."""
+    mask = 2**64 - 1
+    c0, c1, c2, c3 = counter
+    k0, k1 = key
+    for _ in range(rounds):
+        low = 0xD2E7470EE14C6C93 * c0
+        high = 0xCA5A826395121157 * c2
+        c0, c1, c2, c3 = (high >> 64) ^ c1 ^ k0, high & mask, (low >> 64) ^ c3 ^ k1, low & mask
+        k0, k1 = (k0 + 0x9E3779B97F4A7C15) & mask, (k1 + 0xBB67AE8584CAA73B) & mask
+    return c0, c1, c2, c3
+
+
+# --- The generator ------------------------------------------------------------------------
+
+
+def test_philox_twin_gives_the_published_vector():
+    # Known answer of Random123's test file (philox4x64-10, counter 0, key 0).
+    assert philox((0, 0, 0, 0), (0, 0)) == (
+        0x16554D9ECA36314C,
+        0xDB20FE9D672D0FDC,
+        0xD7E772CEE186176B,
+        0x7E68B68AEC7BA23B,
+    )
+
+
+@given(
+    seed=st.integers(0, 2**64 - 1), stream=st.integers(0, 99), n=st.integers(1, 9), p=st.floats(0.01, 0.99)
+)
+@settings(deadline=None, max_examples=30)
+def test_draw_follows_the_documented_layout(seed, stream, n, p):
+    m = 5
+    words = [word for b in range(m * n // 4 + 1) for word in philox((b + 1, 0, 0, 0), (seed, stream))]
+    expected = [[(words[r * n + i] >> 11) * 2.0**-53 < p for i in range(n)] for r in range(m)]
+    assert draw(n, p, m, seed, stream).tolist() == expected
+
+
+# Players 0 to 7 of draws 0 to 3 with seed 2025: p = 0.5, stream "image", and p = 0.3, stream "text".
+ROWS_HALF = ["11011100", "01101101", "01011000", "00100011"]
+ROWS_THIRD = ["00101000", "11010001", "00000000", "00000000"]
+
+
+def test_vectors_for_other_languages():
+    rows = ["".join(map(str, row)) for row in draw(8, 0.5, 4, seed=2025, stream=STREAMS["image"]).astype(int)]
+    assert rows == ROWS_HALF
+    rows = ["".join(map(str, row)) for row in draw(8, 0.3, 4, seed=2025, stream=STREAMS["text"]).astype(int)]
+    assert rows == ROWS_THIRD
+
+
+def test_longer_draws_begin_with_shorter_ones_and_streams_differ():
+    assert (draw(7, 0.3, 20, 1, 2)[:6] == draw(7, 0.3, 6, 1, 2)).all()
+    assert (draw(7, 0.3, 20, 1, 2) != draw(7, 0.3, 20, 1, 3)).any()
+    assert (draw(7, 0.3, 20, 1, 2) != draw(7, 0.3, 20, 2, 2)).any()
+    assert len(set(STREAMS.values())) == len(STREAMS)
+
+
+@pytest.mark.parametrize("p", [0.3, 0.5, 0.7])
+def test_draws_have_the_right_share(p):
+    share = draw(50, p, 4000).mean()
+    assert abs(share - p) < 5 * np.sqrt(p * (1 - p) / 200_000)
+
+
+# --- Designs ------------------------------------------------------------------------------
+
+
+def gram(design):
+    phi = monomials(design.coalitions, design.p)
+    return phi.T @ (design.weights[:, None] * phi)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 31, 32, 49, 63, 64])
+def test_array_gram_is_the_identity(n):
+    design = orthogonal_array(n, seed=3)
+    assert np.abs(gram(design) - np.eye(n_monomials(n))).max() < 1e-12
+    assert design.orthonormal and design.weights.sum() == pytest.approx(1)
+
+
+def test_array_sizes():
+    assert [len(orthogonal_array(n)) for n in (16, 32, 63, 64)] == [256, 1024, 4096, 4096]
+    two = orthogonal_array(16, m=512, seed=1)
+    assert len(two) == 512 and np.abs(gram(two) - np.eye(n_monomials(16))).max() < 1e-12
+
+
+def test_array_has_strength_four():
+    rows = orthogonal_array(16, seed=5).coalitions
+    for columns in combinations(range(16), 4):
+        assert (np.bincount(coalition_number(rows[:, columns]), minlength=16) == 16).all()
+
+
+def test_array_is_shifted_by_the_seed_so_that_averages_are_unbiased():
+    # Over the shifts, each fixed run is a fair draw: every pattern of three players is equally frequent.
+    first = np.array([orthogonal_array(5, seed=s).coalitions[0, :3] for s in range(800)])
+    counts = np.bincount(coalition_number(first), minlength=8)
+    assert ((counts - 100) ** 2 / 100).sum() < 24.3  # chi square with 7 degrees of freedom, 0.1 %
+
+
+@pytest.mark.parametrize("p", [0.3, 0.5, 0.7])
+def test_enumeration_is_exact(p):
+    design = enumeration(5, p)
+    assert np.abs(gram(design) - np.eye(n_monomials(5))).max() < 1e-12
+    sizes = design.coalitions.sum(axis=1)
+    assert design.weights == pytest.approx(p**sizes * (1 - p) ** (5 - sizes))
+    assert (coalition_number(all_coalitions(5)) == np.arange(32)).all()
+
+
+@given(n=st.integers(1, 6), m=st.integers(1, 60), p=st.floats(0.05, 0.95), seed=st.integers(0, 1000))
+@settings(deadline=None, max_examples=50)
+def test_independent_counts_repeats(n, m, p, seed):
+    design = independent(n, p, m, seed)
+    rows = draw(n, p, m, seed)
+    numbers = coalition_number(design.coalitions)
+    assert len(set(numbers)) == len(design) <= m
+    counts = np.bincount(coalition_number(rows), minlength=2**n)
+    assert design.weights == pytest.approx(counts[numbers] / m)
+
+
+def test_monomials_match_their_definition():
+    x = draw(5, 0.3, 7)
+    z = (x - 0.3) / np.sqrt(0.3 * 0.7)
+    expected = (
+        [np.ones(7)] + [z[:, i] for i in range(5)] + [z[:, i] * z[:, j] for i, j in combinations(range(5), 2)]
+    )
+    assert monomials(x, 0.3) == pytest.approx(np.stack(expected, axis=1))
+
+
+def test_default_designs():
+    def kind(*arguments):
+        design = choose_design(*arguments)
+        return design.name, len(design)
+
+    assert kind("image", 64, 0.5) == ("orthogonal_array", 4096)
+    assert kind("image", 49, 0.5) == ("orthogonal_array", 4096)
+    assert kind("image", 64, 0.3) == ("independent", 4 * 2081)
+    assert kind("image", 12, 0.3) == ("enumeration", 4096)
+    assert kind("image", 20, 0.5) == ("orthogonal_array", 4096)
+    assert kind("text", 10, 0.5) == ("enumeration", 1024)
+    text = choose_design("text", 11, 0.5)
+    assert text.name == "independent" and text.weights.min() * 4 * 67 == pytest.approx(1)
+    assert kind("text", 4, 0.5, "auto", 16) == ("enumeration", 16)
+
+
+def test_authors_split_gives_the_sizes_of_their_release():
+    assert authors_split(2**21, 49, 8) == (8848, 237)
+    assert authors_split(2**17, 64, 8) == (2849, 46)
+    assert authors_split(2**17, 8, 64) == (46, 2849)
+    assert authors_split(2**20, 4, 3) == (16, 8)
+
+
+# --- Bad input ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("p", [0, 1, -0.1, float("nan"), "0.5", None, True])
+def test_p_outside_the_open_interval_is_refused(p):
+    with pytest.raises(ValueError, match="p = "):
+        independent(3, p, 5)
+
+
+def test_bad_designs_are_refused():
+    with pytest.raises(ValueError, match=r"p = 0\.5 only"):
+        orthogonal_array(5, 0.3)
+    with pytest.raises(ValueError, match="multiple of 4096"):
+        orthogonal_array(64, m=5000)
+    with pytest.raises(ValueError, match="seed = -1"):
+        independent(3, 0.5, 4, seed=-1)
+    with pytest.raises(ValueError, match="at least one"):
+        independent(3, 0.5, 0)
+    with pytest.raises(ValueError, match="expected auto"):
+        choose_design("image", 5, 0.5, "paired")
+    with pytest.raises(ValueError, match="no text players"):
+        choose_design("text", 0, 0.5)
+    with pytest.raises(ValueError, match="at most 24"):
+        enumeration(30, 0.5)
+
+
+def test_coalitions_are_checked():
+    assert as_coalitions([[1, 0, 1]], 3).dtype == bool
+    assert as_coalitions([True, False], 2).shape == (1, 2)
+    with pytest.raises(ValueError, match=r"expected \(m, 4\)"):
+        as_coalitions(np.ones((2, 3), bool), 4)
+    with pytest.raises(ValueError, match="other than 0 and 1"):
+        as_coalitions([[0.5, 1]], 2)
