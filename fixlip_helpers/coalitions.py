@@ -75,7 +75,7 @@ def coalition_number(coalitions: np.ndarray) -> np.ndarray:
 
 
 def coalition_keys(coalitions: np.ndarray) -> np.ndarray:
-    """One comparable number or byte string for each coalition, (m, n) bool -> (m,): equal rows, equal keys."""
+    """One comparable byte string for each coalition, (m, n) bool -> (m,): equal rows, equal keys."""
     packed = np.ascontiguousarray(np.packbits(coalitions, axis=1))
     return packed.view(np.dtype((np.void, packed.shape[1]))).ravel()
 
@@ -253,8 +253,8 @@ def n_monomials(n: int) -> int:
 def monomials(coalitions: np.ndarray, p: float) -> np.ndarray:
     """The p-biased Fourier monomials up to order two: (m, n) bool -> (m, K) float64.
 
-    Columns ``1``, then ``z_i = (x_i - p) / σ`` with ``σ = sqrt(p (1 - p))``, then ``z_i z_j`` for the pairs (0, 1),
-    (0, 2), ..., (n-2, n-1). They are orthonormal under ``P_p``.
+    Columns ``1``, then ``z_i = (x_i - p) / σ`` with ``σ = sqrt(p (1 - p))``, then ``z_i z_j`` for the
+    pairs (0, 1), (0, 2), ..., (n-2, n-1). They are orthonormal under ``P_p``.
     """
     m, n = coalitions.shape
     z = (coalitions - p) / np.sqrt(p * (1 - p))
@@ -282,11 +282,11 @@ def choose_design(
         Number of players, at least 1.
     p : float
     name : str
-        A key of :data:`DESIGNS`, or ``"auto"``. Given ``m``, "auto" means independent draws, and enumeration where
-        ``2**n <= m``. Without ``m`` it means, for an image or all players, at least 4 096 coalitions: all of them where
-        there are no more (up to 12 players), else an orthogonal array at ``p = 0.5`` (it always has nearly twice as many
-        runs as there are monomials, or more), else ``4 K`` independent draws; for a text, enumeration up to 10 players,
-        else ``4 K`` independent draws.
+        A key of :data:`DESIGNS`, or ``"auto"``, which enumerates where there are no more coalitions than it
+        would draw, and draws independently otherwise, ``m`` or else ``4 K`` times (K monomials). An image, or
+        all players, get at least 4096 draws and, for want of an ``m``, an orthogonal array at ``p = 0.5``:
+        it has nearly twice as many runs as there are monomials, or more. A text is enumerated up to 10
+        players.
     m : int, optional
     seed : int
 
@@ -316,8 +316,9 @@ def choose_design(
 def authors_split(budget: int, n_image: int, n_text: int) -> tuple[int, int]:
     """How the authors' release splits an integer budget into image and text coalitions.
 
-    ``m_T = min(2**n_T, max(4, ceil(sqrt(budget) * n_T / n_I)))`` and ``m_I = budget // m_T``, for the smaller side T;
-    where the image has fewer players, the sides change places. At most ``2**n`` coalitions of a side.
+    ``m_T = min(2**n_T, max(4, ceil(sqrt(budget) * n_T / n_I)))`` and ``m_I = budget // m_T``, for the
+    smaller side T; where the image has fewer players, the sides change places. At most ``2**n``
+    coalitions of a side.
 
     Returns
     -------

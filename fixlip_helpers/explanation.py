@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -131,8 +131,8 @@ class Explanation:
         n = self.n_image + self.n_text
         if self.main.shape != (n,) or self.pairs.shape != (n, n) or len(self.players) != n:
             raise ValueError(
-                f"main {self.main.shape}, pairs {self.pairs.shape} and {len(self.players)} players do not fit "
-                f"n_image + n_text = {self.n_image} + {self.n_text} players"
+                f"main {self.main.shape}, pairs {self.pairs.shape} and {len(self.players)} players do not "
+                f"fit n_image + n_text = {self.n_image} + {self.n_text} players"
             )
         if not (
             np.isfinite(self.baseline) and np.isfinite(self.main).all() and np.isfinite(self.pairs).all()
@@ -158,7 +158,7 @@ class Explanation:
         return self.baseline + x @ self.main + 0.5 * ((x @ self.pairs) * x).sum(axis=1)
 
     def predict_pairs(self, image_coalitions: np.ndarray, text_coalitions: np.ndarray) -> np.ndarray:
-        """The surrogate's values of all pairs: (m_I, n_image) and (m_T, n_text) bool -> (m_I, m_T) float64."""
+        """Values of all pairs of coalitions: (m_I, n_image) and (m_T, n_text) bool -> (m_I, m_T) float64."""
         x = as_coalitions(image_coalitions, self.n_image).astype(float)
         y = as_coalitions(text_coalitions, self.n_text).astype(float)
         image, text = slice(self.n_image), slice(self.n_image, None)
@@ -226,7 +226,8 @@ class Explanation:
         Parameters
         ----------
         groups : dict of name -> player numbers, or list of lists of player numbers
-            Without names, a group is called after its members, joined by ``+``. Players in no group stay alone.
+            Without names, a group is called after its members, joined by ``+``. Players in no group stay
+            alone.
 
         Raises
         ------
@@ -259,10 +260,8 @@ class Explanation:
             {"words"} if n_image == self.n_image else {"words", "grid"}
         )  # they number the players of before
         meta = {key: value for key, value in self.meta.items() if key not in stale}
-        return Explanation(
-            self.baseline, self.empty_value, main, pairs, self.index, self.p,
-            [name for name, _ in parts], n_image, len(parts) - n_image, meta,
-        )  # fmt: skip
+        names, n_text = [name for name, _ in parts], len(parts) - n_image
+        return replace(self, main=main, pairs=pairs, players=names, n_image=n_image, n_text=n_text, meta=meta)
 
     def __sub__(self, other: Explanation) -> Explanation:
         """The explanation of the difference of two games with the same number of patches and tokens.
@@ -275,16 +274,13 @@ class Explanation:
         if mine != theirs:
             raise ValueError(f"explanations differ in (n_image, n_text, index, p): {mine} and {theirs}")
         known = self.empty_value is not None and other.empty_value is not None
-        return Explanation(
+        return replace(
+            self,
             baseline=self.baseline - other.baseline,
             empty_value=self.empty_value - other.empty_value if known else None,
             main=self.main - other.main,
             pairs=self.pairs - other.pairs,
-            index=self.index,
-            p=self.p,
             players=[a if a == b else f"{a}/{b}" for a, b in zip(self.players, other.players)],
-            n_image=self.n_image,
-            n_text=self.n_text,
             meta={key: value for key, value in self.meta.items() if other.meta.get(key) == value},
         )
 
@@ -327,7 +323,8 @@ class Explanation:
         """
         if values.max_order > 1 and (values.index not in ("FBII", "FSII") or values.max_order > 2):
             raise ValueError(
-                f"values have index {values.index} up to order {values.max_order}; expected FBII or FSII of order 2, or order 1"
+                f"values have index {values.index} up to order {values.max_order}; "
+                "expected FBII or FSII of order 2, or order 1"
             )
         n = values.n_players
         n_image = n if n_image is None else n_image

@@ -1,8 +1,8 @@
 """FIxLIP: the second-order surrogate of a game that is most faithful under P_p.
 
 Baniecki et al., *Explaining Similarity in Vision-Language Encoders with Weighted Banzhaf Interactions*,
-NeurIPS 2025: the explanation is Definition 5, ``sampling="joint"`` the model-agnostic estimator (Definition 6),
-``sampling="cross"`` the cross-modal one (Definition 7).
+NeurIPS 2025: the explanation is Definition 5, ``sampling="joint"`` the model-agnostic estimator
+(Definition 6), ``sampling="cross"`` the cross-modal one (Definition 7).
 """
 
 from __future__ import annotations
@@ -50,33 +50,36 @@ def fixlip(
     p : float
         Every player is visible with probability ``p``, ``0 < p < 1``.
     budget : int or "auto"
-        "auto": the sizes of :func:`~fixlip_helpers.coalitions.choose_design`. A number: that many values of the game; with
-        cross-modal sampling these are the pairs of the image and text coalitions that the authors' rule
-        (:func:`~fixlip_helpers.coalitions.authors_split`) makes of it.
+        "auto": the sizes of :func:`~fixlip_helpers.coalitions.choose_design`. A number: that many values of
+        the game; with cross-modal sampling these are the pairs of the image and text coalitions that the
+        authors' rule (:func:`~fixlip_helpers.coalitions.authors_split`) makes of it.
     index : str
         Only ``"FWBII"``, the faithful weighted Banzhaf interaction index.
     sampling : str
         ``"cross"``: image and text coalitions are drawn and encoded by themselves, and all pairs are used.
         ``"joint"``: coalitions of all players are drawn, for any game; always solved by least squares.
     design : str, Design or pair of them, optional
-        How coalitions are drawn (see ``choose_design``): for the image, for all players where sampling is joint, or, as a
-        pair, for image and text.
+        How coalitions are drawn (see ``choose_design``): for the image, for all players where sampling is
+        joint, or, as a pair, for image and text.
     solver : str
-        ``"sides"``: each tower is regressed by itself (:mod:`~fixlip_helpers.sides`). ``"wls"``: the paper's weighted least
-        squares on all pairs, without forming them (:func:`~fixlip_helpers.wls.solve_product`).
+        ``"sides"``: each tower is regressed by itself (:mod:`~fixlip_helpers.sides`). ``"wls"``: the
+        paper's weighted least squares on all pairs, without forming them
+        (:func:`~fixlip_helpers.wls.solve_product`).
     n_image_coalitions, n_text_coalitions : int, optional
         Sizes of the two designs, in place of the budget's.
     seed : int
         Chooses every random bit.
     n_held_out : int
-        Image (or whole) coalitions that are evaluated besides and never fitted, with a quarter as many text coalitions:
-        ``meta["held_out_r2"]`` is the share of the game's variance under ``P_p`` that the explanation gets right on all
-        their pairs. A side that was enumerated is judged on all its coalitions.
+        Image (or whole) coalitions that are evaluated besides and never fitted, with a quarter as many
+        text coalitions: ``meta["held_out_r2"]`` is the share of the game's variance under ``P_p`` that
+        the explanation gets right on all their pairs. A side that was enumerated is judged on all its
+        coalitions.
 
     Returns
     -------
     Explanation
-        In the unit of the game. ``meta`` holds design, solver, passes, seconds, held_out_r2, full_value and more.
+        In the unit of the game. ``meta`` holds design, solver, passes, seconds, held_out_r2, full_value
+        and more.
 
     Raises
     ------
@@ -141,9 +144,10 @@ def _product(
     for side, d in zip(("image", "text"), designs):
         if len(d) < n_monomials(d.n):
             raise UnderdeterminedError(
-                f"{len(d)} distinct {side} coalitions do not identify the {n_monomials(d.n)} terms of {d.n} {side} players. "
-                f"Least squares needs at least {n_monomials(game.n_image)} image and {n_monomials(game.n_text)} text "
-                f"passes: use budget='auto', or an integer budget of {enough_budget(game.n_image, game.n_text)} or more"
+                f"{len(d)} distinct {side} coalitions do not identify the {n_monomials(d.n)} terms of {d.n} "
+                f"{side} players. Least squares needs at least {n_monomials(game.n_image)} image and "
+                f"{n_monomials(game.n_text)} text passes: use budget='auto', or an integer budget of "
+                f"{enough_budget(game.n_image, game.n_text)} or more"
             )
     drawing = perf_counter() - start
     image = encode_side(game, "image", designs[0], seed, 0, n_held_out)
@@ -154,7 +158,7 @@ def _product(
 
 
 def enough_budget(n_image: int, n_text: int) -> int:
-    """The smallest power of two that the authors' rule splits into enough passes on both sides for least squares."""
+    """The smallest power of two that the authors' rule splits into enough passes of both sides."""
     budget = 1
     while any(m < n_monomials(n) for m, n in zip(authors_split(budget, n_image, n_text), (n_image, n_text))):
         budget *= 2

@@ -94,9 +94,10 @@ def pointing_game(
 ) -> float:
     """Pointing game recognition (PGR): the share of a word's evidence that lies where the word's picture is.
 
-    A picture is a grid of cells, each showing one word. Of the word's interactions with the patches, positive mass in
-    its own cell and negative mass in the other cells is ``right``, the rest ``wrong``; PGR is ``right / (right + wrong)``,
-    averaged over words. Random explanations score 0.5, and so does a word without any evidence.
+    A picture is a grid of cells, each showing one word. Of the word's interactions with the patches,
+    positive mass in its own cell and negative mass in the other cells is ``right``, the rest ``wrong``;
+    PGR is ``right / (right + wrong)``, averaged over words. Random explanations score 0.5, and so does a
+    word without any evidence.
 
     Parameters
     ----------
@@ -105,8 +106,8 @@ def pointing_game(
     cells : mapping of word to ndarray of bool, shape (n_image,)
         The patches of each word's cell. Patches in no cell count neither way.
     words : sequence of words, or mapping of word to its text players, optional
-        Words to score; default: every word of ``cells`` that is a text player. A mapping gives the numbers of the
-        players that spell each word, whose interactions are added up.
+        Words to score; default: every word of ``cells`` that is a text player. A mapping gives the
+        numbers of the players that spell each word, whose interactions are added up.
 
     Returns
     -------

@@ -48,7 +48,7 @@ RIDGES = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 """Penalties on the second-order block that held-out rows choose from."""
 
 TEXT_FACTS = ("caption", "words")
-"""Entries of a game's ``meta`` that belong to its caption; ``model`` belongs to both sides, the rest to the picture."""
+"""What belongs to the caption in a game's ``meta``; ``model`` belongs to both sides, the rest to the picture."""
 
 
 # --- A side, encoded ----------------------------------------------------------------------
@@ -58,8 +58,9 @@ TEXT_FACTS = ("caption", "words")
 class EncodedSide:
     """One side of a game with every embedding that an estimator needs, each coalition encoded once.
 
-    ``design`` and ``embeddings`` (m, d) are fitted; ``ridge_rows`` and their embeddings choose the penalty;
-    ``held_out`` (a Design) and its embeddings judge the fit; ``ends`` (2, d) belong to the empty and the full coalition.
+    ``design`` and ``embeddings`` (m, d) are fitted; ``ridge_rows`` and their embeddings choose the
+    penalty; ``held_out`` (a Design) and its embeddings judge the fit; ``ends`` (2, d) belong to the empty
+    and the full coalition.
     """
 
     modality: str
@@ -85,7 +86,7 @@ def encode_side(
     n_ridge: int = 128,
     n_held_out: int = 256,
 ) -> EncodedSide:
-    """Encode a design, ``n_ridge`` and ``n_held_out`` further draws, and the empty and full coalition of one side."""
+    """Encode a design, ``n_ridge`` and ``n_held_out`` further draws, the empty and the full coalition."""
     start = perf_counter()
     if modality not in ("image", "text"):
         raise ValueError(f"modality = {modality!r}; expected 'image' or 'text'")
@@ -105,8 +106,8 @@ def encode_side(
     meta["passes"] = passes
     meta["seconds"] = {"encoder": encoding, "outside": perf_counter() - start - encoding}
     return EncodedSide(
-        modality, design.p, names[:n] if is_image else names[-n:], design, fitted, ridge_rows, ridge, held_out, judged, ends,
-        float(game.scale), float(game.bias), meta,
+        modality, design.p, names[:n] if is_image else names[-n:], design, fitted, ridge_rows, ridge,
+        held_out, judged, ends, float(game.scale), float(game.bias), meta,
     )  # fmt: skip
 
 
@@ -135,7 +136,7 @@ def empty_and_full(n: int) -> np.ndarray:
 
 
 def draw_held_out(design: Design, m: int, seed: int, stream: int) -> Design:
-    """Fresh draws from ``P_p`` without those that the design has; all coalitions, if the design has them all or they are few."""
+    """Draws from ``P_p`` that the design lacks; all coalitions, where the design has them all or they are few."""
     if design.name == "enumeration":
         return design
     if 2**design.n <= m:
@@ -263,13 +264,15 @@ def fit_side(
         ``"image"`` or ``"text"``.
     p : float
     design : str or Design
-        ``"auto"``, a key of :data:`~fixlip_helpers.coalitions.DESIGNS`, or the coalitions themselves (whose ``p`` is taken).
+        ``"auto"``, a key of :data:`~fixlip_helpers.coalitions.DESIGNS`, or the coalitions themselves
+        (whose ``p`` is taken).
     m : int, optional
         Number of coalitions to draw; without it the design's own default.
     seed : int
     ridge : float, optional
-        Penalty on the second-order block, added to the diagonal of its Gram matrix (0: least squares). Without it
-        the best of :data:`RIDGES` on ``n_held_out // 2`` further draws, and 0 where the side is enumerated.
+        Penalty on the second-order block, added to the diagonal of its Gram matrix (0: least squares).
+        Without it the best of :data:`RIDGES` on ``n_held_out // 2`` further draws, and 0 where the side
+        is enumerated.
     n_held_out : int
         Coalitions that are encoded besides and never fitted, from which ``held_out_r2`` is computed.
 
@@ -299,8 +302,8 @@ def fit_side(
     needed = n_monomials(design.n) if ridge == 0 else 1 + design.n
     if len(design) < min(needed, 2**design.n):
         raise UnderdeterminedError(
-            f"{len(design)} distinct {modality} coalitions do not identify {needed} terms of {design.n} players: "
-            f"at least {needed} passes are needed"
+            f"{len(design)} distinct {modality} coalitions do not identify {needed} terms of {design.n} "
+            f"players: at least {needed} passes are needed"
         )
     drawing = perf_counter() - start
     side = encode_side(game, modality, design, seed, n_held_out // 2 if ridge is None else 0, n_held_out)
@@ -312,8 +315,8 @@ def fit_side(
         coefficients = solve(ridge)
     side.meta["seconds"]["outside"] += drawing + perf_counter() - start
     return Side(
-        modality, side.p, side.players, coefficients, float(ridge), side.held_out, side.held_out_embeddings, side.ends,
-        side.scale, side.bias, side.meta,
+        modality, side.p, side.players, coefficients, float(ridge), side.held_out,
+        side.held_out_embeddings, side.ends, side.scale, side.bias, side.meta,
     )  # fmt: skip
 
 
@@ -323,7 +326,8 @@ def regression(design: Design, embeddings: np.ndarray) -> Callable[[float], np.n
     Returns
     -------
     solve : function of ``ridge``, the penalty added to the Gram matrix at the pairs
-        Gives the coefficients, shape (K, d): one factorisation, d right-hand sides. An orthonormal design needs none.
+        Gives the coefficients, shape (K, d): one factorisation, d right-hand sides. An orthonormal design
+        needs none.
     """
     first_pair = 1 + design.n
     if design.orthonormal:

@@ -17,7 +17,6 @@ import numpy as np
 from fixlip_helpers.coalitions import Design, monomials, n_monomials
 from fixlip_helpers.explanation import to_set_basis
 
-
 MAX_TERMS = 21_000
 """Most unknowns for which normal equations are formed (3.5 GB)."""
 
@@ -65,8 +64,8 @@ def solve_product(
     """Weighted least squares on all pairs (image coalition, text coalition) of a two-sided game.
 
     A monomial of the whole is a monomial ``r`` of the image times one ``s`` of the text, so that the Gram
-    matrix has entries ``gram_I[r, r'] * gram_T[s, s']`` and, as values are ``scale <f, g> + bias``, the right-hand
-    side is ``scale * <Φ_I' U F, Φ_T' V G>`` at (r, s).
+    matrix has entries ``gram_I[r, r'] * gram_T[s, s']`` and, as values are ``scale <f, g> + bias``, the
+    right-hand side is ``scale * <Φ_I' U F, Φ_T' V G>`` at (r, s).
 
     Parameters
     ----------
@@ -119,8 +118,9 @@ def normal_equations(
     K = n_monomials(coalitions.shape[1])
     if K > MAX_TERMS:
         raise ValueError(
-            f"{coalitions.shape[1]} players have {K} terms up to order two, whose Gram matrix takes {8e-9 * K**2:.0f} GB; "
-            f"at most {MAX_TERMS} terms are solved here. Explain coarser players, or take an orthogonal array (p = 0.5)"
+            f"{coalitions.shape[1]} players have {K} terms up to order two, whose Gram matrix takes "
+            f"{8e-9 * K**2:.0f} GB; at most {MAX_TERMS} terms are solved here. Explain coarser players, or side fits "
+            "on an orthogonal array (p = 0.5), which need no Gram matrix"
         )
     gram, moments = np.zeros((K, K)), np.zeros((K, targets.shape[1]))
     for rows in blocks(len(coalitions), rows_at_once):

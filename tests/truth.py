@@ -27,7 +27,7 @@ def everything(n, p):
 
 
 def weighted_banzhaf(game, n, p):
-    """p-weighted Banzhaf value of each player, from the definition: mean gain over coalitions of the others."""
+    """p-weighted Banzhaf value of each player, by definition: mean gain over coalitions of the others."""
     coalitions, weights = everything(n, p)
     values = []
     for i in range(n):
