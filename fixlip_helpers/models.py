@@ -28,6 +28,7 @@ import contextlib
 import json
 import os
 import re
+import string
 import unicodedata
 import warnings
 from collections.abc import Iterator
@@ -180,7 +181,7 @@ def _from_array(array: np.ndarray) -> Image.Image:
     if array.dtype == bool:
         array = array * np.uint8(255)
     elif np.issubdtype(array.dtype, np.floating):
-        if not (np.nanmin(array) >= 0 and np.nanmax(array) <= 1 and not np.isnan(array).any()):
+        if not (array.min() >= 0 and array.max() <= 1):  # also where a NaN makes both NaN
             raise ValueError(f"image array of type {array.dtype} has values outside [0, 1] (or NaN)")
         array = np.round(array * 255)
     elif (
@@ -270,7 +271,8 @@ def _player_names(pieces: list[str]) -> tuple[list[str], list[tuple[str, tuple[i
             current = []
     if current:
         words.append(current)
-    return names, [("".join(names[i] for i in word), tuple(word)) for word in words]
+    whole = ["".join(pieces[i] for i in word).removesuffix("</w>").replace("▁", "") for word in words]
+    return names, [(text, tuple(word)) for text, word in zip(whole, words)]
 
 
 # --- The model ----------------------------------------------------------------------------
@@ -461,10 +463,15 @@ class VisionLanguageModel:
             raise TypeError(f"caption is a {type(caption).__name__}; expected a string")
         if not caption.strip():
             raise ValueError("caption is empty; expected at least one word")
-        # SigLIP 2 was trained on lower-case text, which not every version of its tokenizer sees to
-        text = caption.lower() if self.family == "siglip2" else caption
+        text = " ".join(caption.split())
+        if (
+            self.family == "siglip2"
+        ):  # trained on lower-case text, which not every version of its tokenizer sees to
+            text = text.lower()
         self._check_script(text)
-        self._check_words(text)
+        if self.vocabulary is not None:
+            self._check_words(text)
+            text = " ".join(self._split(text))
         content = self.tokenizer(text, add_special_tokens=False).input_ids
         eos = self.tokenizer.eos_token_id
         if special := [i for i in content if i in self._special]:
@@ -510,10 +517,9 @@ class VisionLanguageModel:
         """
         if self.vocabulary is None:
             return {}
-        words = self._split(caption)
         return {
             word: get_close_matches(word, sorted(self.vocabulary), n=3, cutoff=0.5)
-            for word in dict.fromkeys(words)
+            for word in dict.fromkeys(self._split(caption))
             if word not in self.vocabulary
         }
 
@@ -550,10 +556,11 @@ class VisionLanguageModel:
         return frozenset(w for w, i in self.tokenizer.get_vocab().items() if i not in self._special | unknown)
 
     def _split(self, caption: str) -> list[str]:
-        """The words of a caption as a word-level tokenizer cuts them."""
+        """The words of a caption as a word-level tokenizer cuts them, without punctuation."""
         backend = self.tokenizer.backend_tokenizer
         text = backend.normalizer.normalize_str(caption) if backend.normalizer else caption
-        return [word for word, _ in backend.pre_tokenizer.pre_tokenize_str(text)]
+        words = [word.strip(string.punctuation) for word, _ in backend.pre_tokenizer.pre_tokenize_str(text)]
+        return [word for word in words if word]
 
     def _check_words(self, caption: str) -> None:
         """Refuse words that a word-level vocabulary lacks: the encoder has never seen them."""
@@ -610,8 +617,8 @@ def _size(sizes: Any, key: str) -> int | None:
     return sizes.get(key) if isinstance(sizes, dict) else getattr(sizes, key, None)
 
 
-def _family(config: Any, tokenizer: Any) -> str:
-    """Which of the three families a network belongs to."""
+def _check_kind(config: Any) -> None:
+    """Refuse networks that are neither CLIP nor SigLIP."""
     if config.model_type == "siglip2":
         raise ValueError(
             "SigLIP 2 NaFlex checkpoints have no fixed patch grid and are not supported; use a fixed-resolution one "
@@ -619,6 +626,11 @@ def _family(config: Any, tokenizer: Any) -> str:
         )
     if config.model_type not in ("clip", "siglip"):
         raise ValueError(f"the model is of type {config.model_type!r}; expected CLIP, SigLIP or SigLIP 2")
+
+
+def _family(config: Any, tokenizer: Any) -> str:
+    """Which of the three families a network belongs to."""
+    _check_kind(config)
     # Fixed-resolution SigLIP 2 is a SiglipModel whose text tower has Gemma's vocabulary and tokenizer
     gemma = type(tokenizer).__name__.removesuffix("Fast") in ("GemmaTokenizer", "Siglip2Tokenizer")
     if config.model_type == "siglip" and (gemma or config.text_config.vocab_size == GEMMA_VOCABULARY):
@@ -686,20 +698,27 @@ def _load_parts(source: str, name: str, local: bool = True) -> tuple[Any, Any, A
     """Network, tokenizer and image processor from a folder or from the hub's cache, or one line of what is wrong."""
     from transformers import AutoConfig, AutoModel, AutoTokenizer
 
-    with _quiet():
+    with _quiet(), _offline() if local else contextlib.nullcontext():
         try:
             config = AutoConfig.from_pretrained(source, local_files_only=local)
-            if config.model_type not in ("clip", "siglip"):
-                _family(config, None)  # says what is supported
-            network = AutoModel.from_pretrained(source, local_files_only=local)
+        except Exception as error:  # missing, unreadable, of no known type: transformers raises many kinds
+            raise _Incomplete(f"model {name!r} cannot be loaded: {_one_line(error)}") from None
+        _check_kind(config)
+        try:
+            network, info = AutoModel.from_pretrained(
+                source, local_files_only=local, output_loading_info=True
+            )
             tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=local)
-            return network, tokenizer, _image_processor(source, local)
+            image_processor = _image_processor(source, local)
         except ImportError as error:
             raise ValueError(
                 f"model {name!r} needs a package that is not installed: {_one_line(error)}"
             ) from None
-        except (OSError, KeyError, RuntimeError) as error:
+        except Exception as error:
             raise _Incomplete(f"model {name!r} cannot be loaded: {_one_line(error)}") from None
+    if missing := sorted(info["missing_keys"]):  # transformers would go on with random numbers in their place
+        raise ValueError(f"the weights of model {name!r} lack {len(missing)} tensors, such as {missing[0]}")
+    return network, tokenizer, image_processor
 
 
 def _image_processor(source: str, local: bool) -> Any:
@@ -723,22 +742,19 @@ def _load_from_hub(name: str) -> tuple[Any, Any, Any]:
         return _load_parts(name, name)
     except _Incomplete:
         pass
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import RepositoryNotFoundError
 
     try:
-        with _quiet():
-            hf_hub_download(name, "config.json", etag_timeout=5)
-    except GatedRepoError:
-        raise ValueError(
-            f"model {name!r} is gated: ask for access on its hub page and log in with `hf auth login`"
-        ) from None
+        HfApi().model_info(name, timeout=5)  # unlike a download, it is not tried again and again
     except RepositoryNotFoundError:
-        raise ValueError(f"the hub has no model {name!r}; embedded models: {', '.join(EMBEDDED)}") from None
-    except Exception:  # noqa: BLE001 the ways in which a network can fail are not ours to list
+        raise ValueError(
+            f"the hub has no public model {name!r}; models that need no network: {', '.join(EMBEDDED)}"
+        ) from None
+    except Exception:  # the ways in which a network can fail are not ours to list
         raise ValueError(
             f"model {name!r} is not in the local cache and the hub cannot be reached; "
-            f"these models need no network: {', '.join(EMBEDDED)}"
+            f"models that need no network: {', '.join(EMBEDDED)}"
         ) from None
     return _load_parts(name, name, local=False)
 
@@ -757,6 +773,19 @@ def _quiet() -> Iterator[None]:
         logging.set_verbosity(verbosity)
         if bars:
             logging.enable_progress_bar()
+
+
+@contextlib.contextmanager
+def _offline() -> Iterator[None]:
+    """Keep huggingface_hub off the network: even with ``local_files_only`` it may fetch lists for its telemetry."""
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
 
 
 def _device(device: str | torch.device) -> torch.device:

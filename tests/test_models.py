@@ -1,0 +1,775 @@
+"""Models: pictures and captions as the encoders get them, scores, loading. Networks are random, see stand_ins."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import struct
+import subprocess
+import sys
+import time
+import warnings
+import zlib
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+import stand_ins
+from fixlip_helpers import models
+from fixlip_helpers.models import ImageWarning, VisionLanguageModel, available_models, load_model, open_image
+from stand_ins import CAPTION, FAMILIES, PIECES, noise_image, small_model
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def model(request):
+    return small_model(request.param)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """One saved folder of each family, as transformers writes it."""
+    root = tmp_path_factory.mktemp("models")
+    for family in FAMILIES:
+        saved = small_model(family)
+        for part in (saved.network, saved.tokenizer, saved.image_processor):
+            part.save_pretrained(root / family)
+    return root
+
+
+# --- Opening pictures ---------------------------------------------------------------------
+
+
+def save(picture: Image.Image, path, **options):
+    picture.save(path, **options)
+    return path
+
+
+def gradient(width=40, height=30) -> Image.Image:
+    """Red grows to the right, green grows downwards."""
+    x, y = np.meshgrid(np.linspace(0, 255, width), np.linspace(0, 255, height))
+    return Image.fromarray(np.dstack([x, y, 0 * x + 90]).astype(np.uint8))
+
+
+def test_path_string_pil_and_array_are_the_same_picture(tmp_path):
+    path = save(gradient(), tmp_path / "a.png")
+    expected = np.asarray(gradient())
+    for given_image in (path, str(path), gradient(), expected, expected / 255.0):
+        opened = open_image(given_image)
+        assert opened.mode == "RGB"
+        np.testing.assert_array_equal(np.asarray(opened), expected)
+
+
+def test_transparent_pixels_become_white(tmp_path):
+    rgba = np.zeros((8, 8, 4), np.uint8)
+    rgba[:, :4] = [255, 0, 0, 255]
+    rgba[0, 7] = [0, 0, 255, 128]
+    opened = np.asarray(open_image(save(Image.fromarray(rgba), tmp_path / "t.png")))
+    assert opened[3, 1].tolist() == [255, 0, 0]
+    assert opened[3, 6].tolist() == [255, 255, 255]
+    assert opened[0, 7].tolist() == [127, 127, 255]  # half blue, half white
+    np.testing.assert_array_equal(np.asarray(open_image(rgba)), opened)
+
+
+def test_palette_with_a_transparent_entry(tmp_path):
+    picture = Image.new("P", (4, 4), 0)
+    picture.putpalette([10, 20, 30, 200, 100, 0])
+    picture.putpixel((0, 0), 1)
+    opened = open_image(save(picture, tmp_path / "p.png", transparency=0))
+    assert opened.getpixel((3, 3)) == (255, 255, 255)
+    assert opened.getpixel((0, 0)) == (200, 100, 0)
+
+
+def test_cmyk_jpeg_keeps_its_colours(tmp_path):
+    path = save(Image.new("RGB", (16, 16), (200, 30, 60)).convert("CMYK"), tmp_path / "c.jpg", quality=98)
+    assert np.abs(np.asarray(open_image(path), int)[8, 8] - [200, 30, 60]).max() <= 6
+
+
+@pytest.mark.parametrize("name", ["g.png", "g.tif"])
+def test_16_bits_are_scaled_not_clipped(tmp_path, name):
+    values = np.array([[0, 257, 30000, 65535]], np.uint16).repeat(3, axis=0)
+    opened = np.asarray(open_image(save(Image.fromarray(values), tmp_path / name)))
+    np.testing.assert_array_equal(opened[1, :, 0], [0, 1, 117, 255])
+    np.testing.assert_array_equal(np.asarray(open_image(values)), opened)
+
+
+def test_greyscale_and_float_tiff(tmp_path):
+    grey = Image.fromarray(np.arange(16, dtype=np.uint8).reshape(4, 4) * 17)
+    opened = np.asarray(open_image(save(grey, tmp_path / "g.png")))
+    assert opened.shape == (4, 4, 3) and (opened == np.asarray(grey)[:, :, None]).all()
+    real = Image.fromarray(np.linspace(0, 1, 16, dtype=np.float32).reshape(4, 4))
+    assert np.asarray(open_image(save(real, tmp_path / "f.tif")))[3, 3].tolist() == [255, 255, 255]
+    assert np.asarray(open_image(Image.fromarray(np.eye(4) > 0)))[0, 0].tolist() == [255, 255, 255]  # 1 bit
+
+
+@pytest.mark.parametrize("orientation, corner", [(1, (0, 0)), (3, (1, 1)), (6, (1, 0)), (8, (0, 1))])
+def test_exif_rotation_is_applied(tmp_path, orientation, corner):
+    """A red upper left corner must land where the camera's tag says."""
+    pixels = np.full((20, 30, 3), 255, np.uint8)
+    pixels[:5, :5] = [255, 0, 0]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    opened = open_image(save(Image.fromarray(pixels), tmp_path / "e.jpg", exif=exif, quality=98))
+    assert opened.size == ((30, 20) if orientation in (1, 3) else (20, 30))
+    right, lower = corner
+    red = opened.getpixel((2 + right * (opened.width - 5), 2 + lower * (opened.height - 5)))
+    assert red[0] > 220 and red[1] < 40
+
+
+def test_an_animation_gives_its_first_frame_and_says_so(tmp_path):
+    frames = [Image.new("RGB", (10, 10), colour) for colour in ("red", "blue", "lime")]
+    path = save(frames[0], tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    with pytest.warns(ImageWarning, match="3 frames; the first one is used"):
+        assert open_image(path).getpixel((5, 5)) == (255, 0, 0)
+
+
+def broken_files(folder):
+    """File -> what the message must say."""
+    encoded = io.BytesIO()
+    Image.fromarray(noise_image(200, 200)).save(encoded, "PNG")
+    jpeg = io.BytesIO()
+    Image.fromarray(noise_image(200, 200)).save(jpeg, "JPEG")
+    contents = {
+        "empty.png": (b"", "is empty"),
+        "truncated.png": (encoded.getvalue()[:9000], "truncated"),
+        "truncated.jpg": (jpeg.getvalue()[:5000], "truncated"),
+        "header.png": (encoded.getvalue()[:20], "not a picture|truncated"),
+        "text.jpg": (b"this is no picture", "not a picture"),
+    }
+    for name, (data, message) in contents.items():
+        (folder / name).write_bytes(data)
+        yield folder / name, message
+    yield folder / "missing.jpg", "no such file"
+    yield folder, "is a folder"
+
+
+def test_broken_files_are_one_clear_line(tmp_path):
+    for path, message in broken_files(tmp_path):
+        with pytest.raises(ValueError, match=message) as caught:
+            open_image(path)
+        assert "\n" not in str(caught.value) and str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("side", [11_000, 60_000])
+def test_a_huge_picture_is_refused_before_it_is_decoded(tmp_path, side):
+    """The header of a one-bit PNG that claims 11 000 squared (over our limit) or 60 000 squared (over Pillow's)."""
+    path = tmp_path / "bomb.png"
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)),
+        (b"IDAT", zlib.compress(b"0")),
+        (b"IEND", b""),
+    ]
+    encoded = [
+        struct.pack(">I", len(d)) + kind + d + struct.pack(">I", zlib.crc32(kind + d)) for kind, d in chunks
+    ]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(encoded))
+    start = time.perf_counter()
+    with pytest.raises(ValueError, match="100,000,000"):
+        open_image(path)
+    assert time.perf_counter() - start < 1
+
+
+@pytest.mark.parametrize(
+    "array, message",
+    [
+        (np.zeros((3, 20, 20), np.uint8), r"shape \(3, 20, 20\)"),
+        (np.zeros((0, 20, 3), np.uint8), "no pixels"),
+        (np.full((4, 4, 3), 1.5), "outside"),
+        (np.full((4, 4, 3), np.nan), "outside"),
+        (np.full((4, 4), -1), "outside"),
+        (np.full((4, 4), 1j), "complex128"),
+    ],
+)
+def test_odd_arrays_are_refused(array, message):
+    with pytest.raises(ValueError, match=message):
+        open_image(array)
+
+
+def test_other_types_are_refused():
+    with pytest.raises(TypeError, match="a list; expected a path"):
+        open_image([[1, 2], [3, 4]])
+
+
+# --- What the encoder sees ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [(64, 64), (300, 200), (120, 400), (65, 64), (51, 77), (40, 30)])
+@pytest.mark.parametrize("family", ["clip", "siglip"])
+def test_the_box_is_what_the_encoder_sees(family, size):
+    """On a picture whose colours are its coordinates, the edges of ``seen`` name the edges of ``box``."""
+    picture = small_model(family).prepare_image(gradient(*size))
+    left, upper, right, lower = picture.box
+    width, height = size
+    assert 0 <= left < right <= width + 1e-9 and 0 <= upper < lower <= height + 1e-9
+    seen = np.asarray(picture.seen, float)
+    # a pixel's colour is 255 * index / (width - 1), read one pixel inside to stay clear of edge effects
+    x = (seen[32, [1, -2], 0] / 255 * (width - 1)) + 0.5
+    y = (seen[[1, -2], 32, 1] / 255 * (height - 1)) + 0.5
+    step_x, step_y = (right - left) / 64, (lower - upper) / 64
+    np.testing.assert_allclose(x, [left + 1.5 * step_x, right - 1.5 * step_x], atol=max(0.02 * width, step_x))
+    np.testing.assert_allclose(
+        y, [upper + 1.5 * step_y, lower - 1.5 * step_y], atol=max(0.02 * height, step_y)
+    )
+    if family == "siglip":
+        assert picture.box == (0, 0, width, height)
+    else:
+        assert (right - left) == pytest.approx(min(size), rel=0.03)
+        assert (lower - upper) == pytest.approx(min(size), rel=0.03)
+
+
+def test_seen_is_the_pixels_and_the_original_is_kept(model):
+    original = Image.fromarray(noise_image(64, 64))
+    picture = model.prepare_image(original)
+    assert picture.pixels.shape == (3, 64, 64) and picture.pixels.dtype == torch.float32
+    # nothing to resize: the encoder sees exactly the file
+    np.testing.assert_array_equal(np.asarray(picture.seen), np.asarray(original))
+    np.testing.assert_array_equal(np.asarray(picture.original), np.asarray(original))
+    assert picture.seen.size == (64, 64) and picture.box == (0, 0, 64, 64)
+    mean, std = np.array(model.image_processor.image_mean), np.array(model.image_processor.image_std)
+    by_hand = (noise_image(64, 64) / 255 - mean) / std
+    np.testing.assert_allclose(picture.pixels.permute(1, 2, 0).numpy(), by_hand, atol=1e-5)
+
+
+def test_a_picture_too_long_for_any_encoder_is_refused(model):
+    with pytest.raises(ValueError, match="3000 × 2 pixels"):
+        model.prepare_image(noise_image(3000, 2))
+
+
+def test_a_processor_of_another_size_is_refused():
+    mismatched = VisionLanguageModel(
+        stand_ins.clip_network(), stand_ins.word_tokenizer(), stand_ins.clip_processor(96), "mismatched"
+    )
+    with pytest.raises(ValueError, match="preprocessor_config.json"):
+        mismatched.prepare_image(noise_image())
+
+
+# --- Captions -----------------------------------------------------------------------------
+
+
+def test_players_are_the_caption_without_special_tokens(model):
+    caption = model.tokenize(CAPTION)
+    pieces = CAPTION.split() if model.vocabulary is not None else PIECES
+    assert caption.names == pieces and len(caption.players) == len(pieces)
+    ids = caption.input_ids[0].tolist()
+    tokens = model.tokenizer.convert_ids_to_tokens([ids[i] for i in caption.players])
+    assert [t.replace("</w>", "").replace("▁", "") for t in tokens] == pieces
+    assert caption.attention_mask.shape == caption.input_ids.shape and (caption.attention_mask == 1).all()
+    words = [("hydrant", (6, 7)) if "ant" in pieces else ("hydrant", (6,))]
+    assert caption.words == [(word, (i,)) for i, word in enumerate(CAPTION.split()[:6])] + words
+
+
+def test_clip_frames_with_bos_and_eos():
+    clip = small_model("clip")
+    ids = clip.tokenize(CAPTION).input_ids[0].tolist()
+    assert ids[0] == 49406 and ids[-1] == 49407 and len(ids) == len(PIECES) + 2
+    assert clip.tokenize(CAPTION).players == tuple(range(1, 9))
+
+
+@pytest.mark.parametrize("family, eos, padding", [("siglip", 1, 1), ("siglip2", 1, 0)])
+def test_siglip_frames_with_one_eos_and_padding_to_64(family, eos, padding):
+    caption = small_model(family).tokenize(CAPTION)
+    ids = caption.input_ids[0].tolist()
+    assert len(ids) == 64 and caption.players == tuple(range(8))
+    assert ids[8] == eos and ids[9:] == [padding] * 55
+    assert 2 not in ids[:9]  # neither an unknown token nor Gemma's BOS
+
+
+def test_siglip2_reads_lower_case():
+    siglip2 = small_model("siglip2")
+    upper, lower = siglip2.tokenize(CAPTION.upper()), siglip2.tokenize(CAPTION)
+    assert torch.equal(upper.input_ids, lower.input_ids) and upper.names == PIECES
+    assert upper.text == CAPTION.upper()
+
+
+def test_an_embedded_siglip_pads_to_its_own_length():
+    ids = small_model("mini-siglip").tokenize("a red dog").input_ids[0].tolist()
+    assert len(ids) == 16 and ids[0] == 3 and ids[4] == 4 and ids[5:] == [0] * 11
+
+
+def test_words_of_each_kind_of_tokenizer():
+    names, words = models._player_names(["hydr", "ant</w>", "a</w>", "ant</w>"])
+    assert names == ["hydr", "ant", "a", "ant"]
+    assert words == [("hydrant", (0, 1)), ("a", (2,)), ("ant", (3,))]
+    names, words = models._player_names(["hydr", "ant", "▁", "a", "▁dog"])
+    assert names == ["hydr", "ant", "▁", "a", "dog"]
+    assert words == [("hydrant", (0, 1)), ("a", (2, 3)), ("dog", (4,))]
+    assert models._player_names(["red", "dog"])[1] == [("red", (0,)), ("dog", (1,))]
+
+
+@pytest.mark.parametrize("caption", ["", "   ", "\n\t"])
+def test_an_empty_caption_is_refused(model, caption):
+    with pytest.raises(ValueError, match="caption is empty"):
+        model.tokenize(caption)
+
+
+def test_an_overlong_caption_names_the_limit_and_the_length(model):
+    longest = model.max_players
+    assert longest == {16: 14, 64: 63}[model.context]
+    assert len(model.tokenize("a " * longest).players) == longest
+    with pytest.raises(ValueError, match=rf"has {longest + 1} tokens; .* at most {longest}\b"):
+        model.tokenize("a " * (longest + 1))
+
+
+@pytest.mark.parametrize("caption", ["чёрная собака", "黒い犬", "كلب أسود"])
+def test_a_script_that_the_encoder_cannot_read_is_refused(model, caption):
+    if model.family == "siglip2":  # multilingual: spelt in bytes by this small vocabulary, but read
+        assert len(model.tokenize(caption).players) > 2
+    else:
+        with pytest.raises(ValueError, match="script|does not know"):
+            model.tokenize(caption)
+
+
+def test_latin_letters_with_accents_are_read_by_clip():
+    assert len(small_model("clip").tokenize("a café").players) >= 2
+
+
+@pytest.mark.parametrize(
+    "family, token", [("clip", "<|endoftext|>"), ("siglip", "</s>"), ("siglip2", "<eos>")]
+)
+def test_a_special_token_in_the_caption_is_refused(family, token):
+    with pytest.raises(ValueError, match="special token"):
+        small_model(family).tokenize(f"black dog {token} next")
+
+
+def test_a_caption_must_be_a_string(model):
+    with pytest.raises(TypeError, match="a list"):
+        model.tokenize(["black", "dog"])
+
+
+def test_unknown_words_are_named_with_their_neighbours():
+    mini = small_model("mini-clip")
+    assert mini.unknown_words("a blak dog and a xylophone") == {"blak": ["black", "blue"], "xylophone": []}
+    assert mini.unknown_words("Black dog, next to: grass!") == {}
+    with pytest.raises(ValueError, match=r"does not know: 'blak' \(nearest: black, blue\); 'xylophone'"):
+        mini.tokenize("a blak dog and a xylophone")
+    assert mini.tokenize("Black dog, next to: grass!").names == ["black", "dog", "next", "to", "grass"]
+    assert small_model("clip").unknown_words("a blak xylophone") == {}
+
+
+def test_a_real_siglip_tokenizer_with_a_small_vocabulary(tmp_path):
+    """The class that SigLIP's hub folders name, with a sentencepiece model trained here."""
+    sentencepiece = pytest.importorskip("sentencepiece", reason="SigLIP's own tokenizer needs sentencepiece")
+    pytest.importorskip("google.protobuf", reason="SigLIP's own tokenizer needs protobuf")
+    from transformers import SiglipTokenizer
+
+    corpus = [CAPTION, "a yellow cat next to a black dog", "hydrant", "to a dog"] * 20
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(corpus), model_prefix=str(tmp_path / "spiece"), vocab_size=45, hard_vocab_limit=False,
+        pad_id=0, eos_id=1, unk_id=2, bos_id=-1, minloglevel=2,
+    )  # fmt: skip
+    tokenizer = SiglipTokenizer(str(tmp_path / "spiece.model"))
+    network = stand_ins.siglip_network(max_position_embeddings=64)
+    saved = VisionLanguageModel(network, tokenizer, stand_ins.siglip_processor(), "saved")
+    for part in (saved.network, saved.tokenizer, saved.image_processor):
+        part.save_pretrained(tmp_path / "folder")
+    loaded = load_model(tmp_path / "folder")
+    assert type(loaded.tokenizer).__name__ == "SiglipTokenizer" and loaded.family == "siglip"
+    caption = loaded.tokenize("Black dog, next to a yellow hydrant!")  # it drops case and punctuation itself
+    ids = caption.input_ids[0].tolist()
+    n = len(caption.players)
+    assert caption.players == tuple(range(n)) and ids[n:] == [1] * (64 - n) and 1 not in ids[:n]
+    assert [word for word, _ in caption.words] == CAPTION.split()
+    assert sorted(i for _, group in caption.words for i in group) == list(range(n))
+
+
+# --- Encoders and scores ------------------------------------------------------------------
+
+
+def attend(layer, hidden, visible):
+    """One pre-norm transformer layer written out; ``visible[i, j]`` says whether position i may look at j."""
+    x = layer.layer_norm1(hidden)
+    attention = layer.self_attn
+    heads = attention.num_heads
+    q, k, v = (
+        proj(x).reshape(len(x), heads, -1).transpose(0, 1)
+        for proj in (attention.q_proj, attention.k_proj, attention.v_proj)
+    )
+    logits = q @ k.transpose(1, 2) / q.shape[-1] ** 0.5
+    weights = logits.masked_fill(~visible, -torch.inf).softmax(-1)
+    hidden = hidden + attention.out_proj((weights @ v).transpose(0, 1).reshape(len(x), -1))
+    return hidden + layer.mlp(layer.layer_norm2(hidden))
+
+
+def text_embedding_by_hand(model, caption, hidden_players):
+    """The text tower written out, with some players invisible as keys and everything else as trained."""
+    text = model.network.text_model
+    length = caption.input_ids.shape[1]
+    visible = torch.ones(length, length, dtype=torch.bool)
+    visible[:, [caption.players[i] for i in hidden_players]] = False
+    if model.family == "clip":
+        visible &= torch.ones(length, length).tril().bool()
+    hidden = text.embeddings.token_embedding.weight[caption.input_ids[0]]
+    hidden = hidden + text.embeddings.position_embedding.weight[:length]
+    for layer in text.encoder.layers:
+        hidden = attend(layer, hidden, visible)
+    hidden = text.final_layer_norm(hidden)
+    if model.family == "clip":
+        eos = caption.players[-1] + 1  # the position after the last player
+        pooled = model.network.text_projection(hidden[eos])
+    else:
+        pooled = text.head(hidden[-1])
+    return pooled / pooled.norm()
+
+
+@pytest.mark.parametrize("hidden_players", [[], [0], [6], [2, 3, 5], list(range(7))])
+def test_hidden_tokens_keep_their_place_and_text_is_read_where_it_should(model, hidden_players):
+    """The reference covers three traps at once: EOS pooling, visible padding, unshifted positions."""
+    caption = model.tokenize(CAPTION)
+    mask = caption.attention_mask.clone()
+    mask[0, [caption.players[i] for i in hidden_players]] = 0
+    ours = model.embed_tokens(caption.input_ids, mask)[0]
+    torch.testing.assert_close(
+        ours, text_embedding_by_hand(model, caption, hidden_players), atol=1e-5, rtol=0
+    )
+
+
+def test_a_hidden_token_has_no_influence_left(model):
+    """Whatever word was there: the embedding without it is the same (its position stays)."""
+    one, other = (model.tokenize(f"black dog {word} a yellow hydrant") for word in ("next", "to"))
+    mask = one.attention_mask.clone()
+    mask[0, one.players[2]] = 0
+    same = model.embed_tokens(one.input_ids, mask), model.embed_tokens(other.input_ids, mask)
+    torch.testing.assert_close(*same, atol=1e-6, rtol=0)
+    full = model.embed_tokens(one.input_ids, one.attention_mask)
+    assert (full - model.embed_tokens(other.input_ids, other.attention_mask)).abs().max() > 1e-3
+
+
+def test_padding_is_visible_to_siglip():
+    siglip = small_model("siglip")
+    caption = siglip.tokenize(CAPTION)
+    hidden_padding = caption.attention_mask.clone()
+    hidden_padding[0, 9:] = 0
+    ours = siglip.embed_tokens(caption.input_ids, caption.attention_mask)
+    own = siglip.network.get_text_features(
+        input_ids=caption.input_ids
+    ).pooler_output  # no mask: as it was trained
+    torch.testing.assert_close(ours, own / own.norm(), atol=1e-6, rtol=0)
+    assert (siglip.embed_tokens(caption.input_ids, hidden_padding) - ours).abs().max() > 1e-3
+
+
+def test_score_is_the_networks_own_logit(model):
+    for seed in range(3):
+        picture = model.prepare_image(noise_image(90, 70, seed=seed))
+        caption = model.tokenize(CAPTION)
+        own = model.network(input_ids=caption.input_ids, pixel_values=picture.pixels[None]).logits_per_image
+        assert model.score(noise_image(90, 70, seed=seed), CAPTION) == pytest.approx(float(own), abs=2e-4)
+        assert model.score(picture, caption) == model.score(noise_image(90, 70, seed=seed), CAPTION)
+
+
+def test_embeddings_have_unit_norm_and_batches_do_not_mix(model):
+    pixels = torch.stack([model.prepare_image(noise_image(seed=s)).pixels for s in range(3)])
+    together = model.embed_pixels(pixels)
+    torch.testing.assert_close(together.norm(dim=1), torch.ones(3))
+    one_by_one = torch.cat([model.embed_pixels(p[None]) for p in pixels])
+    torch.testing.assert_close(together, one_by_one, atol=1e-6, rtol=0)
+
+
+def test_the_image_encoder_in_two_halves_is_the_image_encoder(model):
+    pixels = torch.stack([model.prepare_image(noise_image(seed=s)).pixels for s in range(2)])
+    tokens = model.patch_tokens(pixels)
+    assert tokens.shape == (2, model.n_patches + (model.family == "clip"), 32)
+    torch.testing.assert_close(
+        model.embed_patch_tokens(tokens), model.embed_pixels(pixels), atol=1e-6, rtol=0
+    )
+
+
+def test_patches_are_numbered_row_by_row():
+    """A change of pixels in patch 6 of a 4 × 4 grid (row 1, column 2) moves only that patch's token."""
+    clip = small_model("clip")
+    pixels = clip.prepare_image(noise_image()).pixels[None]
+    changed = pixels.clone()
+    changed[:, :, 16:32, 32:48] += 1
+    moved = (clip.patch_tokens(changed) - clip.patch_tokens(pixels)).abs().amax(dim=(0, 2)) > 1e-6
+    assert moved.nonzero().flatten().tolist() == [6 + 1]  # after CLS
+
+
+def test_gradients_reach_activations_but_not_weights():
+    clip = small_model("clip")
+    pixels = clip.prepare_image(noise_image()).pixels[None].requires_grad_()
+    clip.embed_pixels(pixels).sum().backward()
+    assert pixels.grad.abs().max() > 0
+    assert all(p.grad is None and not p.requires_grad for p in clip.network.parameters())
+
+
+@pytest.mark.parametrize(
+    "eos_id, configured, right", [(4, 4, True), (2, 2, False), (4, 5, False), (4, 2, False), (60, 2, True)]
+)
+def test_text_that_would_not_be_read_at_eos_is_refused(eos_id, configured, right):
+    """With eos_token_id == 2 transformers reads the largest id: right for OpenAI's vocabulary, wrong for most others."""
+    network = stand_ins.clip_network(eos_token_id=configured)
+    parts = network, stand_ins.word_tokenizer(eos_id), stand_ins.clip_processor()
+    if right:
+        built = VisionLanguageModel(*parts)
+        caption = built.tokenize(CAPTION)
+        expected = text_embedding_by_hand(built, caption, [])
+        ours = built.embed_tokens(caption.input_ids, caption.attention_mask)[0]
+        torch.testing.assert_close(ours, expected, atol=1e-5, rtol=0)
+    else:
+        with pytest.raises(ValueError, match="not at EOS"):
+            VisionLanguageModel(*parts)
+
+
+# --- Loading ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_saved_folder_loads_and_scores_the_same(folders, family):
+    loaded, made = load_model(folders / family), small_model(family)
+    assert loaded.name == family if family in ("mini-clip", "mini-siglip") else loaded.name
+    assert (loaded.family, loaded.grid, loaded.n_patches) == (made.family, (4, 4), 16)
+    assert (loaded.image_size, loaded.patch_size) == (64, 16)
+    assert loaded.n_parameters == sum(p.numel() for p in made.network.parameters())
+    assert loaded.score(noise_image(80, 70), CAPTION) == pytest.approx(
+        made.score(noise_image(80, 70), CAPTION), abs=1e-5
+    )
+
+
+def test_pictures_are_prepared_by_pillow_whether_or_not_torchvision_is_there(folders, monkeypatch):
+    from transformers.models.auto import image_processing_auto
+
+    assert load_model(folders / "clip").image_processor.backend == "pil"
+    monkeypatch.setattr(image_processing_auto, "is_torchvision_available", lambda: True)
+    assert load_model(folders / "clip").image_processor.backend == "pil"
+
+
+def test_dtype_and_device(folders):
+    double = load_model(folders / "clip", dtype="float64", device="cpu")
+    assert double.dtype == torch.float64 and double.device == torch.device("cpu")
+    picture = double.prepare_image(noise_image())
+    assert picture.pixels.dtype == torch.float64
+    assert double.embed_pixels(picture.pixels[None]).dtype == torch.float64
+    half = load_model(folders / "siglip", dtype=torch.bfloat16)
+    embedding = half.embed_pixels(half.prepare_image(noise_image()).pixels[None])
+    assert embedding.dtype == torch.float32 and float(embedding.norm()) == pytest.approx(1, abs=1e-6)
+    single = load_model(folders / "siglip")
+    assert half.score(noise_image(), CAPTION) == pytest.approx(single.score(noise_image(), CAPTION), abs=5)
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", "meta:x", "mps:7"])
+def test_a_device_that_is_not_there_is_one_line(folders, device):
+    with pytest.raises(ValueError, match="is not available") as caught:
+        load_model(folders / "clip", device=device)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("dtype", ["float31", "int64", torch.int8])
+def test_a_dtype_that_is_none_is_one_line(folders, dtype):
+    with pytest.raises(ValueError, match="expected 'float32'"):
+        load_model(folders / "clip", dtype=dtype)
+
+
+def test_environment_variables_choose_model_and_device(folders, monkeypatch):
+    monkeypatch.setenv("FIXLIP_MODEL", str(folders / "siglip2"))
+    assert load_model().family == "siglip2"
+    assert load_model(folders / "clip").family == "clip"
+    monkeypatch.setenv("FIXLIP_DEVICE", "cuda:99")
+    with pytest.raises(ValueError, match="cuda:99"):
+        load_model()
+
+
+def one_line_error(name) -> str:
+    with pytest.raises(ValueError) as caught:
+        load_model(name)
+    assert (
+        caught.value.__cause__ is None
+        and caught.value.__suppress_context__
+        or caught.value.__context__ is None
+    )
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["mini-klip", "./nowhere/at-all", "a/b/c", "two words", "/"])
+def test_unknown_names_list_the_embedded_models(name):
+    message = one_line_error(name)
+    assert "mini-clip" in message or "cannot be loaded" in message
+
+
+def test_incomplete_and_foreign_folders(folders, tmp_path):
+    assert "cannot be loaded" in one_line_error(tmp_path)  # empty
+    config = json.loads((folders / "clip" / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert "cannot be loaded" in one_line_error(tmp_path)  # no weights
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    assert "expected CLIP, SigLIP or SigLIP 2" in one_line_error(tmp_path)
+    (tmp_path / "config.json").write_text('{"model_type": "siglip2"}')
+    assert "NaFlex" in one_line_error(tmp_path)
+    (tmp_path / "config.json").write_text("{")
+    assert "cannot be loaded" in one_line_error(tmp_path)
+
+
+def test_missing_weights_are_an_error_not_random_numbers(folders, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    for file in (folders / "mini-clip").iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    weights = load_file(tmp_path / "model.safetensors")
+    del weights["visual_projection.weight"]
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    assert "lack 1 tensors, such as visual_projection.weight" in one_line_error(tmp_path)
+
+
+def test_a_broken_weight_file_is_one_line(folders, tmp_path):
+    for file in (folders / "mini-clip").iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes()[:200_000])
+    (tmp_path / "model.safetensors").write_bytes(b"not safetensors")
+    assert "cannot be loaded" in one_line_error(tmp_path)
+
+
+def test_loading_is_silent(folders, capfd):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load_model(folders / "mini-clip")
+    out, err = capfd.readouterr()
+    assert out == "" and err == ""
+
+
+def run_python(code: str, **environment: str) -> tuple[str, float]:
+    """Standard output and seconds of a fresh interpreter."""
+    start = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout, time.perf_counter() - start
+
+
+LOAD_REAL_CLIP = """
+import sys, time
+import transformers
+from fixlip_helpers.models import load_model
+start = time.perf_counter()
+try:
+    load_model("openai/clip-vit-base-patch32")
+except ValueError as error:
+    print(error)
+print(time.perf_counter() - start)
+"""
+
+
+@pytest.mark.parametrize("environment", [{"HF_ENDPOINT": "http://127.0.0.1:9"}, {"HF_HUB_OFFLINE": "1"}])
+def test_offline_is_one_quick_line_naming_the_embedded_models(tmp_path, environment):
+    """Port 9 refuses connections, as a machine without network does."""
+    output, _ = run_python(LOAD_REAL_CLIP, HF_HOME=str(tmp_path), PYTHONPATH=os.getcwd(), **environment)
+    message, seconds = output.strip().splitlines()
+    assert "hub cannot be reached" in message and "mini-clip, mini-siglip" in message
+    assert float(seconds) < 10
+
+
+def test_folders_and_cached_hub_models_never_touch_the_network(folders, tmp_path):
+    """The cache's layout: refs/main names a snapshot, which holds the files. Any look-up or connection is fatal."""
+    repository = tmp_path / "hub" / "models--openai--clip-vit-base-patch32"
+    snapshot = repository / "snapshots" / ("0" * 40)
+    snapshot.mkdir(parents=True)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("0" * 40)
+    for file in (folders / "clip").iterdir():
+        (snapshot / file.name).write_bytes(file.read_bytes())
+    code = (
+        "import os, socket\n"
+        "socket.getaddrinfo = socket.socket.connect = lambda *a, **k: print('network!', a, flush=True) or os._exit(1)\n"
+        "from fixlip_helpers.models import load_model\n"
+        f"load_model({str(folders / 'siglip')!r})\n"
+        "model = load_model('openai/clip-vit-base-patch32')\n"
+        "print(model.name, model.family, model.embedded)"
+    )
+    output, _ = run_python(code, HF_HOME=str(tmp_path), PYTHONPATH=os.getcwd())
+    assert output.split() == ["openai/clip-vit-base-patch32", "clip", "False"]
+
+
+def test_importing_models_does_not_import_torch():
+    code = "import sys, fixlip_helpers.models, fixlip_helpers.masking, fixlip_helpers.games; print('torch' in sys.modules)"
+    assert run_python(code, PYTHONPATH=os.getcwd())[0].strip() == "False"
+
+
+def test_available_models():
+    listed = {model.name: model for model in available_models()}
+    assert listed["openai/clip-vit-base-patch32"].grid == (7, 7)
+    assert listed["openai/clip-vit-base-patch16"].grid == (14, 14)
+    assert listed["google/siglip2-base-patch32-256"].grid == (8, 8)
+    assert listed["google/siglip2-large-patch16-256"].grid == (16, 16)
+    assert [m for m in listed.values() if m.embedded] == available_models()[
+        : len(listed) - len(models.HUB_MODELS)
+    ]
+    for name in models.EMBEDDED:
+        if name in listed:
+            info, loaded = listed[name], load_model(name)
+            assert (info.grid, info.image_size, info.family) == (
+                loaded.grid,
+                loaded.image_size,
+                loaded.family,
+            )
+            assert 0 < info.megabytes <= 8 and "no photographs" in info.sees and loaded.embedded
+
+
+def installed(name: str) -> bool:
+    return (models.ASSETS / name / "config.json").is_file()
+
+
+@pytest.mark.parametrize("name", models.EMBEDDED)
+def test_the_embedded_models_are_as_the_book_says(name):
+    if not installed(name):
+        pytest.skip(f"{name} is not in the assets")
+    embedded = load_model(name)
+    assert embedded.grid == (8, 8) and embedded.patch_size == 16 and embedded.image_size == 128
+    assert embedded.tokenizer.eos_token_id not in (None, 2)
+    caption = embedded.tokenize("a dog")
+    assert caption.names == ["a", "dog"] and caption.players == (1, 2)
+    expected = text_embedding_by_hand(embedded, caption, [1])
+    mask = caption.attention_mask.clone()
+    mask[0, caption.players[1]] = 0
+    torch.testing.assert_close(embedded.embed_tokens(caption.input_ids, mask)[0], expected, atol=1e-5, rtol=0)
+    # readable by transformers 4 and 5 alike
+    written = json.loads((models.ASSETS / name / "tokenizer_config.json").read_text())
+    assert written["tokenizer_class"] == "PreTrainedTokenizerFast"
+    written = json.loads((models.ASSETS / name / "preprocessor_config.json").read_text())
+    assert written["image_processor_type"] == "CLIPImageProcessor"
+
+
+# --- Properties ---------------------------------------------------------------------------
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from(stand_ins.WORDS), min_size=1, max_size=14))
+def test_any_sequence_of_known_words_is_its_players(words):
+    mini = MINI
+    caption = mini.tokenize(" ".join(words))
+    assert caption.names == words and [word for word, _ in caption.words] == words
+    assert caption.players == tuple(range(1, len(words) + 1))
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.text(max_size=40))
+def test_any_text_is_read_or_refused_by_a_value_error(text):
+    for reader in (CLIP, MINI):
+        try:
+            caption = reader.tokenize(text)
+        except ValueError as error:
+            assert str(error)
+        else:
+            assert (
+                len(caption.names)
+                == len(caption.players)
+                == sum(len(group) for _, group in caption.words)
+                > 0
+            )
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 300), st.integers(1, 300))
+def test_any_size_gives_a_box_inside_the_picture(width, height):
+    if max(width, height) > 50 * min(width, height):
+        return
+    left, upper, right, lower = CLIP.prepare_image(Image.new("RGB", (width, height))).box
+    assert -1e-9 <= left < right <= width + 1e-6 and -1e-9 <= upper < lower <= height + 1e-6
+
+
+CLIP, MINI = small_model("clip"), small_model("mini-clip")
