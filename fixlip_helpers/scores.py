@@ -57,7 +57,9 @@ def embed_captions(model: VisionLanguageModel, captions: Iterable[str]) -> np.nd
         rows = []
         for text in distinct:
             caption = model.tokenize(text)
-            ids, mask = (torch.as_tensor(part).reshape(1, -1) for part in (caption.input_ids, caption.attention_mask))
+            ids, mask = (
+                torch.as_tensor(part).reshape(1, -1) for part in (caption.input_ids, caption.attention_mask)
+            )
             rows.append(model.embed_tokens(ids, mask).numpy()[0])
     where = {text: i for i, text in enumerate(distinct)}
     return np.stack(rows)[[where[text] for text in captions]]
@@ -88,7 +90,9 @@ def background(model: VisionLanguageModel, n: int, seed: str, **how) -> float:
     captions = [scenes.describe(scene.objects, word) for scene in some for word in BACKGROUNDS]
     text = embed_captions(model, captions).reshape(n, len(BACKGROUNDS), -1)
     best = np.einsum("nd,nbd->nb", image, text).argmax(1)
-    return float(np.mean([list(BACKGROUNDS)[b] == scene.background for b, scene in zip(best, some, strict=True)]))
+    return float(
+        np.mean([list(BACKGROUNDS)[b] == scene.background for b, scene in zip(best, some, strict=True)])
+    )
 
 
 def retrieval(model: VisionLanguageModel, pools: int, seed: str) -> float:
@@ -163,7 +167,9 @@ def wrong_colours(model: VisionLanguageModel) -> dict[str, float]:
             words = explanation.players[explanation.n_image :]
             for colour, noun in example.wrong_colours.items():
                 column = explanation.cross_modal()[:, words.index(colour)]
-                sums[f"{example.name}: {colour} on the {noun}"] = float(column[example.scene.patches(noun)].sum())
+                sums[f"{example.name}: {colour} on the {noun}"] = float(
+                    column[example.scene.patches(noun)].sum()
+                )
     return sums
 
 
@@ -258,9 +264,13 @@ def card(name: str, scores: dict, run: dict) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m fixlip_helpers.scores", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m fixlip_helpers.scores", description=__doc__.split("\n")[0]
+    )
     parser.add_argument("name", help=f"{' or '.join(EMBEDDED)}, or a folder")
-    parser.add_argument("--share", type=float, default=1.0, help="of the scenes of each score, for a quick look")
+    parser.add_argument(
+        "--share", type=float, default=1.0, help="of the scenes of each score, for a quick look"
+    )
     parser.add_argument("--write", action="store_true", help="store the scores and the card beside the model")
     given = parser.parse_args()
     scores = measure(load_model(given.name), given.share)

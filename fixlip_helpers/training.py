@@ -3,9 +3,9 @@
 A run is a number of steps. Batch ``k`` depends on the seed and on ``k`` alone, so a run that was stopped goes on from
 its last checkpoint with the batches it would have seen. What each step learns from:
 
-* **contrast**: pictures against captions, each caption with one hard negative (colours swapped, a word exchanged, a
-  relation turned round). The scenes are known, so a caption that happens to be true of another picture of the batch
-  is never counted as false of it.
+* **contrast**: pictures against captions, each caption with one hard negative (colours swapped or moved, a word
+  exchanged). The scenes are known, so a caption whose nouns, colours and background are true of another picture of the
+  batch is never counted as false of it; positions and counts are not looked at, and so are hardly learnt.
 * **words**: every noun, colour and background word alone, against every picture, true where it can be seen.
 * **patches**: a throw-away head that reads from each patch token which noun and which colour is there.
 
@@ -181,6 +181,8 @@ def _hard_negative(words: list[str], dice: scenes._Dice) -> list[str]:
         others = [k for k, w in enumerate(out) if w in NOUNS and k != hues[0]]
         out.insert(dice.choice(others), hue)
     elif turns and dice.chance(0.6):
+        # claims the same nouns and colours, so that the contrast leaves it out: these encoders hear of positions only
+        # from other captions
         out[turns[0]] = turn[out[turns[0]]]
     elif hues and dice.chance(0.4):
         out[hues[0]] = dice.choice([c for c in COLOURS if c != out[hues[0]]])
@@ -459,7 +461,10 @@ def train(name: str, out: Path, recipe: Recipe, minutes_between_checkpoints: flo
             seconds = before + time.time() - started
             _save(out, name, recipe, towers, optimizers, step, seconds)
             saved = time.time()
-    return export(towers.model, out / name)
+    folder = export(towers.model, out / name)
+    facts = {"recipe": asdict(recipe), "seconds": round(seconds), "threads": torch.get_num_threads()}
+    (folder / "training.json").write_text(json.dumps(facts, indent=1) + "\n")
+    return folder
 
 
 def _optimizers(towers: _Towers, recipe: Recipe) -> list[torch.optim.Optimizer]:
@@ -521,6 +526,10 @@ def export(model: CLIPModel | SiglipModel, folder: Path) -> Path:
     half = {key: value for key, value in half.items() if not key.endswith("position_ids")}
     save_file(half, folder / "model.safetensors", metadata={"format": "pt"})
     build_tokenizer().save_pretrained(folder)
+    # transformers 5 writes a class name of its own; this one is known to version 4 as well
+    settings = folder / "tokenizer_config.json"
+    written = json.loads(settings.read_text()) | {"tokenizer_class": "PreTrainedTokenizerFast"}
+    settings.write_text(json.dumps(written, indent=2) + "\n")
     CLIPImageProcessor(
         do_resize=True,
         size={"height": scenes.SIZE, "width": scenes.SIZE},
