@@ -1,0 +1,79 @@
+"""Build the book: `make book` runs every chapter first, `make test` shows the outputs stored in the notebooks.
+
+    python scripts/book.py            run the chapters (unchanged ones come from the cache) and build _build/html
+    python scripts/book.py --stored   run nothing, build _build/stored/_build/html from the stored outputs
+
+Warnings are errors. Every page is written anew, since Sphinx repeats no warning about a page that it skips.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "_build"
+
+
+def fingerprint() -> str:
+    """Digest of what the chapters' outputs depend on besides their own code, which the cache knows."""
+    digest = hashlib.sha256()
+    folders = [ROOT / "fixlip_helpers", ROOT / "results", ROOT / "web"]
+    files = (path for folder in folders for path in folder.rglob("*") if path.is_file())
+    for path in [ROOT / "requirements.txt", *sorted(path for path in files if "__pycache__" not in path.parts)]:
+        digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
+    for variable in ("FIXLIP_MODEL", "FIXLIP_DEVICE"):
+        digest.update(f"{variable}={os.environ.get(variable, '')}".encode())
+    return digest.hexdigest()
+
+
+def drop_stale_cache() -> None:
+    """Throw executed chapters away when the package, its data or the environment has changed since."""
+    cache, now = BUILD / ".jupyter_cache", fingerprint()
+    stamp = cache / "fingerprint"
+    if cache.exists() and (not stamp.exists() or stamp.read_text() != now):
+        print("The package or its data changed since the chapters ran: all of them run again.", flush=True)
+        shutil.rmtree(cache)
+    cache.mkdir(parents=True, exist_ok=True)
+    stamp.write_text(now)
+
+
+def build(stored: bool) -> Path:
+    """Build the book and return the folder of its pages; ``SystemExit`` when anything is amiss."""
+    output, extra = ROOT, []
+    if stored:
+        output = BUILD / "stored"
+        config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+        config["execute"]["execute_notebooks"] = "off"
+        output.mkdir(parents=True, exist_ok=True)
+        (output / "_config.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
+        extra = ["--path-output", str(output), "--config", str(output / "_config.yml")]
+    else:
+        drop_stale_cache()
+    jupyter_book = Path(sys.executable).parent / "jupyter-book"
+    command = [str(jupyter_book), "build", str(ROOT), "--all", "-W", "-n", "--keep-going", *extra]
+    result = subprocess.run(command)
+    if result.returncode:
+        raise SystemExit(result.returncode)
+    return output / "_build" / "html"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--stored", action="store_true", help="show the stored outputs, run nothing")
+    arguments = parser.parse_args()
+    started = time.perf_counter()
+    pages = build(arguments.stored)
+    print(f"The book, built in {time.perf_counter() - started:.0f} s: {pages / 'index.html'}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

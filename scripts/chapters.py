@@ -1,0 +1,69 @@
+"""Run chapters and store them with their outputs.
+
+    python scripts/chapters.py                              every chapter
+    python scripts/chapters.py notebooks/10_fixlip.ipynb    some
+
+What is stored is the same each time, wherever it was run: no timings, no progress bars, no versions, and widget
+identifiers in the order of their appearance instead of random ones. A chapter that fails is left as it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+ROOT = Path(__file__).resolve().parent.parent
+WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
+
+
+def run(path: Path) -> None:
+    """Run one chapter in its own folder, in a fresh kernel, and write it back with its outputs."""
+    notebook = nbformat.read(path, as_version=4)
+    notebook.metadata.pop("widgets", None)
+    notebook.metadata.kernelspec = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    client = NotebookClient(
+        notebook, timeout=600, record_timing=False, resources={"metadata": {"path": str(path.parent)}}
+    )
+    client.execute()
+    notebook.metadata = {
+        key: notebook.metadata[key] for key in ("kernelspec", "widgets") if key in notebook.metadata
+    }
+    notebook.metadata.language_info = {"name": "python"}
+    for cell in notebook.cells:
+        for unwanted in ("execution", "collapsed", "lines_to_next_cell"):
+            cell.metadata.pop(unwanted, None)
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+    # Widgets in the order in which they were made; writing sorts them by their random names.
+    widgets = notebook.metadata.get("widgets", {}).get(WIDGET_STATE, {}).get("state", {})
+    text = nbformat.writes(notebook)
+    for number, identifier in enumerate(list(widgets)):
+        text = text.replace(identifier, f"{number:032x}")
+    notebook = nbformat.reads(text, as_version=4)
+    nbformat.validate(notebook)
+    nbformat.write(notebook, path)  # sorted once more, by the new names
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("chapters", nargs="*", type=Path, help="notebooks to run (default: all)")
+    chapters = parser.parse_args().chapters or sorted((ROOT / "notebooks").glob("*.ipynb"))
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    for path in chapters:
+        print(f"Running {path.name} ...", flush=True)
+        started = time.perf_counter()
+        try:
+            run(path)
+        except CellExecutionError as error:
+            raise SystemExit(f"{path}: left as it was\n{error}") from None
+        print(f"  stored with its outputs after {time.perf_counter() - started:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""Refresh the scripts that the published book serves from itself, so that it reads without a network.
+
+    python scripts/front_end.py
+
+fetches three npm packages (npm must be installed) into a temporary folder and copies the few files that the
+book's pages load into ``book/_static/vendor``, where their licences lie beside them. The copies are committed:
+setting up, building and reading the book need no npm.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+VENDOR = Path(__file__).resolve().parent.parent / "book" / "_static" / "vendor"
+
+# Package: version, the folder inside it, and the files of that folder that the pages load.
+PACKAGES = {
+    "mathjax": ("3.2.2", "es5", ["tex-chtml-full.js", "output/chtml/fonts/woff-v2/*.woff"]),
+    "requirejs": ("2.3.8", ".", ["require.js"]),
+    "@jupyter-widgets/html-manager": ("1.0.15", "dist", ["embed-amd.js", "*.woff2"]),
+}
+
+# Where the widget manager would look for widgets that are not its own: the book has none, and asks no one.
+FOREIGN_WIDGETS = '"https://cdn.' + 'jsdelivr.net/npm/"'
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        wanted = [f"{name}@{version}" for name, (version, _, _) in PACKAGES.items()]
+        subprocess.run(["npm", "install", "--no-audit", "--no-fund", *wanted], cwd=scratch, check=True)
+        for name, (_, inside, patterns) in PACKAGES.items():
+            folder = Path(scratch) / "node_modules" / name / inside
+            for source in sorted(path for pattern in patterns for path in folder.glob(pattern)):
+                target = VENDOR / Path(name).name / source.relative_to(folder)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source, target)
+
+    manager = VENDOR / "html-manager" / "embed-amd.js"
+    code = manager.read_text(encoding="utf-8")
+    if FOREIGN_WIDGETS not in code:
+        raise SystemExit(f"{manager.name} no longer names {FOREIGN_WIDGETS}: find where it now looks for widgets")
+    manager.write_text(code.replace(FOREIGN_WIDGETS, '"./"'), encoding="utf-8")
+    size = sum(path.stat().st_size for path in VENDOR.rglob("*") if path.is_file())
+    print(f"{VENDOR}: {size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()
