@@ -198,8 +198,9 @@ def orthogonal_array(n: int, p: float = 0.5, m: int | None = None, seed: int = 0
     m = runs if m is None else check_count("m", m)
     if m == 0 or m % runs:
         raise ValueError(f"m = {m}; an orthogonal array for {n} players has a multiple of {runs} runs")
-    columns = _parity_columns(n, k)
-    array = np.bitwise_count(np.arange(runs)[:, None] & columns) % 2 == 1
+    bits = np.arange(2 * k)
+    generators = _parity_columns(n, k) >> bits[:, None] & 1  # (2k, n)
+    array = (np.arange(runs)[:, None] >> bits & 1) @ generators % 2 == 1  # all sums of generators over GF(2)
     shifts = draw(n, p, m // runs, seed, stream)
     return _count_repeats(np.concatenate([array ^ shift for shift in shifts]), p, "orthogonal_array", seed)
 
@@ -270,7 +271,7 @@ def monomials(coalitions: np.ndarray, p: float) -> np.ndarray:
 
 
 def choose_design(
-    side: str, n: int, p: float, name: str = "auto", m: int | None = None, seed: int = 0
+    side: str, n: int, p: float, name: str | Design = "auto", m: int | None = None, seed: int = 0
 ) -> Design:
     """The design of one side, by name and size, or the best that this package knows.
 
@@ -281,22 +282,30 @@ def choose_design(
     n : int
         Number of players, at least 1.
     p : float
-    name : str
-        A key of :data:`DESIGNS`, or ``"auto"``, which enumerates where there are no more coalitions than it
-        would draw, and draws independently otherwise, ``m`` or else ``4 K`` times (K monomials). An image, or
-        all players, get at least 4096 draws and, for want of an ``m``, an orthogonal array at ``p = 0.5``:
-        it has nearly twice as many runs as there are monomials, or more. A text is enumerated up to 10
-        players.
+    name : str or Design
+        A design that is ready, which is checked and returned; a key of :data:`DESIGNS`; or ``"auto"``,
+        which enumerates where there are no more coalitions than it would draw, and draws independently
+        otherwise, ``m`` or else ``4 K`` times (K monomials). An image, or all players, get at least 4096
+        draws and, for want of an ``m``, an orthogonal array at ``p = 0.5``: it has nearly twice as many
+        runs as there are monomials, or more. A text is enumerated up to 10 players.
     m : int, optional
     seed : int
 
     Raises
     ------
     ValueError
-        If the name is unknown, the side has no players, or the design does not exist for ``p`` or ``m``.
+        If the name is unknown, the side has no players, the design does not exist for ``p`` or ``m``, or a
+        ready one has another ``p`` or number of players.
     """
     if n < 1:
         raise ValueError(f"the game has no {side} players; expected at least 1")
+    check_p(p)
+    if isinstance(name, Design):
+        if (name.n, name.p) != (n, p):
+            raise ValueError(
+                f"the design has {name.n} players and p = {name.p}; expected {n} {side} players and p = {p}"
+            )
+        return name
     if name not in (*DESIGNS, "auto"):
         raise ValueError(f"design = {name!r}; expected auto, {', '.join(DESIGNS)}, or a Design")
     if name == "auto":

@@ -207,7 +207,7 @@ class Explanation:
         }
         if kind not in wanted:
             raise ValueError(f"kind = {kind!r}; expected one of {', '.join(wanted)}")
-        sets = list(zip(first[wanted[kind]].tolist(), second[wanted[kind]].tolist()))
+        sets = list(zip(first[wanted[kind]].tolist(), second[wanted[kind]].tolist(), strict=True))
         values = self.pairs[first, second][wanted[kind]]
         if kind in ("main", "all"):
             sets = [(i,) for i in range(self.n_players)] + sets
@@ -280,7 +280,7 @@ class Explanation:
             empty_value=self.empty_value - other.empty_value if known else None,
             main=self.main - other.main,
             pairs=self.pairs - other.pairs,
-            players=[a if a == b else f"{a}/{b}" for a, b in zip(self.players, other.players)],
+            players=[a if a == b else f"{a}/{b}" for a, b in zip(self.players, other.players, strict=True)],
             meta={key: value for key, value in self.meta.items() if other.meta.get(key) == value},
         )
 
@@ -303,7 +303,7 @@ class Explanation:
         )
         first, second = np.triu_indices(self.n_players, 1)
         values = {(): self.baseline} | {(i,): float(v) for i, v in enumerate(self.main)}
-        values |= {(int(i), int(j)): float(self.pairs[i, j]) for i, j in zip(first, second)}
+        values |= {(int(i), int(j)): float(self.pairs[i, j]) for i, j in zip(first, second, strict=True)}
         return shapiq.InteractionValues(
             values,
             index=index,

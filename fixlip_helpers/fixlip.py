@@ -60,7 +60,7 @@ def fixlip(
         ``"joint"``: coalitions of all players are drawn, for any game; always solved by least squares.
     design : str, Design or pair of them, optional
         How coalitions are drawn (see ``choose_design``): for the image, for all players where sampling is
-        joint, or, as a pair, for image and text.
+        joint, or, as a pair, for image and text. A ready Design brings its own size.
     solver : str
         ``"sides"``: each tower is regressed by itself (:mod:`~fixlip_helpers.sides`). ``"wls"``: the
         paper's weighted least squares on all pairs, without forming them
@@ -121,7 +121,8 @@ def fixlip(
             )
         designs = design if isinstance(design, tuple) else (design or "auto", "auto")
         if budget != "auto":
-            sizes = tuple(own or m for own, m in zip(sizes, authors_split(budget, game.n_image, game.n_text)))
+            split = authors_split(budget, game.n_image, game.n_text)
+            sizes = tuple(m if own is None else own for own, m in zip(sizes, split, strict=True))
         if solver == "sides":
             image = fit_side(game, "image", p, designs[0], sizes[0], seed, n_held_out=n_held_out)
             text = fit_side(game, "text", p, designs[1], sizes[1], seed, n_held_out=n_held_out // 4)
@@ -138,10 +139,10 @@ def _product(
     """The cross-modal estimator by weighted least squares on all pairs."""
     start = perf_counter()
     designs = [
-        d if isinstance(d, Design) else choose_design(side, n, p, d, m, seed)
-        for side, n, d, m in zip(("image", "text"), (game.n_image, game.n_text), designs, sizes)
+        choose_design(side, n, p, d, m, seed)
+        for side, n, d, m in zip(("image", "text"), (game.n_image, game.n_text), designs, sizes, strict=True)
     ]
-    for side, d in zip(("image", "text"), designs):
+    for side, d in zip(("image", "text"), designs, strict=True):
         if len(d) < n_monomials(d.n):
             raise UnderdeterminedError(
                 f"{len(d)} distinct {side} coalitions do not identify the {n_monomials(d.n)} terms of {d.n} "
@@ -160,7 +161,10 @@ def _product(
 def enough_budget(n_image: int, n_text: int) -> int:
     """The smallest power of two that the authors' rule splits into enough passes of both sides."""
     budget = 1
-    while any(m < n_monomials(n) for m, n in zip(authors_split(budget, n_image, n_text), (n_image, n_text))):
+    while any(
+        m < n_monomials(n)
+        for m, n in zip(authors_split(budget, n_image, n_text), (n_image, n_text), strict=True)
+    ):
         budget *= 2
     return budget
 
@@ -171,8 +175,7 @@ def _joint(
     """The model-agnostic estimator: whole coalitions, weighted least squares."""
     start = perf_counter()
     n = game.n_players
-    if not isinstance(design, Design):
-        design = choose_design("joint", n, p, design, None if budget == "auto" else budget, seed)
+    design = choose_design("joint", n, p, design, None if budget == "auto" else budget, seed)
     if len(design) < n_monomials(n):
         raise UnderdeterminedError(
             f"{len(design)} distinct coalitions do not identify the {n_monomials(n)} terms of {n} players: "

@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from itertools import combinations
+from math import comb
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -117,7 +118,7 @@ class TableGame:
         self.values = np.asarray(values, dtype=float)
         self.n_players = self.values.size.bit_length() - 1
         if self.values.shape != (2**self.n_players,):
-            raise ValueError(f"values has shape {self.values.shape}; expected (2**n,), one value per coalition")
+            raise ValueError(f"values has shape {self.values.shape}; expected (2**n,), one per coalition")
 
     def __call__(self, coalitions: np.ndarray) -> np.ndarray:
         """Values, shape (m,), of boolean coalitions of shape (m, n_players)."""
@@ -148,10 +149,12 @@ class EmbeddingTableGame(SideBySide):
         self.image_embeddings = np.asarray(image_embeddings, dtype=float)
         self.text_embeddings = np.asarray(text_embeddings, dtype=float)
         self.scale, self.bias = float(scale), float(bias)
-        shapes = self.image_embeddings.shape, self.text_embeddings.shape
-        self.n_image, self.n_text = (shape[0].bit_length() - 1 for shape in shapes)
-        if [shape[0] for shape in shapes] != [2**self.n_image, 2**self.n_text] or shapes[0][1:] != shapes[1][1:]:
-            raise ValueError(f"embeddings have shapes {shapes[0]} and {shapes[1]}; expected (2**n_image, d), (2**n_text, d)")
+        images, texts = self.image_embeddings.shape, self.text_embeddings.shape
+        self.n_image, self.n_text = images[0].bit_length() - 1, texts[0].bit_length() - 1
+        if (images[0], texts[0]) != (2**self.n_image, 2**self.n_text) or images[1:] != texts[1:]:
+            raise ValueError(
+                f"embeddings have shapes {images} and {texts}; expected (2**n_image, d) and (2**n_text, d)"
+            )
 
     def encode_images(self, coalitions: np.ndarray) -> np.ndarray:
         """Image embeddings, (m, n_image) bool -> (m, d) float64."""
@@ -236,16 +239,18 @@ class ExplanationGame(SideBySide):
         self.noise = []  # triples (image players, text players, coefficient)
         for order, share in ((3, noise_order3), (4, noise_order4)):
             if not share >= 0 or (share > 0 and order > self.n_players):
-                raise ValueError(f"noise_order{order} = {share}; expected 0 or more, and at least {order} players")
+                raise ValueError(
+                    f"noise_order{order} = {share}; expected 0 or more, and at least {order} players"
+                )
             if share > 0:
                 sets = self._random_sets(rng, order, n_terms)
                 signs = rng.normal(size=len(sets))
                 signs *= np.sqrt(share * explanation.variance(self.p) / (signs**2).sum())
-                self.noise += [(*self._halves(members), c) for members, c in zip(sets, signs)]
+                self.noise += [(*self._halves(members), c) for members, c in zip(sets, signs, strict=True)]
 
     def _random_sets(self, rng: np.random.Generator, order: int, n_terms: int) -> list[tuple[int, ...]]:
         """Up to ``n_terms`` distinct sets of ``order`` players, in ascending order."""
-        if self.n_players <= 12:
+        if comb(self.n_players, order) <= 4 * n_terms:
             sets = list(combinations(range(self.n_players), order))
             return [sets[k] for k in rng.permutation(len(sets))[:n_terms]]
         sets = set()
@@ -255,7 +260,8 @@ class ExplanationGame(SideBySide):
 
     def _halves(self, members: tuple[int, ...]) -> tuple[list[int], list[int]]:
         """The image players and the text players (numbered from 0) of a set."""
-        return [i for i in members if i < self.n_image], [i - self.n_image for i in members if i >= self.n_image]
+        n = self.n_image
+        return [i for i in members if i < n], [i - n for i in members if i >= n]
 
     def _encode(self, coalitions: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """For one side (0 image, 1 text): coalitions as 0/1, own part h, columns of the noise across."""
@@ -406,8 +412,10 @@ class VisionLanguageGame(SideBySide):
                     embeddings = np.empty((n_rows, part.shape[1]), part.dtype)
                 embeddings[rows] = part
                 done += len(rows)
-                expected = (perf_counter() - start) * n_rows / done
-                if bar is None and self.progress and done < n_rows and expected > SECONDS_WITHOUT_BAR:
+                elapsed = perf_counter() - start
+                # the first batch warms things up: half a second must pass before its speed says anything
+                slow = elapsed > 0.5 and elapsed * n_rows / done > SECONDS_WITHOUT_BAR
+                if bar is None and self.progress and done < n_rows and slow:
                     bar = tqdm(total=n_rows, initial=done, desc=what, unit="pass", leave=False)
                 elif bar is not None:
                     bar.update(len(rows))

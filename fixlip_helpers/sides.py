@@ -20,12 +20,12 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from fixlip_helpers.coalitions import (
     STREAMS,
     Design,
     check_count,
-    check_p,
     choose_design,
     coalition_keys,
     draw,
@@ -48,7 +48,7 @@ RIDGES = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 """Penalties on the second-order block that held-out rows choose from."""
 
 TEXT_FACTS = ("caption", "words")
-"""What belongs to the caption in a game's ``meta``; ``model`` belongs to both sides, the rest to the picture."""
+"""What belongs to the caption in a game's ``meta``; ``model`` belongs to both, the rest to the image."""
 
 
 # --- A side, encoded ----------------------------------------------------------------------
@@ -92,8 +92,6 @@ def encode_side(
         raise ValueError(f"modality = {modality!r}; expected 'image' or 'text'")
     is_image = modality == "image"
     n, encode = (game.n_image, game.encode_images) if is_image else (game.n_text, game.encode_texts)
-    if design.n != n:
-        raise ValueError(f"the design has {design.n} players; the game has {n} {modality} players")
     stream = STREAMS[modality]
     ridge_rows = draw(n, design.p, n_ridge, seed, stream + STREAMS["ridge"])
     held_out = draw_held_out(design, n_held_out, seed, stream + STREAMS["held_out"])
@@ -106,9 +104,20 @@ def encode_side(
     meta["passes"] = passes
     meta["seconds"] = {"encoder": encoding, "outside": perf_counter() - start - encoding}
     return EncodedSide(
-        modality, design.p, names[:n] if is_image else names[-n:], design, fitted, ridge_rows, ridge,
-        held_out, judged, ends, float(game.scale), float(game.bias), meta,
-    )  # fmt: skip
+        modality=modality,
+        p=design.p,
+        players=names[:n] if is_image else names[-n:],
+        design=design,
+        embeddings=fitted,
+        ridge_rows=ridge_rows,
+        ridge_embeddings=ridge,
+        held_out=held_out,
+        held_out_embeddings=judged,
+        ends=ends,
+        scale=float(game.scale),
+        bias=float(game.bias),
+        meta=meta,
+    )
 
 
 def evaluate_once(evaluate: Callable, parts: list[np.ndarray]) -> tuple[list[np.ndarray], int, float]:
@@ -136,7 +145,7 @@ def empty_and_full(n: int) -> np.ndarray:
 
 
 def draw_held_out(design: Design, m: int, seed: int, stream: int) -> Design:
-    """Draws from ``P_p`` that the design lacks; all coalitions, where the design has them all or they are few."""
+    """Draws from ``P_p`` that the design lacks; all coalitions, where it lacks none or they are few."""
     if design.name == "enumeration":
         return design
     if 2**design.n <= m:
@@ -264,8 +273,8 @@ def fit_side(
         ``"image"`` or ``"text"``.
     p : float
     design : str or Design
-        ``"auto"``, a key of :data:`~fixlip_helpers.coalitions.DESIGNS`, or the coalitions themselves
-        (whose ``p`` is taken).
+        ``"auto"``, a key of :data:`~fixlip_helpers.coalitions.DESIGNS`, or the coalitions themselves (made
+        for the same ``p``).
     m : int, optional
         Number of coalitions to draw; without it the design's own default.
     seed : int
@@ -294,13 +303,12 @@ def fit_side(
     if check_count("n_held_out", n_held_out) < 2:
         raise ValueError(f"n_held_out = {n_held_out}; expected at least 2")
     start = perf_counter()
-    if not isinstance(design, Design):
-        n = game.n_image if modality == "image" else game.n_text
-        design = choose_design(modality, n, check_p(p), design, m, seed)
+    n = game.n_image if modality == "image" else game.n_text
+    design = choose_design(modality, n, p, design, m, seed)
     if design.name == "enumeration" and ridge is None:
         ridge = 0.0
     needed = n_monomials(design.n) if ridge == 0 else 1 + design.n
-    if len(design) < min(needed, 2**design.n):
+    if len(design) < needed:
         raise UnderdeterminedError(
             f"{len(design)} distinct {modality} coalitions do not identify {needed} terms of {design.n} "
             f"players: at least {needed} passes are needed"
@@ -314,10 +322,8 @@ def fit_side(
     else:
         coefficients = solve(ridge)
     side.meta["seconds"]["outside"] += drawing + perf_counter() - start
-    return Side(
-        modality, side.p, side.players, coefficients, float(ridge), side.held_out,
-        side.held_out_embeddings, side.ends, side.scale, side.bias, side.meta,
-    )  # fmt: skip
+    kept = ("modality", "p", "players", "held_out", "held_out_embeddings", "ends", "scale", "bias", "meta")
+    return Side(coefficients=coefficients, ridge=float(ridge), **{name: getattr(side, name) for name in kept})
 
 
 def regression(design: Design, embeddings: np.ndarray) -> Callable[[float], np.ndarray]:
@@ -353,7 +359,7 @@ def choose_ridge(
 ) -> tuple[float, np.ndarray]:
     """The penalty of :data:`RIDGES` with the least squared error on held-out rows, and its coefficients."""
     best = (np.inf, 0.0, None)
-    for ridge in RIDGES:
+    for ridge in tqdm(RIDGES, "ridge", delay=2, leave=False):
         try:
             coefficients = solve(ridge)
         except UnderdeterminedError:
@@ -419,10 +425,19 @@ def assemble(
     meta = {key: v for side in (text, image) for key, v in side.meta.items() if key not in own}
     meta |= {"method": "FIxLIP", "sampling": "cross", **facts, "full_value": full_value}
     meta |= {name: {"image": image.meta[name], "text": text.meta[name]} for name in ("design", "passes")}
+    baseline, main, pairs = terms
     explanation = Explanation(
-        terms[0], empty_value, terms[1], terms[2], "FWBII", image.p,
-        image.players + text.players, len(image.players), len(text.players), meta,
-    )  # fmt: skip
+        baseline=baseline,
+        empty_value=empty_value,
+        main=main,
+        pairs=pairs,
+        index="FWBII",
+        p=image.p,
+        players=image.players + text.players,
+        n_image=len(image.players),
+        n_text=len(text.players),
+        meta=meta,
+    )
     predictions = explanation.predict_pairs(image.held_out.coalitions, text.held_out.coalitions)
     weights = np.outer(image.held_out.weights, text.held_out.weights)
     meta["held_out_r2"] = r_squared(values.ravel(), predictions.ravel(), weights.ravel())

@@ -13,6 +13,7 @@ matrix is near the identity, and give the same answer, which the tests check to 
 from __future__ import annotations
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from fixlip_helpers.coalitions import Design, monomials, n_monomials
 from fixlip_helpers.explanation import to_set_basis
@@ -118,12 +119,12 @@ def normal_equations(
     K = n_monomials(coalitions.shape[1])
     if K > MAX_TERMS:
         raise ValueError(
-            f"{coalitions.shape[1]} players have {K} terms up to order two, whose Gram matrix takes "
-            f"{8e-9 * K**2:.0f} GB; at most {MAX_TERMS} terms are solved here. Explain coarser players, or side fits "
-            "on an orthogonal array (p = 0.5), which need no Gram matrix"
+            f"{coalitions.shape[1]} players have {K} terms up to order two, whose Gram matrix "
+            f"takes {8e-9 * K**2:.0f} GB; at most {MAX_TERMS} are solved here. Explain coarser players, or "
+            "use side fits on an orthogonal array (p = 0.5), which need no Gram matrix"
         )
     gram, moments = np.zeros((K, K)), np.zeros((K, targets.shape[1]))
-    for rows in blocks(len(coalitions), rows_at_once):
+    for rows in tqdm(blocks(len(coalitions), rows_at_once), "normal equations", delay=2, leave=False):
         root = np.sqrt(weights[rows, None])
         phi = monomials(coalitions[rows], p)
         phi *= root

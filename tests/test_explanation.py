@@ -6,7 +6,6 @@ from itertools import combinations
 import jsonschema
 import numpy as np
 import pytest
-import shapiq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from truth import assert_terms, everything, terms, weighted_banzhaf
@@ -39,7 +38,7 @@ def test_predict_adds_up_the_visible_terms():
 def test_predict_pairs_is_predict_on_all_pairs():
     explanation = make()
     images, texts = draw(3, 0.5, 4), draw(2, 0.5, 3)
-    for a, row in zip(images, explanation.predict_pairs(images, texts)):
+    for a, row in zip(images, explanation.predict_pairs(images, texts), strict=True):
         assert row == pytest.approx(explanation.predict([[*a, *b] for b in texts]))
 
 
@@ -64,6 +63,8 @@ def test_first_order_is_the_weighted_banzhaf_value_of_the_surrogate(p, seed):
 
 
 def test_first_order_of_fsii_is_the_shapley_value():
+    import shapiq  # takes seconds, and only this test needs it
+
     game = random_game(5, seed=1)
     exact = shapiq.ExactComputer(game, 5)
     fsii = Explanation.from_shapiq(exact("FSII", 2), n_image=3)

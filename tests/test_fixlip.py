@@ -106,7 +106,7 @@ def test_linearity(n_image, n_text, seed, p):
     a, b = random_game(n, seed), random_game(n, seed + 1)
     both = TableGame(2 * a.values - 3 * b.values)
     ea, eb, e = (terms(fixlip(game, p, sampling="joint")) for game in (a, b, both))
-    assert_terms(e, [2 * x - 3 * y for x, y in zip(ea, eb)])
+    assert_terms(e, [2 * x - 3 * y for x, y in zip(ea, eb, strict=True)])
 
 
 @given(**sizes)
@@ -117,7 +117,7 @@ def test_linearity_in_one_tower(n_image, n_text, seed, p):
     F = game.image_embeddings, other.image_embeddings
     a, b, both = (EmbeddingTableGame(f, game.text_embeddings) for f in (*F, F[0] - 2 * F[1]))
     ea, eb, e = (terms(fixlip(g, p)) for g in (a, b, both))
-    assert_terms(e, [x - 2 * y for x, y in zip(ea, eb)])
+    assert_terms(e, [x - 2 * y for x, y in zip(ea, eb, strict=True)])
 
 
 @given(**sizes, data=st.data())
@@ -231,8 +231,8 @@ def test_meta_tells_how_it_was_made():
 class Orchestra:
     """No vision at all: how well do the playing instruments cover the voices that a score asks for?"""
 
-    instruments = ["violin", "viola", "cello", "flute", "oboe"]
-    voices = ["soprano", "alto", "bass"]
+    instruments = ("violin", "viola", "cello", "flute", "oboe")
+    voices = ("soprano", "alto", "bass")
     n_image, n_text, n_players = 5, 3, 8
     scale, bias = 10.0, 1.0
     players = instruments + voices
@@ -255,8 +255,8 @@ def test_a_two_sided_game_that_is_no_vision_model(way):
     explanation = fixlip(game, 0.5, **way)
     rows, weights = everything(8, 0.5)
     assert_terms(terms(explanation), brute_force(rows, game(rows), weights), 1e-8)
-    assert explanation.players == game.players
-    cello = dict(zip(game.voices, explanation.cross_modal()[2]))
+    assert explanation.players == list(game.players)
+    cello = dict(zip(game.voices, explanation.cross_modal()[2], strict=True))
     assert cello["bass"] > 0 > cello["soprano"]
 
 

@@ -14,7 +14,7 @@ def brute_force(coalitions, values, weights):
     root = np.sqrt(weights)
     solution = np.linalg.lstsq(np.stack(columns, axis=1) * root[:, None], values * root, rcond=None)[0]
     pairs = np.zeros((n, n))
-    for (i, j), value in zip(couples, solution[n + 1 :]):
+    for (i, j), value in zip(couples, solution[n + 1 :], strict=True):
         pairs[i, j] = pairs[j, i] = value
     return solution[0], solution[1 : n + 1], pairs
 
@@ -55,7 +55,7 @@ def pairs_of(images, texts):
 
 def assert_terms(got, expected, tolerance=1e-8):
     """Two triples (baseline, main, pairs) agree."""
-    for name, a, b in zip(("baseline", "main", "pairs"), got, expected):
+    for name, a, b in zip(("baseline", "main", "pairs"), got, expected, strict=True):
         error = np.abs(np.asarray(a) - np.asarray(b)).max()
         assert error < tolerance, f"{name} differs by {error:.1e}"
 

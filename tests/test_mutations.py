@@ -1,0 +1,251 @@
+"""Mutations: each small lie in the mathematics must turn a unit test red.
+
+Every case replaces one piece of text in a copy of the package and runs the tests that ought to notice.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+MUTATIONS = [
+    # module, what is wrong, text that is there, text in its place
+    (
+        "wls",
+        "sign of the bias",
+        "coefficients[0] += bias",
+        "coefficients[0] -= bias",
+    ),
+    (
+        "wls",
+        "no scale",
+        "moments = scale * np.einsum",
+        "moments = np.einsum",
+    ),
+    (
+        "wls",
+        "weights twice",
+        "moments += phi.T @ (root * targets[rows])",
+        "moments += phi.T @ (root**3 * targets[rows])",
+    ),
+    (
+        "wls",
+        "weights forgotten",
+        "phi *= root\n",
+        "pass\n",
+    ),
+    (
+        "wls",
+        "p for 1 - p",
+        "phi = monomials(coalitions[rows], p)",
+        "phi = monomials(coalitions[rows], 1 - p)",
+    ),
+    (
+        "wls",
+        "factor one half",
+        "return coefficients[0], coefficients[1 : n + 1], pairs + pairs.T",
+        "return coefficients[0], coefficients[1 : n + 1], (pairs + pairs.T) / 2",
+    ),
+    (
+        "wls",
+        "a pair counted on one side only",
+        "coefficients[1 : n + 1], pairs + pairs.T",
+        "coefficients[1 : n + 1], pairs",
+    ),
+    (
+        "wls",
+        "a missing pair",
+        "coefficients[n + 1 :]\n",
+        "coefficients[n + 1 :]\n    pairs[n - 2, n - 1] = 0\n",
+    ),
+    (
+        "wls",
+        "wrong text part",
+        "np.maximum(members - n_image, -1)",
+        "np.maximum(members - n_image, 0)",
+    ),
+    (
+        "explanation",
+        "sign of a main term",
+        "e_main = linear / sigma - p *",
+        "e_main = linear / sigma + p *",
+    ),
+    (
+        "explanation",
+        "p for 1 - p",
+        "sigma - p * e_pairs.sum(axis=1)",
+        "sigma - (1 - p) * e_pairs.sum(axis=1)",
+    ),
+    (
+        "explanation",
+        "sign in the baseline",
+        "constant - p / sigma",
+        "constant + p / sigma",
+    ),
+    (
+        "explanation",
+        "factor one half",
+        "p**2 * e_pairs.sum() / 2",
+        "p**2 * e_pairs.sum()",
+    ),
+    (
+        "explanation",
+        "pairs predicted twice",
+        "+ 0.5 * ((x @ self.pairs) * x)",
+        "+ ((x @ self.pairs) * x)",
+    ),
+    (
+        "explanation",
+        "share of 1 - p",
+        '{"FWBII": self.p,',
+        '{"FWBII": 1 - self.p,',
+    ),
+    (
+        "explanation",
+        "share of FSII",
+        '"FSII": 0.5',
+        '"FSII": 1.0',
+    ),
+    (
+        "explanation",
+        "merge counts pairs twice",
+        "pairs.diagonal() / 2",
+        "pairs.diagonal()",
+    ),
+    (
+        "explanation",
+        "a missing pair in the file",
+        'pairs[upper] = record["pairs"]',
+        'pairs[upper] = record["pairs"]\n        pairs[0, 1] = 0',
+    ),
+    (
+        "explanation",
+        "difference of pairs",
+        "pairs=self.pairs - other.pairs",
+        "pairs=self.pairs + other.pairs",
+    ),
+    (
+        "coalitions",
+        "sign of z",
+        "z = (coalitions - p)",
+        "z = (p - coalitions)",
+    ),
+    (
+        "coalitions",
+        "p for 1 - p in draws",
+        "* 2.0**-53 < p",
+        "* 2.0**-53 < 1 - p",
+    ),
+    (
+        "coalitions",
+        "p for 1 - p in weights",
+        "np.where(coalitions, check_p(p), 1 - p)",
+        "np.where(coalitions, 1 - p, check_p(p))",
+    ),
+    (
+        "coalitions",
+        "factor one half",
+        "/ np.sqrt(p * (1 - p))",
+        "/ (2 * np.sqrt(p * (1 - p)))",
+    ),
+    (
+        "coalitions",
+        "a missing pair",
+        "    return phi\n",
+        "    phi[:, -1] = 0\n    return phi\n",
+    ),
+    (
+        "coalitions",
+        "repeats not counted",
+        "counts[order] / len(draws)",
+        "np.full(len(counts), 1 / len(counts))",
+    ),
+    (
+        "coalitions",
+        "columns of no code",
+        "cube = product[field, product[field, field]]",
+        "cube = product[field, field]",
+    ),
+    (
+        "coalitions",
+        "reducible Goppa polynomial",
+        "np.setdiff1d(field, square_plus)[0]",
+        "square_plus[2]",
+    ),
+    (
+        "coalitions",
+        "array not shifted",
+        "array ^ shift for shift",
+        "array for shift",
+    ),
+    (
+        "coalitions",
+        "sides of the budget exchanged",
+        "authors_split(budget, n_text, n_image)[::-1]",
+        "authors_split(budget, n_text, n_image)",
+    ),
+]
+
+TESTS = {
+    "wls": ["test_wls.py"],
+    "explanation": ["test_explanation.py"],
+    "coalitions": ["test_coalitions.py"],
+}
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory):
+    """A copy of the package's modules and of the tests, without pictures and models."""
+    folder = tmp_path_factory.mktemp("mutants")
+    (folder / "fixlip_helpers" / "assets").mkdir(parents=True)
+    for source in (ROOT / "fixlip_helpers").glob("*.py"):
+        shutil.copy(source, folder / "fixlip_helpers")
+    shutil.copy(ROOT / "fixlip_helpers/assets/explanation.schema.json", folder / "fixlip_helpers/assets")
+    for name in ["truth.py", *(test for tests in TESTS.values() for test in tests)]:
+        shutil.copy(ROOT / "tests" / name, folder)
+    # A failure is enough: hypothesis need not look for the smallest one.
+    (folder / "conftest.py").write_text(
+        "from hypothesis import Phase, settings\n"
+        "settings.register_profile('first', phases=[Phase.explicit, Phase.generate])\n"
+        "settings.load_profile('first')\n"
+    )
+    return folder
+
+
+def run_tests(folder, module):
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *TESTS[module]]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(folder),
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "OMP_NUM_THREADS": "1",
+    }
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize("module", TESTS)
+def test_the_copy_passes_unchanged(copy, module):
+    result = run_tests(copy, module)
+    assert result.returncode == 0, result.stdout[-2000:]
+
+
+@pytest.mark.parametrize(
+    ("module", "wrong", "before", "after"), MUTATIONS, ids=[" ".join(m[:2]) for m in MUTATIONS]
+)
+def test_mutation_is_noticed(copy, module, wrong, before, after):
+    path = copy / "fixlip_helpers" / f"{module}.py"
+    text = path.read_text()
+    assert before in text, f"{before!r} is not in {module}.py any more: bring the mutation up to date"
+    path.write_text(text.replace(before, after))
+    try:
+        result = run_tests(copy, module)
+    finally:
+        path.write_text(text)
+    assert result.returncode == 1, f"{wrong} in {module}.py was not noticed:\n{result.stdout[-2000:]}"
+    assert "failed" in result.stdout
