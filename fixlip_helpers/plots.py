@@ -1,9 +1,9 @@
 """Figures of explanations: one colour code, one shared scale, the picture always underneath.
 
 Red raises the similarity, blue lowers it, and the strength of a colour is linear in the number it shows:
-the colour of a patch is the picture in grey, mixed with ``|value| / limit`` parts of red or blue. The limit is
-symmetric, and shared by all maps of one figure, so that colours can be compared between words. Red and blue
-differ for every common kind of colour blindness.
+the colour of a patch is the picture in grey, mixed with ``|value| / limit`` parts of red or blue. The limit
+is symmetric, and shared by all maps of one figure: colours can be compared between words. Red and blue differ
+for every common kind of colour blindness.
 
 Figures carry their own white ground, so they read the same on light and on dark pages. Fonts are those that
 matplotlib ships.
@@ -29,7 +29,7 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
-from PIL import Image
+from PIL import Image, ImageOps
 
 from fixlip_helpers.models import open_image
 
@@ -89,8 +89,14 @@ def colour_limit(*values: np.ndarray) -> float:
 
 
 def signed(value: float, digits: int = 2) -> str:
-    """A number with its sign, minus as a true minus: ``signed(-1.9) == '−1.90'``."""
-    return f"{value:+.{digits}f}".replace("-", "−")
+    """A number with its sign, a true minus: ``signed(-1.9) == '−1.90'``; what rounds to zero has no sign."""
+    text = f"{value:+.{digits}f}"
+    return text.lstrip("+-") if float(text) == 0 else text.replace("-", "−")
+
+
+def share(r2: float) -> str:
+    """An R² as text: three decimals, a true minus."""
+    return f"{r2:.3f}".replace("-", "−")
 
 
 def digits_for(limit: float) -> int:
@@ -145,8 +151,8 @@ def grid_of(explanation: Explanation) -> tuple[int, int]:
     grid = explanation.meta.get("grid")
     if grid is None or int(grid[0]) * int(grid[1]) != explanation.n_image:
         raise ValueError(
-            f'meta["grid"] = {grid} does not tile {explanation.n_image} image players: heat is drawn on an explanation '
-            "whose image players are the patches of a grid, before patches are merged"
+            f'meta["grid"] = {grid} does not tile {explanation.n_image} image players: heat is drawn on an '
+            "explanation whose image players are the patches of a grid, before patches are merged"
         )
     return int(grid[0]), int(grid[1])
 
@@ -160,9 +166,9 @@ def picture_and_box(image: Any) -> tuple[Image.Image, tuple[float, float, float,
 
 
 def faded(picture: Image.Image) -> np.ndarray:
-    """A picture in light grey, (height, width, 3) float64 in 0..1, so that the only colours are those of the heat."""
-    grey = np.asarray(picture.convert("L"), dtype=float) / 255.0
-    return np.repeat((0.6 + 0.38 * grey)[..., None], 3, axis=2)
+    """A picture in light grey, (height, width, 3) float64 in 0..1: the only colours are those of the heat."""
+    grey = np.asarray(ImageOps.autocontrast(picture.convert("L"), cutoff=1), dtype=float) / 255.0
+    return np.repeat((0.54 + 0.44 * grey)[..., None], 3, axis=2)
 
 
 def heat_colours(values: np.ndarray, limit: float) -> np.ndarray:
@@ -283,9 +289,9 @@ def heat(
 ) -> Axes:
     """The patches of one word, or the first-order values of all patches, over the picture.
 
-    With a word, a patch shows its interaction ``e_ij`` with that word: how much the patch's effect changes when the
-    word enters (not "this patch shows the word"). Without, a patch shows ``first_order()``: by Theorem 1 of the
-    FIxLIP paper its p-weighted Banzhaf value.
+    With a word, a patch shows its interaction ``e_ij`` with that word: how much the patch's effect changes
+    when the word enters (not "this patch shows the word"). Without, a patch shows ``first_order()``: by
+    Theorem 1 of the FIxLIP paper its p-weighted Banzhaf value.
 
     Parameters
     ----------
@@ -297,8 +303,8 @@ def heat(
     ax : Axes, optional
         Default: a new figure.
     limit : float, optional
-        Where the colours end. Default: the largest absolute interaction of *any* word with any patch, so that maps of
-        different words compare; without a word, the largest absolute value of a patch.
+        Where the colours end. Default: the largest absolute interaction of *any* word with any patch, so that
+        maps of different words compare; without a word, the largest absolute value of a patch.
     title : str, optional
         Default: the word and the sum of its map.
     key : str or None
@@ -458,7 +464,7 @@ def value_bars(
     rows = np.arange(len(values))
     ax.barh(rows, values, height=0.66, color=[RAISES if value > 0 else LOWERS for value in values])
     limit = colour_limit(values)
-    for row, value in zip(rows, values):
+    for row, value in zip(rows, values, strict=True):
         side = 1 if value >= 0 else -1
         ax.text(value + side * 0.03 * limit, row, signed(value, digits_for(limit)), va="center", fontsize=9,
                 ha="left" if side > 0 else "right", color=RAISES if value > 0 else LOWERS)  # fmt: skip
@@ -494,7 +500,7 @@ def value_name(explanation: Explanation) -> str:
 
 
 def _link_layout(picture: Image.Image, words: int) -> tuple[float, float, float, float, np.ndarray]:
-    """Where the words stand beside a picture, in its pixels: unit of length, width, bottom, top, centre of each word."""
+    """Where words stand beside a picture, in pixels: unit of length, width, bottom, top, their centres."""
     unit = max(picture.width, 0.6 * picture.height)
     tall = max(picture.height, 0.062 * unit * words)
     lane = tall / max(words, 6)
@@ -573,7 +579,7 @@ def top_pairs(explanation: Explanation, image: Any, k: int = 10, *, ax: Axes | N
 def prediction_scatter(
     actual: np.ndarray, predicted: np.ndarray, *, ax: Axes | None = None, label: str = ""
 ) -> Axes:
-    """The game's values against the explanation's, a dot for each coalition; the closer to the line, the better.
+    """The game's values against the explanation's, a dot a coalition; the closer to the line, the better.
 
     Parameters
     ----------
@@ -621,7 +627,7 @@ def prediction_scatter(
         xlabel="explanation's value (logits)",
         ylabel="game's value (logits)",
     )
-    ax.set_title(f"{label}  R² = {r2:.3f}".replace("-", "−").strip())
+    ax.set_title(f"{label}  R² = {share(r2)}".strip())
     return ax
 
 
@@ -631,8 +637,8 @@ def prediction_scatter(
 def judgement(r2: float | None) -> str:
     """What a held-out R² allows, in plain words.
 
-    R² is the share of the score's variance over coalitions that the explanation accounts for, on coalitions that it
-    was not fitted to. The bounds 0.9 and 0.7 are ours, a convention and not a theorem.
+    R² is the share of the score's variance over coalitions that the explanation accounts for, on coalitions
+    that it was not fitted to. The bounds 0.9 and 0.7 are ours, a convention and not a theorem.
     """
     if r2 is None or not math.isfinite(r2):
         return "not measured: do not rely on this explanation before you have measured it"
@@ -674,38 +680,46 @@ def headline(explanation: Explanation) -> str:
     parts = [meta.get("model"), meta.get("method")]
     parts += [f"p = {explanation.p:g}"] if explanation.p is not None else []
     if explanation.index in ("FWBII", "FSII"):
-        parts += [f"{symbol} = {signed(number)}" if symbol != "R²" else f"held-out R² = {number:.3f}".replace("-", "−")
-                  for symbol, _, number in scores(explanation) if number is not None]  # fmt: skip
+        for symbol, _, number in scores(explanation):
+            if number is not None:
+                parts.append(
+                    f"held-out R² = {share(number)}" if symbol == "R²" else f"{symbol} = {signed(number)}"
+                )
     return "   ·   ".join(str(part) for part in parts if part)
+
+
+def spot(explanation: Explanation, patch: int) -> str:
+    """Where a patch is, counted from 1, as figures and the explorer say it."""
+    _, columns = grid_of(explanation)
+    return f"patch in row {patch // columns + 1}, column {patch % columns + 1}"
 
 
 def alt_text(explanation: Explanation, word: str | int | None = None) -> str:
     """A figure in words, for readers who do not see it.
 
-    With a word: the strongest patches of its map. Without: the words with their first-order values and the strongest
-    pairs.
+    With a word: the strongest patches of its map. Without: the words with their first-order values and the
+    strongest pairs.
     """
-    rows, columns = explanation.meta.get("grid") or (1, explanation.n_image)
-
-    def spot(patch: int) -> str:
-        return f"row {patch // columns + 1}, column {patch % columns + 1}"
-
+    rows, columns = grid_of(explanation)
     if word is not None:
         place = word_index(explanation, word)
         values = explanation.cross_modal()[:, place]
-        text = f"Heat of the word {words_of(explanation)[place]} over {rows} by {columns} patches, sum {signed(values.sum())}."
+        name = words_of(explanation)[place]
+        text = f"Heat of the word {name} over {rows} by {columns} patches, sum {signed(values.sum())}."
         for kind, patch in (("raises", int(values.argmax())), ("lowers", int(values.argmin()))):
             if (values[patch] > 0) == (kind == "raises") and values[patch] != 0:
-                text += f" The patch that {kind} most with it: {spot(patch)} ({signed(values[patch])})."
+                text += (
+                    f" What {kind} most with it: the {spot(explanation, patch)} ({signed(values[patch])})."
+                )
         return text
     values = explanation.first_order()[explanation.n_image :]
     text = (
         "Words with their values: "
-        + ", ".join(f"{n} {signed(v)}" for n, v in zip(words_of(explanation), values))
+        + ", ".join(f"{n} {signed(v)}" for n, v in zip(words_of(explanation), values, strict=True))
         + "."
     )
     pairs = [
-        f"{term.names[1]} with the patch in {spot(term.players[0])} {signed(term.value)}"
+        f"{term.names[1]} with the {spot(explanation, term.players[0])} {signed(term.value)}"
         for term in explanation.top(3, "cross")
         if term.value
     ]
@@ -714,7 +728,7 @@ def alt_text(explanation: Explanation, word: str | int | None = None) -> str:
 
 @_styled
 def explanation_figure(explanation: Explanation, image: Any, *, k: int = 8) -> Figure:
-    """Picture, caption, strongest pairs, values of the words, and the heat of every word: one explanation on a page.
+    """Picture, caption, strongest pairs, values of the words, heat of every word: one explanation on a page.
 
     An explanation without cross-modal pairs gets the map of its patches' values instead.
 
@@ -755,8 +769,8 @@ def explanation_figure(explanation: Explanation, image: Any, *, k: int = 8) -> F
             (0.15 / wide, low / high, across * scale / wide, (bottom - top) * scale / high)
         )
         top_pairs(explanation, image, k, ax=links)
-        bars = figure.add_axes(((across * scale + 0.35) / wide, low / high, (wide - across * scale - 0.6) / wide,
-                                (bottom - top) * scale / high))  # fmt: skip
+        area = (across * scale + 0.35, low, wide - across * scale - 0.6, (bottom - top) * scale)
+        bars = figure.add_axes((area[0] / wide, area[1] / high, area[2] / wide, area[3] / high))
         word_bars(explanation, ax=bars)
         lane = lanes[1] - lanes[0] if len(lanes) > 1 else (bottom - top) / 6
         bars.set_ylim((bottom - lanes[0]) / lane, (top - lanes[0]) / lane)

@@ -1,0 +1,643 @@
+"""The command line: ``fixlip explain IMAGE "CAPTION"`` and friends.
+
+Exit codes: 0 done; 2 an input that cannot be used, said in one line; 3 ``fixlip verify`` had no model to run
+on; 130 interrupted; 1 anything else, in one line (FIXLIP_TRACEBACK=1 shows where).
+
+Files are written whole or not at all: each is first written beside its place and then renamed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import html
+import math
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+import numpy as np
+
+if TYPE_CHECKING:
+    from fixlip_helpers.coalitions import Design
+    from fixlip_helpers.explanation import Explanation
+    from fixlip_helpers.games import VisionLanguageGame
+    from fixlip_helpers.models import VisionLanguageModel
+
+NOT_RUN = 3
+PHOTO_MODEL = "openai/clip-vit-base-patch32"
+PUBLISHED_BUDGET = 2**21  # gives 8 848 image and 237 text coalitions, 2 096 976 values, as published
+
+# 313 pictures of fixlip_helpers.scenes had at most 2 553 distinct colours in their 128 x 128 pixels, and 34
+# photographs brought to that size had 4 791 or more. Between the two lies this bound; it is a heuristic.
+MOST_COLOURS_OF_A_DRAWING = 3500
+
+TERMS_SHOWN = 12
+
+
+# --- Saying what is wrong -----------------------------------------------------------------------------------
+
+
+class BadInput(click.ClickException):
+    """Something that the user gave cannot be used: exit code 2 and one line."""
+
+    exit_code = 2
+
+
+class NotRun(click.ClickException):
+    """The model that ``verify`` is about is not here."""
+
+    exit_code = NOT_RUN
+
+
+@contextlib.contextmanager
+def _refusing() -> Iterator[None]:
+    """What the package refuses, the user gave."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        raise BadInput(str(error)) from error
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit: the entry point of ``fixlip``.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        Default: those of the process.
+    """
+    sys.exit(_run(arguments))
+
+
+def _run(arguments: list[str] | None) -> int:
+    """Run, and turn every way in which that can end into an exit code and at most one line."""
+    try:
+        return fixlip(arguments, prog_name="fixlip", standalone_mode=False) or 0
+    except click.ClickException as error:
+        _complain(error.format_message())
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        _complain("interrupted; nothing was left half-written")
+        return 130
+    except MemoryError:
+        _complain("out of memory; try a smaller --budget")
+        return 1
+    except Exception as error:  # a traceback helps nobody at a prompt
+        if os.environ.get("FIXLIP_TRACEBACK"):
+            raise
+        _complain(f"unexpected {type(error).__name__}: {error} (set FIXLIP_TRACEBACK=1 to see where)")
+        return 1
+
+
+def _complain(text: str) -> None:
+    """One line to the error stream."""
+    click.echo(f"fixlip: {' '.join(text.split())}", err=True)
+
+
+# --- Options ------------------------------------------------------------------------------------------------
+
+
+class BudgetType(click.ParamType):
+    """``auto``, a whole number, or a power written as ``2^17``."""
+
+    name = "auto|NUMBER"
+
+    def convert(self, value, param, context):
+        """The budget that :func:`fixlip_helpers.fixlip.fixlip` takes."""
+        text = str(value).strip().lower().replace("_", "")
+        if text == "auto":
+            return text
+        base, hat, power = text.partition("^")
+        if base.isdecimal() and len(base) < 20 and (not hat or (power.isdecimal() and int(power) < 64)):
+            number = int(base) ** (int(power) if hat else 1)
+            if number >= 1:
+                return number
+        self.fail(
+            f"{value!r}; expected 'auto', a whole number of at least 1, or a power such as 2^17",
+            param,
+            context,
+        )
+
+
+_out = click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("fixlip-out"), show_default=True, metavar="DIR",
+    help="Folder for the results; made if it is not there.",
+)  # fmt: skip
+_seed = click.option("--seed", type=int, default=0, show_default=True, help="Chooses every random coalition.")
+_device = click.option("--device", metavar="D", help="cpu, cuda, ...  [default: FIXLIP_DEVICE, else cpu]")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="fixlip-helpers", prog_name="fixlip", message="%(prog)s %(version)s")
+def fixlip() -> None:
+    """Which patches and which words, together, made a CLIP-like model's score?
+
+    \b
+    fixlip demo                                         the published explanation of the real CLIP
+    fixlip explain picture.png "a red kite on grass"    explain a pair of your own
+    fixlip models                                       which models there are
+
+    Exit codes: 0 done, 2 unusable input, 3 no model to verify on, 130 interrupted, 1 anything else.
+    """
+
+
+# --- fixlip explain -----------------------------------------------------------------------------------------
+
+
+@fixlip.command(short_help="Explain a picture and a caption.")
+@click.argument("image", type=click.Path(path_type=Path))
+@click.argument("caption")
+@click.option(
+    "--model", metavar="M", help="Embedded model, folder, or hub id.  [default: FIXLIP_MODEL, else mini-clip]"
+)
+@click.option("--p", type=float, default=0.5, show_default=True, help="Probability that a player is visible.")
+@click.option(
+    "--budget", type=BudgetType(), default="auto", show_default=True,
+    help="Values of the game; a number is split into image and text passes by the authors' rule.",
+)  # fmt: skip
+@_seed
+@_device
+@click.option(
+    "--removal", default="mean", show_default=True, help="What hides a patch: mean, constant, blur, drop."
+)
+@_out
+def explain(
+    image: Path, caption: str, model: str | None, p: float, budget: int | str, seed: int, device: str | None,
+    removal: str, out: Path,
+) -> None:  # fmt: skip
+    """Explain why a model gives IMAGE and CAPTION their score, by FIxLIP.
+
+    First says what it will take, then writes to --out:
+
+    \b
+    explanation.json   every number (schema: fixlip_helpers/assets/explanation.schema.json)
+    explanation.png    picture, caption, heat of each word, strongest pairs
+    explanation.html   one page to explore; needs no network
+
+    and prints the strongest pairs, and how well the explanation fits the model.
+
+    \b
+    Examples:
+      fixlip explain scene.png "a red kite on grass"
+      fixlip explain photo.jpg "a dog on a sofa" --model openai/clip-vit-base-patch32
+      fixlip explain scene.png "a red kite" --p 0.7 --removal drop --out kite
+    """
+    from fixlip_helpers.coalitions import check_count, check_p
+    from fixlip_helpers.fixlip import fixlip as explain_game
+    from fixlip_helpers.games import VisionLanguageGame
+    from fixlip_helpers.models import load_model
+
+    with _refusing():
+        check_p(p)
+        check_count("seed", seed)
+    with _results_folder(out) as folder:
+        with _refusing(), _notes():
+            encoder = load_model(model, device)
+            picture = encoder.prepare_image(image)
+        if encoder.embedded and (colours := _distinct_colours(picture.seen)) > MOST_COLOURS_OF_A_DRAWING:
+            _note(
+                f"this looks like a photograph ({colours:,} distinct colours; a heuristic). {encoder.name} "
+                "has seen drawn scenes only, so its score means little here. "
+                f"For photographs: --model {PHOTO_MODEL}"
+            )
+        with _refusing():
+            game = VisionLanguageGame(encoder, picture, caption, removal=removal)
+            designs = _designs(game, p, budget, seed)
+        _say_plan(_plan(game, designs, p, seed))
+        with _refusing():
+            explanation = explain_game(game, p, budget, design=designs, seed=seed)
+        _write(explanation, picture, folder)
+    _report(explanation)
+    _say_files(out)
+
+
+@contextlib.contextmanager
+def _notes() -> Iterator[None]:
+    """Say what the picture's reader warns of as a note."""
+    from fixlip_helpers.models import ImageWarning
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ImageWarning)
+        yield
+    for warning in caught:
+        if issubclass(warning.category, ImageWarning):
+            _note(str(warning.message))
+
+
+def _note(text: str) -> None:
+    """A line that the user should read, on the error stream."""
+    click.echo(click.style("note: ", fg="yellow", bold=True) + text, err=True)
+
+
+def _distinct_colours(picture) -> int:
+    """Number of distinct colours of a picture brought to 128 x 128 pixels."""
+    small = picture if picture.size == (128, 128) else picture.resize((128, 128))
+    return len(np.unique(np.asarray(small).reshape(-1, 3), axis=0))
+
+
+# --- What it will take --------------------------------------------------------------------------------------
+
+
+class Plan(NamedTuple):
+    """Passes, seconds and bytes that an explanation is expected to take."""
+
+    image_passes: int
+    text_passes: int
+    seconds: float
+    gigabytes: float
+
+
+def _designs(game: VisionLanguageGame, p: float, budget: int | str, seed: int) -> tuple[Design, Design]:
+    """The coalitions of both sides, drawn once: what is planned is what is run."""
+    from fixlip_helpers.coalitions import authors_split, choose_design
+
+    sizes = (None, None) if budget == "auto" else authors_split(budget, game.n_image, game.n_text)
+    for n, m in zip((game.n_image, game.n_text), sizes, strict=True):
+        if m is not None and 9 * n * m > _memory():
+            raise ValueError(
+                f"budget = {budget:,} needs {m:,} coalitions of {n} players, more than memory holds: "
+                "ask for less"
+            )
+    sides = (("image", game.n_image, sizes[0]), ("text", game.n_text, sizes[1]))
+    image, text = (choose_design(side, n, p, "auto", m, seed) for side, n, m in sides)
+    return image, text
+
+
+def _plan(game: VisionLanguageGame, designs: tuple[Design, Design], p: float, seed: int) -> Plan:
+    """Expect passes, memory and time; time from encoding a few coalitions and a small matrix product."""
+    from fixlip_helpers.coalitions import draw, n_monomials
+
+    passes, seconds, memory, flops = [], 0.0, 4.0 * game.model.n_parameters, 0.0
+    # Besides the design a side encodes 256 held-out and 128 ridge rows (for the text a quarter) and 2 ends.
+    for design, encode, besides in zip(
+        designs, (game.encode_images, game.encode_texts), (386, 98), strict=True
+    ):
+        probe = draw(design.n, p, 32, seed)
+        encode(probe[:2])  # the first call is slower than the rest
+        start = perf_counter()
+        width = encode(probe).shape[1]
+        each = (perf_counter() - start) / len(probe)
+        passes.append(min(len(design) + besides, 2**design.n))
+        terms = n_monomials(design.n)
+        seconds += each * passes[-1]
+        memory += passes[-1] * (12.0 * width + design.n) + 8.0 * terms * width * 3
+        if design.orthonormal:
+            flops += 2.0 * len(design) * terms * width
+        else:  # Gram matrix, and one factorisation for each penalty tried
+            flops += 2.0 * len(design) * terms**2 + 8 * terms**3 / 3
+            memory += 3 * 8.0 * terms**2
+    game.image_passes = game.text_passes = 0
+    square = np.ones((384, 384))
+    square @ square
+    start = perf_counter()
+    square @ square
+    seconds += flops * (perf_counter() - start) / (2 * 384.0**3)
+    return Plan(*passes, seconds, memory / 1e9)
+
+
+def _memory() -> float:
+    """Bytes of memory of this machine (infinite where it does not say)."""
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, OSError, ValueError):  # not every system has it
+        return math.inf
+
+
+def _say_plan(plan: Plan) -> None:
+    """Print the plan, or refuse what does not fit into memory."""
+    if plan.gigabytes * 1e9 > _memory():
+        raise BadInput(
+            f"this needs about {plan.gigabytes:.0f} GB of memory and the machine has {_memory() / 1e9:.0f}: "
+            "ask for a smaller --budget, a shorter caption, or a model with fewer patches"
+        )
+    click.echo(
+        f"Expected: {plan.image_passes:,} image and {plan.text_passes:,} text passes, "
+        f"about {_duration(plan.seconds)}, {max(plan.gigabytes, 0.01):.2f} GB."
+    )
+
+
+def _duration(seconds: float) -> str:
+    """A time in words, no more exact than it is known."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+# --- Results ------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _results_folder(out: Path) -> Iterator[Path]:
+    """A folder that can be written to, checked before the work; if made here, removed when the work fails."""
+    made = []
+    try:
+        folder = out.absolute()
+        made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except (OSError, ValueError) as error:
+        _remove_empty(made)
+        reason = getattr(error, "strerror", None) or error
+        raise BadInput(
+            f"cannot write to --out {str(out)!r}: {reason}; name a folder that you may write to"
+        ) from error
+    try:
+        yield folder
+    except BaseException:
+        _remove_empty(made)
+        raise
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    """Remove folders, innermost first, as long as they are empty."""
+    with contextlib.suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
+
+
+def _write(explanation: Explanation, image, folder: Path) -> None:
+    """Write the three files: all are made in a folder beside, then renamed into place."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    from fixlip_helpers.plots import explanation_figure
+
+    try:
+        with tempfile.TemporaryDirectory(prefix=".fixlip-", dir=folder) as made:
+            workshop = Path(made)
+            explanation.save(workshop / "explanation.json")
+            figure = explanation_figure(explanation, image)
+            figure.savefig(workshop / "explanation.png", dpi=150)
+            plt.close(figure)
+            (workshop / "explanation.html").write_text(_page(explanation, image), encoding="utf-8")
+            for file in sorted(workshop.iterdir()):
+                if (folder / file.name).is_dir():
+                    raise BadInput(
+                        f"cannot write {str(folder / file.name)!r}: a folder has that name; use another --out"
+                    )
+            for file in sorted(workshop.iterdir()):
+                os.replace(file, folder / file.name)
+    except OSError as error:
+        raise BadInput(f"cannot write to --out {str(folder)!r}: {error.strerror or error}") from error
+
+
+def _say_files(out: Path) -> None:
+    """Name what was written."""
+    names = ", ".join(f"explanation.{kind}" for kind in ("json", "png", "html"))
+    click.echo(f"\nWritten to {out}: {names}. Open {out / 'explanation.html'} in a browser to explore it.")
+
+
+def _page(explanation: Explanation, image) -> str:
+    """The HTML page: scores and judgement, the explorer, the strongest pairs, how it was made."""
+    from fixlip_helpers.plots import scores
+    from fixlip_helpers.widgets import explorer_page
+
+    meta = explanation.meta
+    passes = ", ".join(f"{count:,} {side}" for side, count in meta.get("passes", {}).items())
+    facts = {key: meta.get(key) for key in ("method", "model", "p", "removal", "budget", "seed", "source")}
+    facts |= {"p": explanation.p, "passes": passes or None}
+    known = [
+        ("unknown" if number is None else _score(symbol, number), f"{symbol}: {meaning}")
+        for symbol, meaning, number in scores(explanation)
+    ]
+    header = (
+        f"<h1>“{html.escape(str(meta.get('caption', '')))}”</h1>"
+        f"{_html_table(known)}"
+        f"<p><strong>How far to trust it:</strong> {html.escape(_verdict(explanation))}.</p>"
+        f'<p class="muted">{html.escape(_what_was_asked(explanation))} A pair is the change in the patch’s '
+        "effect when the word enters, not “this patch shows the word”.</p>"
+    )
+    footer = (
+        f"<h2>Strongest pairs of a word and a patch</h2>{_html_table(_strongest_pairs(explanation))}"
+        f"<h2>How it was made</h2>"
+        f"{_html_table([(name, str(fact)) for name, fact in facts.items() if fact is not None])}"
+    )
+    return explorer_page(explanation, image, header=header, footer=footer)
+
+
+def _html_table(rows: list[tuple[str, ...]]) -> str:
+    """Rows of text as an HTML table."""
+    lines = ("".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in rows)
+    return f"<table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
+
+
+def _what_was_asked(explanation: Explanation) -> str:
+    """How much of the pair the explained coalitions show."""
+    if explanation.p is None:
+        return "Red raises the similarity, blue lowers it."
+    n, p = explanation.n_players, explanation.p
+    return (
+        f"What was asked: coalitions of {n * p:.1f} ± {math.sqrt(n * p * (1 - p)):.1f} visible players "
+        f"of {n} (p = {p:g}); the whole pair is an extrapolation. Red raises the similarity, blue lowers it."
+    )
+
+
+def _verdict(explanation: Explanation) -> str:
+    """The held-out R² in plain words."""
+    from fixlip_helpers.plots import judgement
+
+    if explanation.meta.get("relative_to_empty"):
+        return "its game was not published with it, so its fit cannot be measured here"
+    return judgement(explanation.meta.get("held_out_r2"))
+
+
+def _score(symbol: str, number: float) -> str:
+    """One score as text: R² as a share, the others as signed logits."""
+    from fixlip_helpers.plots import share, signed
+
+    return share(number) if symbol == "R²" else signed(number)
+
+
+def _table(title: str, head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    """Print aligned columns, numbers to the right; signed ones in the colour of their sign."""
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    click.echo(f"\n{click.style(title, bold=True)}" if title else "")
+    for number, row in enumerate([head, *rows]):
+        cells = []
+        for column, (cell, width) in enumerate(zip(row, widths, strict=True)):
+            is_number = cell[:1] in "+−0123456789" and cell[-1:].isdigit()
+            colour = {"+": "red", "−": "blue"}.get(cell[:1]) if is_number else None
+            last = column == len(row) - 1
+            text = cell.rjust(width) if is_number else cell if last else cell.ljust(width)
+            cells.append(click.style(text, fg=colour, dim=number == 0))
+        click.echo("  " + "   ".join(cells))
+
+
+def _report(explanation: Explanation) -> None:
+    """Print the words' values, the strongest pairs, and how far to trust them."""
+    from fixlip_helpers.plots import colour_limit, digits_for, scores, signed, value_name, words_of
+
+    values = explanation.first_order()[explanation.n_image :]
+    sums = explanation.cross_modal().sum(axis=0)
+    digits = digits_for(colour_limit(values))
+    words = [
+        (name, signed(value, digits), signed(total, digits))
+        for name, value, total in zip(words_of(explanation), values, sums, strict=True)
+    ]
+    _table("Words", ("word", value_name(explanation), "sum of its pairs with patches"), words)
+    pairs = _strongest_pairs(explanation)
+    _table("Strongest pairs of a word and a patch", ("pair", "word", "patch"), pairs)
+    click.echo(click.style("\nHow far to trust it", bold=True))
+    for symbol, meaning, number in scores(explanation):
+        padding = " " * (13 - len(symbol) + symbol.count("\u0302"))  # the hat of ν̂ takes no room of its own
+        value = "unknown" if number is None else _score(symbol, number)
+        click.echo(f"  {symbol}{padding}{value:>8}   {meaning}")
+    click.echo(f"  Fit: {_verdict(explanation)}.")
+    click.echo(f"  {_what_was_asked(explanation)}")
+
+
+def _strongest_pairs(explanation: Explanation) -> list[tuple[str, str, str]]:
+    """Value, word and place of the strongest pairs of a word and a patch."""
+    from fixlip_helpers.plots import colour_limit, digits_for, signed, spot
+
+    digits = digits_for(colour_limit(explanation.cross_modal()))
+    return [
+        (signed(term.value, digits), term.names[1], spot(explanation, term.players[0]))
+        for term in explanation.top(TERMS_SHOWN, "cross")
+        if term.value
+    ]
+
+
+# --- fixlip models, demo, verify ----------------------------------------------------------------------------
+
+
+@fixlip.command(short_help="List the models.")
+def models() -> None:
+    """List the embedded models and the hub models of the paper.
+
+    Any other CLIP, SigLIP or fixed-resolution SigLIP 2 model loads too, by its hub id or from a folder.
+    """
+    from fixlip_helpers.models import available_models
+
+    rows = [
+        (
+            info.name,
+            info.family,
+            "×".join(map(str, info.grid)),
+            f"{info.image_size} px",
+            f"here, {info.megabytes:.1f} MB" if info.embedded else "hub",
+            info.sees,
+        )
+        for info in available_models()
+    ]
+    _table("", ("--model", "family", "patches", "image", "where", "has seen"), rows)
+
+
+@fixlip.command(short_help="Show the published explanation of the real CLIP.")
+@_out
+def demo(out: Path) -> None:
+    """What the real CLIP ViT-B/32 makes of "black dog next to a yellow hydrant" on a photograph.
+
+    The dog on it is white. The explanation was computed and published by FIxLIP's authors; no model is run.
+
+    \b
+    Example:
+      fixlip demo --out hydrant
+    """
+    from fixlip_helpers.datasets import published_clip
+
+    image, explanations = published_clip()
+    explanation = explanations["FIxLIP"]
+    with _results_folder(out) as folder:
+        _write(explanation, image, folder)
+    _report(explanation)
+    click.echo(f"Source: {explanation.meta['source']}.")
+    _say_files(out)
+
+
+@fixlip.command(short_help="Recompute the published explanation with the real CLIP.")
+@click.option(
+    "--model", default=PHOTO_MODEL, show_default=True, metavar="M", help="Hub id, or a folder that holds it."
+)
+@click.option(
+    "--budget",
+    type=BudgetType(),
+    default=PUBLISHED_BUDGET,
+    show_default=True,
+    help="The published one, 2^21.",
+)
+@_seed
+@_device
+def verify(model: str, budget: int | str, seed: int, device: str | None) -> None:
+    """Explain the shipped photograph with the real CLIP and compare with what was published.
+
+    Settings as published: p = 0.5, 2^21 values split by the authors' rule, patches removed by mean colour,
+    weighted least squares. Needs the model in the local cache, or network; without, it says so and exits with
+    code 3. Coalitions are drawn anew, so numbers agree up to sampling error only.
+
+    \b
+    Examples:
+      fixlip verify
+      fixlip verify --model path/to/clip-vit-base-patch32 --device cuda
+    """
+    from fixlip_helpers.datasets import published_clip
+    from fixlip_helpers.fixlip import fixlip as explain_game
+    from fixlip_helpers.games import VisionLanguageGame
+    from fixlip_helpers.models import load_model
+
+    image, explanations = published_clip()
+    published = explanations["FIxLIP"]
+    try:
+        encoder = load_model(model, device)
+    except ValueError as error:
+        if model != PHOTO_MODEL or Path(model).is_dir():
+            raise BadInput(str(error)) from error
+        raise NotRun(
+            f"not run here: the weights of {model} are not in the local cache and the hub cannot be reached; "
+            "run it with network, or with --model FOLDER"
+        ) from error
+    with _refusing():
+        game = VisionLanguageGame(encoder, image, published.meta["caption"], removal="mean")
+    if game.n_image != published.n_image or game.caption.names != published.players[published.n_image :]:
+        raise BadInput(
+            f"{encoder.name!r} has {game.n_image} patches and reads {game.caption.names}; published are "
+            f"{published.n_image} patches and {published.players[published.n_image :]}: not comparable"
+        )
+    with _refusing():
+        designs = _designs(game, 0.5, budget, seed)
+        _say_plan(_plan(game, designs, 0.5, seed))
+        ours = explain_game(game, 0.5, budget, design=designs, solver="wls", seed=seed)
+    _compare(ours, published, encoder)
+
+
+def _compare(ours: Explanation, published: Explanation, encoder: VisionLanguageModel) -> None:
+    """Print correlation and largest difference of two explanations of the same players, block by block."""
+    from fixlip_helpers.plots import judgement
+
+    n, inside = ours.n_image, np.triu_indices(ours.n_players, 1)
+    blocks = {
+        "first-order values": (ours.first_order(), published.first_order()),
+        "main terms": (ours.main, published.main),
+        "pairs of patch and word": (ours.cross_modal().ravel(), published.cross_modal().ravel()),
+        "pairs of patches": (ours.pairs[:n, :n].ravel(), published.pairs[:n, :n].ravel()),
+        "all pairs": (ours.pairs[inside], published.pairs[inside]),
+    }
+    rows = [
+        (
+            block,
+            f"{np.corrcoef(mine, theirs)[0, 1]:.4f}".replace("-", "−"),
+            f"{np.abs(mine - theirs).max():.4f}",
+            f"{np.abs(theirs).max():.4f}",
+        )
+        for block, (mine, theirs) in blocks.items()
+    ]
+    _table(
+        f"{encoder.name} against what was published",
+        ("block", "correlation", "largest difference", "largest published number"),
+        rows,
+    )
+    r2 = ours.meta.get("held_out_r2")
+    click.echo(f"Fit of ours: held-out R² = {r2:.3f}, {judgement(r2)}.")
+    if encoder.name != PHOTO_MODEL:
+        click.echo(
+            f"Agreement is to be expected only if {encoder.name!r} holds the weights of {PHOTO_MODEL}."
+        )
