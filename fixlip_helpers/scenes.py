@@ -220,8 +220,8 @@ def sprite(noun: str, style: str, size: int) -> np.ndarray:
 def tint(rgb: np.ndarray, colour: str) -> np.ndarray:
     """Draw an object in a colour word, keeping part of its own drawing so that it can still be told apart.
 
-    The tinted pixel is a quarter the drawing and three quarters the colour at the drawing's own brightness: ``(h, w, 3)`` uint8 in
-    and out, whole-number arithmetic throughout.
+    The tinted pixel is a quarter the drawing and three quarters the colour at the drawing's own brightness:
+    ``(h, w, 3)`` uint8 in and out, whole-number arithmetic throughout.
     """
     own = rgb.astype(np.int32)
     light = (77 * own[..., 0] + 150 * own[..., 1] + 29 * own[..., 2]) >> 8  # 0..255, ITU-R BT.601
@@ -650,7 +650,7 @@ class Example:
 
     @property
     def truth(self) -> dict[str, np.ndarray]:
-        """For each word of the caption, the patches it refers to, ``(64,)`` bool; words without a place are left out."""
+        """For each word of the caption that has a place, the patches it refers to: ``(64,)`` bool."""
         places = {word: self.scene.patches(word) for word in self.caption.split()}
         return {word: patches for word, patches in places.items() if patches.any()}
 
@@ -713,9 +713,21 @@ def examples() -> dict[str, Example]:
             "a cat and a guitar",
             "There is a drum and no guitar.",
         ),
-        Example("snow", "One object, one place", scene("snow", thing("penguin", None, "noto", 72, 30, 36)), "a penguin on snow", "All of it is true."),
+        Example(
+            "snow",
+            "One object, one place",
+            scene("snow", thing("penguin", None, "noto", 72, 30, 36)),
+            "a penguin on snow",
+            "All of it is true.",
+        ),
         Example("left", "Where things are", beach, "a fish left of a crab", "True; can the encoder tell?"),
-        Example("right", "Where things are not", beach, "a fish right of a crab", "One word differs from the true caption."),
+        Example(
+            "right",
+            "Where things are not",
+            beach,
+            "a fish right of a crab",
+            "One word differs from the true caption.",
+        ),
         Example(
             "count",
             "A number",
@@ -727,8 +739,18 @@ def examples() -> dict[str, Example]:
             "Is there a patch that shows three?",
         ),
         Example("place", "The right background", camel, "a camel on sand", "All of it is true."),
-        Example("wrong-place", "The wrong background", camel, "a camel on grass", "There is no grass: only sand."),
-        Example("crowd", "Four objects", party, "a purple balloon and a green helicopter", "Half of the picture is not in the caption."),
-        Example("grid", "Four pictures in one", grid, "a pizza", "One word and four places: where does it point?"),
-    )  # fmt: skip
+        Example(
+            "wrong-place", "The wrong background", camel, "a camel on grass", "There is no grass: only sand."
+        ),
+        Example(
+            "crowd",
+            "Four objects",
+            party,
+            "a purple balloon and a green helicopter",
+            "Half of the picture is not in the caption.",
+        ),
+        Example(
+            "grid", "Four pictures in one", grid, "a pizza", "One word and four places: where does it point?"
+        ),
+    )
     return {example.name: example for example in listed}

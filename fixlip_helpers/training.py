@@ -34,13 +34,13 @@ from tqdm import tqdm
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, SiglipConfig, SiglipModel
 
 from . import scenes
+from .models import ASSETS, EMBEDDED
 from .scenes import BACKGROUNDS, COLOURS, N_PATCHES, NOUNS, PATCH, PLAIN, PLURALS, WORDS, Scene
 
 PAD, UNK, BOS, EOS = "<pad>", "<unk>", "<bos>", "<eos>"
 # EOS is not number 2: transformers' CLIP would then pool at the largest id instead of at the EOS position
 VOCABULARY = {word: i for i, word in enumerate((PAD, UNK, "a", BOS, EOS, *(w for w in WORDS if w != "a")))}
 MAX_TOKENS = 20  # caption length limit, special tokens included
-EMBEDDED = ("mini-clip", "mini-siglip")
 
 _NOUN_OF = {noun: i for i, noun in enumerate(NOUNS)} | {PLURALS[n]: i for i, n in enumerate(NOUNS)}
 _COLOUR_OF = {colour: i for i, colour in enumerate(COLOURS)}
@@ -63,6 +63,7 @@ class Recipe:
     patch_weight: float = 1.0
     word_weight: float = 1.0
     seed: int = 0
+    start: str = ""  # another embedded encoder, whose layers this one begins with; empty: all begin at random
 
 
 def build_model(name: str, seed: int = 0) -> CLIPModel | SiglipModel:
@@ -129,6 +130,22 @@ def build_tokenizer():
         model_max_length=MAX_TOKENS,
         clean_up_tokenization_spaces=False,
     )
+
+
+def begin_with(model: CLIPModel | SiglipModel, other: Path) -> int:
+    """Copy every weight that two models share by name and shape from a finished one; return how many numbers."""
+    shared, copied = load_file(other / "model.safetensors"), 0
+    places = "vision_model.embeddings.position_embedding.weight"
+    if len(shared[places]) == N_PATCHES + 1:
+        shared[places] = shared[places][
+            1:
+        ]  # CLIP's first place is that of its CLS token, which SigLIP has not
+    with torch.no_grad():
+        for key, value in model.state_dict().items():
+            if key in shared and key != "logit_scale" and shared[key].shape == value.shape:
+                value.copy_(shared[key])
+                copied += value.numel()
+    return copied
 
 
 # --------------------------------------------------------------------------- batches
@@ -270,7 +287,9 @@ def _captions(scene: Scene, seen: list, dice: scenes._Dice) -> tuple[list[str], 
         return words, words
     chosen = dice.sample(seen, len(seen) if dice.chance(0.6) else 1 + dice.below(len(seen)))
     kinds = {(o.noun, o.colour) for o in seen}
-    if len(kinds) < len(seen) or len(seen) < len(scene.objects) and len({o.noun for o in scene.objects}) == 1:
+    if len(kinds) < len(seen) or (
+        len(seen) < len(scene.objects) and len({o.noun for o in scene.objects}) == 1
+    ):
         chosen = seen  # equal objects are counted, so that all those seen are named
     joint = "and"
     if len(chosen) == 2 and len({(o.noun, o.colour) for o in chosen}) == 2 and dice.chance(0.45):
@@ -425,6 +444,8 @@ def train(name: str, out: Path, recipe: Recipe, minutes_between_checkpoints: flo
     """
     out.mkdir(parents=True, exist_ok=True)
     towers = _Towers(build_model(name, recipe.seed)).train()
+    if recipe.start:
+        begin_with(towers.model, ASSETS / recipe.start)
     optimizers = _optimizers(towers, recipe)
     step, seconds = _restore(out, name, recipe, towers, optimizers)
     batches = torch.utils.data.DataLoader(
@@ -468,7 +489,7 @@ def train(name: str, out: Path, recipe: Recipe, minutes_between_checkpoints: flo
 
 
 def _optimizers(towers: _Towers, recipe: Recipe) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices inside the layers (Jordan et al., 2024: fewer steps for the same loss), AdamW for the rest."""
+    """Muon (Jordan et al., 2024) for the matrices inside the layers, AdamW for the rest."""
     inside = {n: p for n, p in towers.named_parameters() if p.ndim == 2 and ".layers." in n}
     rest = [p for n, p in towers.named_parameters() if n not in inside]
     decay = recipe.weight_decay
@@ -549,9 +570,14 @@ def main() -> None:
         "--out", type=Path, required=True, help="the run's folder; a stopped run is continued"
     )
     parser.add_argument("--steps", type=int, default=Recipe.steps)
+    parser.add_argument("--half-tokens", type=float, default=Recipe.half_tokens, help="share of cheap steps")
+    parser.add_argument(
+        "--start", choices=("", *EMBEDDED), default="", help="begin with the layers of this encoder"
+    )
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    print(train(given.name, given.out, Recipe(steps=given.steps, seed=given.seed)))
+    recipe = Recipe(steps=given.steps, half_tokens=given.half_tokens, start=given.start, seed=given.seed)
+    print(train(given.name, given.out, recipe))
 
 
 if __name__ == "__main__":

@@ -142,3 +142,18 @@ def test_the_towers_that_are_trained_are_those_that_are_used():
 def test_an_unknown_model_is_refused():
     with pytest.raises(ValueError, match="mini-clip, mini-siglip"):
         training.build_model("maxi-clip")
+
+
+def test_a_model_can_begin_with_the_layers_of_another(tmp_path):
+    clip = training.build_model("mini-clip", seed=1)
+    training.export(clip, tmp_path)
+    siglip = training.build_model("mini-siglip", seed=2)
+    copied = training.begin_with(siglip, tmp_path)
+    assert copied > 0.75 * sum(p.numel() for p in siglip.parameters())
+    for layer in range(4):
+        mine = siglip.vision_model.encoder.layers[layer].mlp.fc1.weight
+        theirs = clip.vision_model.encoder.layers[layer].mlp.fc1.weight
+        assert torch.allclose(mine, theirs, atol=1e-3)
+    places = siglip.vision_model.embeddings.position_embedding.weight
+    assert torch.allclose(places, clip.vision_model.embeddings.position_embedding.weight[1:], atol=1e-3)
+    assert siglip.logit_scale.item() == pytest.approx(np.log(10))
