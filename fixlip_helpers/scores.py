@@ -233,8 +233,9 @@ def card(name: str, scores: dict, run: dict) -> str:
             "- **Data**: scenes of `fixlip_helpers.scenes`, made as they are needed "
             f"({recipe['steps'] * recipe['batch']:,} pictures, none twice); one noun–colour and noun–background pair "
             "in ten withheld; 12 % of the pictures are 2 × 2 scenes.",
-            f"- **Loss**: {loss} with one hard negative a caption, single words against pictures, and a throw-away "
-            "head that reads nouns and colours from patch tokens. Patches are painted out and words hidden in training.",
+            f"- **Loss**: {loss} with one hard negative a caption, single words against pictures, and a "
+            "throw-away head that reads nouns and colours from patch tokens. In training, patches are painted out and "
+            "words hidden.",
             f"- **Run**: {recipe['steps']} steps of {recipe['batch']} pictures, half of the patch tokens in the first "
             f"{recipe['half_tokens']:.0%}, seed {recipe['seed']}, {run['seconds'] / 60:.0f} minutes on "
             f"{run['threads']} threads of a CPU that other work shared.",
