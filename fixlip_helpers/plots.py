@@ -683,7 +683,9 @@ def headline(explanation: Explanation) -> str:
         for symbol, _, number in scores(explanation):
             if number is not None:
                 parts.append(
-                    f"held-out R² = {share(number)}" if symbol == "R²" else f"{symbol} = {signed(number)}"
+                    f"held-out R² = {share(number)} ({judgement(number).split(':')[0]})"
+                    if symbol == "R²"
+                    else f"{symbol} = {signed(number)}"
                 )
     return "   ·   ".join(str(part) for part in parts if part)
 

@@ -1,0 +1,61 @@
+"""The published explanations: what is in the file, against figures measured on it by other code."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fixlip_helpers.datasets import published_clip
+from fixlip_helpers.explanation import Explanation, to_fourier_basis
+
+TOKENS = ["black", "dog", "next", "to", "a", "yellow", "hydr", "ant"]
+
+
+@pytest.fixture(scope="module")
+def published():
+    return published_clip()
+
+
+def test_picture_and_players(published):
+    image, explanations = published
+    assert (image.size, image.mode) == ((511, 511), "RGB")
+    assert list(explanations) == ["FIxLIP", "exCLIP", "GAME", "Grad-ECLIP"]
+    for explanation in explanations.values():
+        assert (explanation.n_image, explanation.n_text) == (49, 8)
+        assert explanation.players[49:] == TOKENS
+        assert explanation.meta["grid"] == [7, 7]
+
+
+def test_first_order_values_and_sums_of_the_published_fixlip(published):
+    fixlip = published[1]["FIxLIP"]
+    values = dict(zip(TOKENS, fixlip.first_order()[49:], strict=True))
+    expected = {"yellow": 2.73, "dog": 1.90, "ant": 1.34, "hydr": 1.17, "black": -1.90}
+    assert {word: round(values[word], 2) for word in expected} == expected
+    sums = dict(zip(TOKENS, fixlip.cross_modal().sum(axis=0), strict=True))
+    assert {w: round(sums[w], 2) for w in ("hydr", "dog", "black")} == {"hydr": 13.25, "dog": 12.12, "black": -6.15}
+    assert set(np.argsort(fixlip.cross_modal()[:, 0])[:5]) == {28, 36, 29, 5, 19}
+    assert fixlip.baseline == pytest.approx(-1.3254, abs=1e-4) and fixlip.empty_value is None
+
+
+def test_shares_of_the_variance(published):
+    fixlip = published[1]["FIxLIP"]
+    _, linear, pairs = to_fourier_basis(fixlip.baseline, fixlip.main, fixlip.pairs, 0.5)
+    blocks = [(linear**2).sum(), (pairs[:49, 49:] ** 2).sum(), (pairs[:49, :49] ** 2).sum() / 2]
+    blocks.append((pairs[49:, 49:] ** 2).sum() / 2)
+    # 73 %, 18 %, 4 % and 6 %: to the percent and the rounding of figures that were rounded before they were added
+    np.testing.assert_allclose(100 * np.array(blocks) / sum(blocks), [73, 18, 4, 6], atol=0.6)
+
+
+def test_other_methods_have_what_they_can_have(published):
+    _, explanations = published
+    assert not explanations["exCLIP"].main.any() and explanations["exCLIP"].cross_modal().all()
+    for name in ("GAME", "Grad-ECLIP"):
+        assert not explanations[name].pairs.any()
+        np.testing.assert_array_equal(explanations[name].first_order(), explanations[name].main)
+
+
+def test_they_are_saved_like_any_explanation(published, tmp_path):
+    for name, explanation in published[1].items():
+        again = Explanation.load(explanation.save(tmp_path / f"{name}.json"))
+        np.testing.assert_array_equal(again.pairs, explanation.pairs)
+        assert again.meta == explanation.meta
