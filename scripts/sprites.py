@@ -1,4 +1,4 @@
-"""Draw the sprite atlases of the picture world from the emoji sets: ``python scripts/sprites.py node_modules/@iconify-json``.
+"""Draw the sprite atlases of the picture world: ``python scripts/sprites.py node_modules/@iconify-json``.
 
 The atlases are stored in ``fixlip_helpers/assets/sprites``, so nobody needs this to read the book; it is how they were
 made, once, from the npm packages ``@iconify-json/noto``, ``twemoji``, ``fluent-emoji-flat`` and ``openmoji`` (NOTICE
