@@ -366,7 +366,7 @@ class VisionLanguageGame(SideBySide):
         self.image_passes = self.text_passes = 0
 
     def encode_images(self, coalitions: np.ndarray) -> np.ndarray:
-        """Embeddings of partly removed pictures, (m, n_image) bool -> (m, d) float, unit norm; m image passes."""
+        """Embeddings of partly removed pictures, (m, n_image) bool -> (m, d) of unit norm; m image passes."""
         import torch
 
         keep = as_coalitions(coalitions, self.n_image)
@@ -379,7 +379,7 @@ class VisionLanguageGame(SideBySide):
         return embeddings
 
     def encode_texts(self, coalitions: np.ndarray) -> np.ndarray:
-        """Embeddings of partly hidden captions, (m, n_text) bool -> (m, d) float, unit norm; m text passes."""
+        """Embeddings of partly hidden captions, (m, n_text) bool -> (m, d) of unit norm; m text passes."""
         import torch
 
         keep = as_coalitions(coalitions, self.n_text)

@@ -36,11 +36,11 @@ class Removal(Protocol):
     """A picture that is ready to lose patches."""
 
     def batches(self, keep: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
-        """Row numbers of ``keep``, (m, n_patches) bool, cut into batches that are cheap to encode together."""
+        """Rows of ``keep``, (m, n_patches) bool, by number, in batches that are cheap to encode together."""
         ...
 
     def encode(self, keep: torch.Tensor) -> torch.Tensor:
-        """Embeddings (b, d), unit norm, of the picture with only the patches in ``keep``, (b, n_patches) bool."""
+        """Embeddings, (b, d) of unit norm, of the picture with patches ``keep``, (b, n_patches) bool."""
         ...
 
     def show(self, keep: np.ndarray) -> Image.Image:
@@ -63,7 +63,7 @@ class Painting:
             yield np.arange(start, min(start + batch_size, len(keep)))
 
     def pixels(self, keep: torch.Tensor) -> torch.Tensor:
-        """Painted pictures: (b, n_patches) bool -> (b, 3, H, W), made on the model's device from the one copy there."""
+        """Painted pictures: (b, n_patches) bool -> (b, 3, H, W), from the one copy on the model's device."""
         import torch
 
         visible = patch_mask(keep.to(self.resident.device), self.model)[:, None]
@@ -172,14 +172,14 @@ class Dropping:
             self.tokens = model.patch_tokens(pixels[None])[0]
 
     def batches(self, keep: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
-        """Coalitions of one size together, so that each batch has one sequence length and needs no padding."""
+        """Coalitions of one size together: each batch has one sequence length and needs no padding."""
         sizes = np.asarray(keep).sum(axis=1)
         for size in np.unique(sizes):
             rows = np.flatnonzero(sizes == size)
             yield from (rows[start : start + batch_size] for start in range(0, len(rows), batch_size))
 
     def encode(self, keep: torch.Tensor) -> torch.Tensor:
-        """Embeddings of shortened sequences, (b, n_patches) bool -> (b, d); all rows must keep equally many patches.
+        """Embeddings of shortened sequences, (b, n_patches) bool -> (b, d); rows must be of one size.
 
         Raises
         ------

@@ -147,8 +147,8 @@ def _to_rgb(picture: Image.Image, name: str) -> Image.Image:
     width, height = picture.size
     if width * height > MAX_IMAGE_PIXELS:
         raise ValueError(
-            f"image {name} has {width} × {height} = {width * height:,} pixels, more than {MAX_IMAGE_PIXELS:,}; "
-            "make it smaller first"
+            f"image {name} has {width} × {height} = {width * height:,} pixels, "
+            f"more than {MAX_IMAGE_PIXELS:,}; make it smaller first"
         )
     if min(width, height) == 0:
         raise ValueError(f"image {name} has no pixels: {width} × {height}")
@@ -204,13 +204,13 @@ class Picture:
     Attributes
     ----------
     pixels : torch.Tensor, shape (3, H, W)
-        Normalised pixels on the model's device, float32 or the model's type; 0 is the processor's mean colour.
+        Normalised pixels, of the model's device and type; 0 is the image processor's mean colour.
     seen : PIL.Image.Image
         The same pixels as 8-bit RGB: resized and cropped as the encoder gets them.
     original : PIL.Image.Image
         The whole picture, upright RGB.
     box : tuple of 4 floats
-        Left, upper, right, lower edge of ``seen`` in pixels of ``original``, so that heat can be drawn back on it.
+        Left, upper, right, lower edge of ``seen`` in pixels of ``original``: where to draw heat on it.
     """
 
     pixels: torch.Tensor
@@ -272,7 +272,7 @@ def _player_names(pieces: list[str]) -> tuple[list[str], list[tuple[str, tuple[i
     if current:
         words.append(current)
     whole = ["".join(pieces[i] for i in word).removesuffix("</w>").replace("▁", "") for word in words]
-    return names, [(text, tuple(word)) for text, word in zip(whole, words)]
+    return names, [(text, tuple(word)) for text, word in zip(whole, words, strict=True)]
 
 
 # --- The model ----------------------------------------------------------------------------
@@ -381,8 +381,8 @@ class VisionLanguageModel:
         expected = (3, self.image_size, self.image_size)
         if tuple(pixels.shape) != expected:
             raise ValueError(
-                f"the image processor of {self.name!r} gives pixels of shape {tuple(pixels.shape)}, its encoder takes "
-                f"{expected}; mend preprocessor_config.json in its folder"
+                f"the image processor of {self.name!r} gives pixels of shape {tuple(pixels.shape)}, "
+                f"its encoder takes {expected}; mend preprocessor_config.json in its folder"
             )
         seen = Image.fromarray(self.to_colours(pixels))
         return Picture(pixels.to(self.device, self.dtype), seen, original, self._box(original.size))
@@ -416,12 +416,12 @@ class VisionLanguageModel:
         if not getattr(processor, "do_center_crop", False):
             return 0.0, 0.0, float(width), float(height)
         kept = _size(processor.crop_size, "width"), _size(processor.crop_size, "height")
-        left, upper = ((whole - part) // 2 for whole, part in zip(resized, kept))
+        left, upper = ((whole - part) // 2 for whole, part in zip(resized, kept, strict=True))
         x, y = width / resized[0], height / resized[1]
         return left * x, upper * y, (left + kept[0]) * x, (upper + kept[1]) * y
 
     def embed_pixels(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Image embeddings: normalised pixels (m, 3, H, W) -> (m, d), unit norm, float32 (float64 for a float64 model)."""
+        """Image embeddings: normalised pixels (m, 3, H, W) -> (m, d), unit norm, float32 or float64."""
         return self._unit(
             _pooled(self.network.get_image_features(pixel_values=pixels.to(self.device, self.dtype)))
         )
@@ -485,7 +485,8 @@ class VisionLanguageModel:
             )
         if len(content) > self.max_players:
             raise ValueError(
-                f"caption has {len(content)} tokens; {self.name!r} reads at most {self.max_players}: shorten it"
+                f"caption has {len(content)} tokens; {self.name!r} reads at most {self.max_players}: "
+                "shorten it"
             )
         if self.vocabulary is None and self.tokenizer.unk_token_id in content:
             raise ValueError(
@@ -501,7 +502,7 @@ class VisionLanguageModel:
         return Caption(caption, input_ids, torch.ones_like(input_ids), players, names, words)
 
     def embed_tokens(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Text embeddings: ids and masks, each (m, L) -> (m, d), unit norm, float32 (float64 for a float64 model).
+        """Text embeddings: ids and masks, each (m, L) -> (m, d), unit norm, float32 or float64.
 
         A token whose mask is 0 is attended to by nobody; it keeps its position, as do all others.
         """
@@ -577,8 +578,8 @@ class VisionLanguageModel:
         english = self.family == "clip" or self.vocabulary is not None
         if foreign and english:
             raise ValueError(
-                f"caption {caption!r} has letters outside the Latin script ({foreign[0]!r}); {self.name!r} reads "
-                "English: translate the caption, or use a multilingual model such as google/siglip2-base-patch32-256"
+                f"caption {caption!r} has letters outside the Latin script ({foreign[0]!r}); {self.name!r} "
+                "reads English: translate it, or use a multilingual model, google/siglip2-base-patch32-256"
             )
 
     def _check_pooling(self) -> None:
@@ -594,13 +595,13 @@ class VisionLanguageModel:
         if not right:
             rule = "largest token id" if configured == 2 else f"token id {configured}"
             raise ValueError(
-                f"{self.name!r} would read its text at the {rule}, not at EOS (id {eos}): give EOS an id other than 2 "
-                "and set eos_token_id in text_config to it"
+                f"{self.name!r} would read its text at the {rule}, not at EOS (id {eos}): give EOS an id "
+                "other than 2 and set eos_token_id in text_config to it"
             )
 
 
 def _pooled(output: Any) -> torch.Tensor:
-    """The embedding out of what ``get_*_features`` returns: a tensor before transformers 5, an object since."""
+    """The embedding in what ``get_*_features`` returns: a tensor before transformers 5, an object since."""
     return getattr(output, "pooler_output", output)
 
 
@@ -621,8 +622,8 @@ def _check_kind(config: Any) -> None:
     """Refuse networks that are neither CLIP nor SigLIP."""
     if config.model_type == "siglip2":
         raise ValueError(
-            "SigLIP 2 NaFlex checkpoints have no fixed patch grid and are not supported; use a fixed-resolution one "
-            "such as google/siglip2-base-patch32-256"
+            "SigLIP 2 NaFlex checkpoints have no fixed patch grid and are not supported; "
+            "use a fixed-resolution one such as google/siglip2-base-patch32-256"
         )
     if config.model_type not in ("clip", "siglip"):
         raise ValueError(f"the model is of type {config.model_type!r}; expected CLIP, SigLIP or SigLIP 2")
@@ -654,7 +655,8 @@ def load_model(
     ----------
     name_or_path : str or path, optional
         ``"mini-clip"``, ``"mini-siglip"``, a transformers folder, or a hub id such as
-        ``"openai/clip-vit-base-patch32"``. Default: environment variable ``FIXLIP_MODEL``, else ``"mini-clip"``.
+        ``"openai/clip-vit-base-patch32"``. Default: environment variable ``FIXLIP_MODEL``, else
+        ``"mini-clip"``.
     device : str or torch.device, optional
         Default: environment variable ``FIXLIP_DEVICE``, else ``"cpu"``.
     dtype : str or torch.dtype, optional
@@ -688,14 +690,15 @@ def load_model(
         parts = _load_from_hub(name)
     else:
         raise ValueError(
-            f"unknown model {name!r}: it is no folder and no hub id (owner/name); embedded models: {', '.join(EMBEDDED)}"
+            f"unknown model {name!r}: it is no folder and no hub id (owner/name); "
+            f"embedded models: {', '.join(EMBEDDED)}"
         )
     network, tokenizer, image_processor = parts
     return VisionLanguageModel(network.to(device=device, dtype=dtype), tokenizer, image_processor, name)
 
 
 def _load_parts(source: str, name: str, local: bool = True) -> tuple[Any, Any, Any]:
-    """Network, tokenizer and image processor from a folder or from the hub's cache, or one line of what is wrong."""
+    """Network, tokenizer, image processor from a folder or the hub's cache, or one line that says why not."""
     from transformers import AutoConfig, AutoModel, AutoTokenizer
 
     with _quiet(), _offline() if local else contextlib.nullcontext():
@@ -722,7 +725,7 @@ def _load_parts(source: str, name: str, local: bool = True) -> tuple[Any, Any, A
 
 
 def _image_processor(source: str, local: bool) -> Any:
-    """The image processor that works with Pillow alone, so that results do not depend on torchvision being there."""
+    """The image processor that works with Pillow alone: torchvision, there or not, changes no result."""
     import transformers
     from transformers import AutoImageProcessor
 
@@ -777,7 +780,7 @@ def _quiet() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _offline() -> Iterator[None]:
-    """Keep huggingface_hub off the network: even with ``local_files_only`` it may fetch lists for its telemetry."""
+    """Keep huggingface_hub off the network: even with ``local_files_only`` it may fetch telemetry lists."""
     from huggingface_hub import constants
 
     before = constants.HF_HUB_OFFLINE

@@ -40,7 +40,7 @@ def clip_tokenizer() -> CLIPTokenizer:
     merges = []
     for piece in ["black</w>", "dog</w>", "next</w>", "to</w>", "yellow</w>", "hydr", "ant</w>"]:
         stem = piece.removesuffix("</w>")
-        letters = list(stem[:-1]) + [stem[-1] + ("</w>" if piece != stem else "")]
+        letters = [*stem[:-1], stem[-1] + ("</w>" if piece != stem else "")]
         _merge_left_to_right(letters, vocab, merges)
     vocab |= {"<|startoftext|>": 49406, "<|endoftext|>": 49407}
     return CLIPTokenizer(vocab=vocab, merges=merges)
@@ -75,7 +75,7 @@ def siglip_tokenizer() -> PreTrainedTokenizerFast:
         + ["ant", "▁", *"abcdefghijklmnopqrstuvwxyz"]
     )
     scores = [0.0, 0.0, 0.0] + [-float(len(p) == 1) * 10 - 1 for p in pieces[3:]]
-    backend = Tokenizer(Unigram(list(zip(pieces, scores)), unk_id=2))
+    backend = Tokenizer(Unigram(list(zip(pieces, scores, strict=True)), unk_id=2))
     backend.normalizer = normalizers.Lowercase()
     backend.pre_tokenizer = pre_tokenizers.Metaspace()
     backend.decoder = decoders.Metaspace()
@@ -114,7 +114,7 @@ def clip_network(image_size: int = 64, patch_size: int = 16, seed: int = 0, **te
         vision_config={**SMALL, "image_size": image_size, "patch_size": patch_size},
         projection_dim=24,
     )
-    return _spread(CLIPModel(config))
+    return spread(CLIPModel(config))
 
 
 def siglip_network(image_size: int = 64, patch_size: int = 16, seed: int = 0, **text: int) -> SiglipModel:
@@ -124,16 +124,16 @@ def siglip_network(image_size: int = 64, patch_size: int = 16, seed: int = 0, **
         text_config={**SMALL, "vocab_size": 64, "max_position_embeddings": 16, **text},
         vision_config={**SMALL, "image_size": image_size, "patch_size": patch_size},
     )
-    return _spread(SiglipModel(config))
+    return spread(SiglipModel(config))
 
 
-def _spread(network: torch.nn.Module) -> torch.nn.Module:
+def spread(network: torch.nn.Module) -> torch.nn.Module:
     """Make an untrained network react to its input, and give SigLIP the scale and bias of a trained one."""
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             if parameter.ndim == 1 and name.endswith("bias"):
                 parameter.normal_(std=0.1)
-            elif "embedding" in name or "probe" in name:
+            elif "position_embedding" in name or "probe" in name or name.endswith("class_embedding"):
                 parameter.normal_(std=0.5)
         if hasattr(network, "logit_bias"):
             network.logit_scale.fill_(4.7)
@@ -152,7 +152,7 @@ def siglip_processor(size: int = 64) -> SiglipImageProcessorPil:
 
 
 def small_model(family: str) -> VisionLanguageModel:
-    """A random model of 4 × 4 patches: "clip", "siglip", "siglip2", or "mini-clip" / "mini-siglip" like the embedded."""
+    """A random model of 4 × 4 patches, of one of the FAMILIES; "mini-" ones are like the embedded models."""
     if family == "clip":
         network = clip_network(vocab_size=49408, eos_token_id=2)
         return VisionLanguageModel(network, clip_tokenizer(), clip_processor(), "small-clip")

@@ -6,16 +6,16 @@ from functools import partial
 
 import numpy as np
 import pytest
+import stand_ins
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from scipy.ndimage import gaussian_filter
+from stand_ins import noise_image, small_model
 
-import stand_ins
 from fixlip_helpers import masking
 from fixlip_helpers.models import VisionLanguageModel
-from stand_ins import noise_image, small_model
 
 FAMILIES = ["clip", "siglip"]
 
@@ -80,7 +80,7 @@ PAINTINGS = {
 def test_painted_pixels_are_those_painted_by_hand(model, pixels, name):
     keep = coalitions(8)
     painted = PAINTINGS[name](model, pixels).pixels(torch.from_numpy(keep)).numpy()
-    for row, result in zip(keep, painted):
+    for row, result in zip(keep, painted, strict=True):
         expected = normalise(model, paint_by_hand(noise_image(), row, filler_by_hand(name, model)))
         np.testing.assert_allclose(result, expected, atol=2e-5)
 
@@ -115,7 +115,7 @@ def test_odd_colours_are_refused(model, pixels, colour):
 
 @pytest.mark.parametrize("sigma", [0, -1.0, np.nan, np.inf])
 def test_odd_blurs_are_refused(model, pixels, sigma):
-    with pytest.raises(ValueError, match="sigma is .*; expected a positive"):
+    with pytest.raises(ValueError, match=r"sigma is .*; expected a positive"):
         masking.blur(model, pixels, sigma=sigma)
 
 
@@ -143,7 +143,7 @@ def test_a_strip_too_narrow_for_a_patch_stays_visible():
 
 
 def drop_by_hand(model: VisionLanguageModel, pixels: torch.Tensor, keep: np.ndarray) -> torch.Tensor:
-    """All tokens stay in the sequence, but nobody may attend to those that are dropped: the same thing, full length."""
+    """All tokens stay in the sequence, but nobody may attend to dropped ones: the same at full length."""
     vision = model.network.vision_model
     tokens = vision.embeddings(pixels[None])
     visible = torch.from_numpy(np.concatenate([[True], keep] if model.family == "clip" else [keep]))
@@ -166,7 +166,7 @@ def test_dropping_is_attending_to_nothing_dropped(model, pixels):
     removal = masking.drop(model, pixels)
     keep = coalitions(12)[:-1]
     for rows in removal.batches(keep, 4):
-        for row, ours in zip(keep[rows], removal.encode(torch.from_numpy(keep[rows]))):
+        for row, ours in zip(keep[rows], removal.encode(torch.from_numpy(keep[rows])), strict=True):
             torch.testing.assert_close(ours, drop_by_hand(model, pixels, row), atol=1e-5, rtol=0)
 
 

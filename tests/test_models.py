@@ -1,4 +1,4 @@
-"""Models: pictures and captions as the encoders get them, scores, loading. Networks are random, see stand_ins."""
+"""Models: pictures and captions as encoders get them, scores, loading. Networks are random, see stand_ins."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ import os
 import struct
 import subprocess
 import sys
-import time
 import warnings
 import zlib
 
 import numpy as np
 import pytest
+import stand_ins
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from stand_ins import CAPTION, FAMILIES, PIECES, noise_image, small_model
 
-import stand_ins
 from fixlip_helpers import models
 from fixlip_helpers.models import ImageWarning, VisionLanguageModel, available_models, load_model, open_image
-from stand_ins import CAPTION, FAMILIES, PIECES, noise_image, small_model
+
+REPOSITORY = str(models.ASSETS.parents[1])
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
@@ -156,7 +157,7 @@ def test_broken_files_are_one_clear_line(tmp_path):
 
 @pytest.mark.parametrize("side", [11_000, 60_000])
 def test_a_huge_picture_is_refused_before_it_is_decoded(tmp_path, side):
-    """The header of a one-bit PNG that claims 11 000 squared (over our limit) or 60 000 squared (over Pillow's)."""
+    """The header of a one-bit PNG of 11 000 squared (over our limit) or 60 000 squared (over Pillow's)."""
     path = tmp_path / "bomb.png"
     chunks = [
         (b"IHDR", struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)),
@@ -167,10 +168,10 @@ def test_a_huge_picture_is_refused_before_it_is_decoded(tmp_path, side):
         struct.pack(">I", len(d)) + kind + d + struct.pack(">I", zlib.crc32(kind + d)) for kind, d in chunks
     ]
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(encoded))
-    start = time.perf_counter()
-    with pytest.raises(ValueError, match="100,000,000"):
+    with pytest.raises(
+        ValueError, match="100,000,000"
+    ):  # decoding would complain of the missing data instead
         open_image(path)
-    assert time.perf_counter() - start < 1
 
 
 @pytest.mark.parametrize(
@@ -243,7 +244,7 @@ def test_a_processor_of_another_size_is_refused():
     mismatched = VisionLanguageModel(
         stand_ins.clip_network(), stand_ins.word_tokenizer(), stand_ins.clip_processor(96), "mismatched"
     )
-    with pytest.raises(ValueError, match="preprocessor_config.json"):
+    with pytest.raises(ValueError, match=r"preprocessor_config\.json"):
         mismatched.prepare_image(noise_image())
 
 
@@ -319,7 +320,7 @@ def test_a_script_that_the_encoder_cannot_read_is_refused(model, caption):
     if model.family == "siglip2":  # multilingual: spelt in bytes by this small vocabulary, but read
         assert len(model.tokenize(caption).players) > 2
     else:
-        with pytest.raises(ValueError, match="script|does not know"):
+        with pytest.raises(ValueError, match=r"script|does not know"):
             model.tokenize(caption)
 
 
@@ -358,8 +359,8 @@ def test_a_real_siglip_tokenizer_with_a_small_vocabulary(tmp_path):
 
     corpus = [CAPTION, "a yellow cat next to a black dog", "hydrant", "to a dog"] * 20
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(corpus), model_prefix=str(tmp_path / "spiece"), vocab_size=45, hard_vocab_limit=False,
-        pad_id=0, eos_id=1, unk_id=2, bos_id=-1, minloglevel=2,
+        sentence_iterator=iter(corpus), model_prefix=str(tmp_path / "spiece"), vocab_size=45,
+        hard_vocab_limit=False, pad_id=0, eos_id=1, unk_id=2, bos_id=-1, minloglevel=2,
     )  # fmt: skip
     tokenizer = SiglipTokenizer(str(tmp_path / "spiece.model"))
     network = stand_ins.siglip_network(max_position_embeddings=64)
@@ -499,7 +500,7 @@ def test_gradients_reach_activations_but_not_weights():
     "eos_id, configured, right", [(4, 4, True), (2, 2, False), (4, 5, False), (4, 2, False), (60, 2, True)]
 )
 def test_text_that_would_not_be_read_at_eos_is_refused(eos_id, configured, right):
-    """With eos_token_id == 2 transformers reads the largest id: right for OpenAI's vocabulary, wrong for most others."""
+    """With eos_token_id == 2 transformers reads the largest id: right for OpenAI's ids, not for most."""
     network = stand_ins.clip_network(eos_token_id=configured)
     parts = network, stand_ins.word_tokenizer(eos_id), stand_ins.clip_processor()
     if right:
@@ -575,10 +576,8 @@ def one_line_error(name) -> str:
     with pytest.raises(ValueError) as caught:
         load_model(name)
     assert (
-        caught.value.__cause__ is None
-        and caught.value.__suppress_context__
-        or caught.value.__context__ is None
-    )
+        caught.value.__cause__ is None and caught.value.__suppress_context__
+    ) or caught.value.__context__ is None
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -628,44 +627,38 @@ def test_loading_is_silent(folders, capfd):
     assert out == "" and err == ""
 
 
-def run_python(code: str, **environment: str) -> tuple[str, float]:
-    """Standard output and seconds of a fresh interpreter."""
-    start = time.perf_counter()
+def run_python(code: str, **environment: str) -> str:
+    """What a fresh interpreter prints; it must succeed and print nothing to standard error."""
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env={**os.environ, **environment},
+        env={**os.environ, "PYTHONPATH": REPOSITORY, **environment},
         capture_output=True,
         text=True,
-        timeout=120,
+        check=False,
+        timeout=500,
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout, time.perf_counter() - start
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    return done.stdout.strip()
 
 
 LOAD_REAL_CLIP = """
-import sys, time
-import transformers
 from fixlip_helpers.models import load_model
-start = time.perf_counter()
 try:
     load_model("openai/clip-vit-base-patch32")
 except ValueError as error:
     print(error)
-print(time.perf_counter() - start)
 """
 
 
 @pytest.mark.parametrize("environment", [{"HF_ENDPOINT": "http://127.0.0.1:9"}, {"HF_HUB_OFFLINE": "1"}])
-def test_offline_is_one_quick_line_naming_the_embedded_models(tmp_path, environment):
-    """Port 9 refuses connections, as a machine without network does."""
-    output, _ = run_python(LOAD_REAL_CLIP, HF_HOME=str(tmp_path), PYTHONPATH=os.getcwd(), **environment)
-    message, seconds = output.strip().splitlines()
+def test_offline_is_one_line_naming_the_embedded_models(tmp_path, environment):
+    """Port 9 refuses connections, as a machine without network does. Retries would be told on standard error."""
+    (message,) = run_python(LOAD_REAL_CLIP, HF_HOME=str(tmp_path), **environment).splitlines()
     assert "hub cannot be reached" in message and "mini-clip, mini-siglip" in message
-    assert float(seconds) < 10
 
 
 def test_folders_and_cached_hub_models_never_touch_the_network(folders, tmp_path):
-    """The cache's layout: refs/main names a snapshot, which holds the files. Any look-up or connection is fatal."""
+    """The cache's layout: refs/main names a snapshot, which holds the files. Any connection is fatal."""
     repository = tmp_path / "hub" / "models--openai--clip-vit-base-patch32"
     snapshot = repository / "snapshots" / ("0" * 40)
     snapshot.mkdir(parents=True)
@@ -675,19 +668,23 @@ def test_folders_and_cached_hub_models_never_touch_the_network(folders, tmp_path
         (snapshot / file.name).write_bytes(file.read_bytes())
     code = (
         "import os, socket\n"
-        "socket.getaddrinfo = socket.socket.connect = lambda *a, **k: print('network!', a, flush=True) or os._exit(1)\n"
+        "def network(*to, **options): print('network!', to, flush=True); os._exit(1)\n"
+        "socket.getaddrinfo = socket.socket.connect = network\n"
         "from fixlip_helpers.models import load_model\n"
         f"load_model({str(folders / 'siglip')!r})\n"
         "model = load_model('openai/clip-vit-base-patch32')\n"
         "print(model.name, model.family, model.embedded)"
     )
-    output, _ = run_python(code, HF_HOME=str(tmp_path), PYTHONPATH=os.getcwd())
-    assert output.split() == ["openai/clip-vit-base-patch32", "clip", "False"]
+    assert run_python(code, HF_HOME=str(tmp_path)).split() == [
+        "openai/clip-vit-base-patch32",
+        "clip",
+        "False",
+    ]
 
 
 def test_importing_models_does_not_import_torch():
-    code = "import sys, fixlip_helpers.models, fixlip_helpers.masking, fixlip_helpers.games; print('torch' in sys.modules)"
-    assert run_python(code, PYTHONPATH=os.getcwd())[0].strip() == "False"
+    code = "import sys; from fixlip_helpers import games, masking, models; print('torch' in sys.modules)"
+    assert run_python(code) == "False"
 
 
 def test_available_models():

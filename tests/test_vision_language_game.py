@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from stand_ins import CAPTION, FAMILIES, noise_image, small_model
+from test_masking import filler_by_hand, normalise, paint_by_hand
 
 from fixlip_helpers import games, masking, models
 from fixlip_helpers.games import TwoSidedGame, VisionLanguageGame
 from fixlip_helpers.models import load_model
-from stand_ins import CAPTION, FAMILIES, noise_image, small_model
-from test_masking import filler_by_hand, normalise, paint_by_hand
 
 EMBEDDED = [
     pytest.param(
@@ -46,7 +46,7 @@ def value_by_hand(model, coalition, removal) -> float:
     pixels = torch.from_numpy(normalise(model, painted)).float()[None]
     caption = model.tokenize(CAPTION)
     mask = torch.ones_like(caption.input_ids)
-    for position, kept in zip(caption.players, coalition[n:]):
+    for position, kept in zip(caption.players, coalition[n:], strict=True):
         mask[0, position] = int(kept)
     with torch.no_grad():
         out = model.network(input_ids=caption.input_ids, attention_mask=mask, pixel_values=pixels)
