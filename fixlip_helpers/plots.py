@@ -232,7 +232,7 @@ def patch_heat(
         Of each patch. Positive is red, negative blue.
     image : picture or Picture
     ax : Axes, optional
-        Default: a new figure of 3.4 by 3.9 inches.
+        Default: a new figure, 3.4 inches wide.
     limit : float, optional
         Where the colours end; default: the largest absolute value.
     title : str
@@ -254,7 +254,11 @@ def patch_heat(
     limit = colour_limit(values) if limit is None else limit
     picture, box = picture_and_box(image)
     if ax is None:
-        ax = plt.figure(figsize=(3.4, 3.9)).add_axes((0.04, 0.13, 0.92, 0.79))
+        scale = min(3.2 / picture.width, 4.2 / picture.height)  # inches for a pixel
+        wide, tall = scale * picture.width, scale * picture.height
+        figure = plt.figure(figsize=(3.4, tall + 0.95))  # 0.3 for the title, 0.65 for the scale
+        area = ((3.4 - wide) / 2 / 3.4, 0.65 / (tall + 0.95), wide / 3.4, tall / (tall + 0.95))
+        ax = figure.add_axes(area)
     _frame(ax, faded(picture), box)
     left, top, right, bottom = box
     ax.imshow(heat_colours(values, limit), extent=(left, right, bottom, top), interpolation="nearest")
@@ -266,11 +270,10 @@ def patch_heat(
     if title:
         ax.set_title(title, pad=5)
     if key is not None:
-        colour_key(ax.inset_axes((0.12, -0.075, 0.76, 0.03)), limit)
-        if key:
-            ax.text(
-                0.5, -0.165, key, transform=ax.transAxes, ha="center", va="top", fontsize=8.5, color=MUTED
-            )
+        high = ax.get_position().height * ax.figure.get_size_inches()[1]
+        colour_key(ax.inset_axes((0.12, -0.19 / high, 0.76, 0.09 / high)), limit)
+        place = {"ha": "center", "va": "top", "fontsize": 8.5, "color": MUTED}
+        ax.text(0.5, -0.42 / high, key, transform=ax.transAxes, **place)
     return ax
 
 
@@ -308,7 +311,7 @@ def heat(
     title : str, optional
         Default: the word and the sum of its map.
     key : str or None
-        Label of the colour scale; ``None`` leaves the scale away.
+        Label of the colour scale; default: what the colours show, with its unit. ``None`` leaves the scale away.
 
     Returns
     -------
@@ -322,14 +325,15 @@ def heat(
     grid = grid_of(explanation)
     if word is None:
         values = explanation.first_order()[: explanation.n_image]
-        name = "first-order values"
+        name, shown = "first-order values", value_name(explanation)
         limit = colour_limit(values) if limit is None else limit
     else:
         place = word_index(explanation, word)
         values = explanation.cross_modal()[:, place]
-        name = words_of(explanation)[place]
+        name, shown = words_of(explanation)[place], "interaction with the word"
         limit = colour_limit(explanation.cross_modal()) if limit is None else limit
     title = f"{name}  (sum {signed(values.sum(), digits_for(limit))})" if title is None else title
+    key = f"{shown} {_unit(explanation)}" if key == "" else key
     return patch_heat(values.reshape(grid), image, ax=ax, limit=limit, title=title, key=key)
 
 

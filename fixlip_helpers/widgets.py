@@ -3,7 +3,7 @@
 :func:`stack_view` shows one of several pictures, drawn beforehand, chosen by buttons; :func:`word_view` is
 that for the words of an explanation. Both are ipywidgets whose parts are linked in the browser.
 :func:`explorer` shows the explorer of ``web/`` (the patches of a word, the words of a patch);
-:func:`explorer_page` is the same as one HTML page that holds everything it needs, which the command line writes.
+:func:`explorer_page` is the same as one self-contained HTML page, which the command line writes.
 """
 
 from __future__ import annotations

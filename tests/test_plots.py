@@ -67,7 +67,7 @@ def test_pictures_are_compared(request):
 @compared
 def test_image_of_a_word(published):
     image, explanations = published
-    return plots.heat(explanations["FIxLIP"], image, "dog", key="logits").figure
+    return plots.heat(explanations["FIxLIP"], image, "dog").figure
 
 
 @compared
