@@ -370,7 +370,7 @@ class VisionLanguageGame(SideBySide):
         import torch
 
         keep = as_coalitions(coalitions, self.n_image)
-        resident = torch.from_numpy(keep).to(self.model.device)
+        resident = torch.tensor(np.ascontiguousarray(keep), device=self.model.device)
         batches = list(self.removal.batches(keep, self.batch_size))
         embeddings = self._encode_batches(
             batches, lambda rows: self.removal.encode(resident[rows]), "image passes"
@@ -384,7 +384,7 @@ class VisionLanguageGame(SideBySide):
 
         keep = as_coalitions(coalitions, self.n_text)
         masks = self.caption.attention_mask.repeat(len(keep), 1)
-        masks[:, list(self.caption.players)] = torch.from_numpy(keep).to(masks)
+        masks[:, list(self.caption.players)] = torch.tensor(np.ascontiguousarray(keep)).to(masks)
         ids = self.caption.input_ids
         batches = np.array_split(np.arange(len(keep)), range(self.batch_size, len(keep), self.batch_size))
         embeddings = self._encode_batches(

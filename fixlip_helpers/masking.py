@@ -77,7 +77,9 @@ class Painting:
         """The painted picture, RGB."""
         import torch
 
-        return Image.fromarray(self.model.to_colours(self.pixels(torch.from_numpy(np.atleast_2d(keep)))[0]))
+        return Image.fromarray(
+            self.model.to_colours(self.pixels(torch.tensor(np.array(keep, dtype=bool)[None]))[0])
+        )
 
 
 def patch_mask(keep: torch.Tensor, model: VisionLanguageModel) -> torch.Tensor:
@@ -206,7 +208,7 @@ class Dropping:
         """The picture with dropped patches transparent, RGBA."""
         import torch
 
-        visible = patch_mask(torch.from_numpy(np.atleast_2d(keep)), self.model)[0].numpy()
+        visible = patch_mask(torch.tensor(np.array(keep, dtype=bool)[None]), self.model)[0].numpy()
         colours = self.model.to_colours(self.resident)
         return Image.fromarray(np.dstack([colours, 255 * visible.astype(np.uint8)]))
 

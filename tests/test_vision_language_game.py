@@ -112,6 +112,22 @@ def test_a_float64_model_plays_in_float64():
     np.testing.assert_allclose(double(coalitions), values, atol=1e-5 * double.scale)
 
 
+def test_any_layout_of_coalitions_in_memory(recwarn):
+    """Read-only, reversed and transposed arrays are what designs and their slices look like."""
+    game = VisionLanguageGame(small_model("clip"), noise_image(), CAPTION)
+    coalitions = some_coalitions(game)
+    values = game(coalitions)
+    frozen = coalitions.copy()
+    frozen.flags.writeable = False
+    np.testing.assert_allclose(game(frozen), values, atol=1e-4)
+    for layout in (frozen[::-1], np.asfortranarray(frozen)[::-1]):
+        np.testing.assert_allclose(game(layout), values[::-1], atol=1e-4)
+        f = game.encode_images(layout[:, :16])
+        np.testing.assert_allclose(f, game.encode_images(coalitions[:, :16])[::-1], atol=1e-5)
+        game.encode_texts(layout[:, 16:])
+    assert not recwarn.list
+
+
 @pytest.mark.parametrize("removal", ["mean", "drop"])
 @pytest.mark.parametrize("batch_size", [1, 7, 100])
 def test_batches_change_nothing(model, removal, batch_size):
