@@ -28,7 +28,10 @@ def fingerprint() -> str:
     digest = hashlib.sha256()
     folders = [ROOT / "fixlip_helpers", ROOT / "results", ROOT / "web"]
     files = (path for folder in folders for path in folder.rglob("*") if path.is_file())
-    for path in [ROOT / "requirements.txt", *sorted(path for path in files if "__pycache__" not in path.parts)]:
+    for path in [
+        ROOT / "requirements.txt",
+        *sorted(path for path in files if "__pycache__" not in path.parts),
+    ]:
         digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
     for variable in ("FIXLIP_MODEL", "FIXLIP_DEVICE"):
         digest.update(f"{variable}={os.environ.get(variable, '')}".encode())
@@ -54,7 +57,7 @@ def build(stored: bool) -> Path:
         config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
         config["execute"]["execute_notebooks"] = "off"
         output.mkdir(parents=True, exist_ok=True)
-        (output / "_config.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
+        (output / "_config.yml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
         extra = ["--path-output", str(output), "--config", str(output / "_config.yml")]
     else:
         drop_stale_cache()
@@ -67,7 +70,9 @@ def build(stored: bool) -> Path:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--stored", action="store_true", help="show the stored outputs, run nothing")
     arguments = parser.parse_args()
     started = time.perf_counter()

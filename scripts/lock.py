@@ -1,0 +1,69 @@
+"""Write requirements.txt: what the project needs directly, and all that this brings, as installed here and now.
+
+    .venv/bin/python scripts/lock.py
+
+To change a version, install it into the environment by hand, run `make test`, then this.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# What builds and tests the book, besides the package's own needs.
+BOOK_AND_TESTS = [
+    "editables",
+    "hatchling",
+    "hypothesis",
+    "jsonschema",
+    "jupyter-book",
+    "nbval",
+    "pytest",
+    "pytest-mpl",
+    "ruff",
+    "selenium",
+    "sphinx-exercise",
+    "sphinx-proof",
+]
+
+
+def brought(name: str, extras: frozenset[str], found: dict[str, str]) -> dict[str, str]:
+    """Versions of a package and of all that it needs here, by canonical name."""
+    try:
+        installed = distribution(name)
+    except PackageNotFoundError:
+        return found
+    key = canonicalize_name(name)
+    if key in found and not extras:
+        return found
+    found[key] = installed.version.split("+")[0]
+    for line in installed.requires or []:
+        needed = Requirement(line)
+        if needed.marker is None or any(needed.marker.evaluate({"extra": extra}) for extra in {"", *extras}):
+            brought(needed.name, frozenset(needed.extras), found)
+    return found
+
+
+def main() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    named = project["dependencies"] + project["optional-dependencies"]["book"] + BOOK_AND_TESTS
+    direct = sorted({canonicalize_name(Requirement(line).name) for line in named})
+    pins: dict[str, str] = {}
+    for name in direct:
+        brought(name, frozenset(), pins)
+    lines = ["# The exact environment that builds and tests the book; written by scripts/lock.py.", ""]
+    lines += [f"{name}=={pins[name]}" for name in direct]
+    lines += ["", "# What these bring."]
+    lines += [f"{name}=={version}" for name, version in sorted(pins.items()) if name not in direct]
+    (ROOT / "requirements.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print(f"requirements.txt: {len(direct)} direct, {len(pins)} in all")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,280 @@
+"""The chapters' notebooks have what every chapter has, and store every output. (That outputs still hold: nbval.)"""
+
+import ast
+import json
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+GLUED = "application/papermill.record/text/plain"
+
+LONGEST_CELL = 25  # lines of code
+LARGEST_NOTEBOOK = 3_000_000  # bytes
+FEWEST_NUMBERS = 8  # outputs with a number in them that nbval compares
+
+# The only cells whose outputs nbval leaves uncompared, by their first line of code: they show times or versions.
+UNCOMPARED = {
+    "07_masking": ['for name in ("mean", "drop"):'],
+}
+
+# What no stored output may hold: addresses in memory, paths of one machine, warnings.
+UNSTABLE = r" at 0x[0-9a-f]{6,}|/(home|root|tmp|work|Users)/|(Future|User|Deprecation)Warning"
+
+SETUP = """from importlib.util import find_spec
+
+if not find_spec("fixlip_helpers"):
+    %pip install -q "fixlip-helpers[book] @ git+{repository}\""""
+
+
+pytestmark = pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+
+
+@pytest.fixture
+def chapter(path):
+    return nbformat.read(path, as_version=4)
+
+
+def code_cells(chapter):
+    return [cell for cell in chapter.cells if cell.cell_type == "code"]
+
+
+def prose(chapter) -> str:
+    return "\n\n".join(cell.source for cell in chapter.cells if cell.cell_type == "markdown")
+
+
+def headings(chapter) -> list[str]:
+    """Headings of the chapter, in order; comments in fenced code are not among them."""
+    text = re.sub(r"^(`{3,}).*?^\1`*$", "", prose(chapter), flags=re.M | re.S)
+    return re.findall(r"^#+ (.+)$", text, flags=re.M)
+
+
+def section(chapter, title: str) -> str:
+    """Prose from the heading that holds these words to the next of its level or above; empty if there is none."""
+    found = re.search(rf"^(##+) [^\n]*{title}.*?(?=^##? |\Z)", prose(chapter), flags=re.M | re.S | re.I)
+    return found[0] if found else ""
+
+
+# --- Stored outputs -----------------------------------------------------------------------------------------
+
+
+def test_is_valid_and_small(path, chapter):
+    nbformat.validate(chapter)
+    assert chapter.metadata.kernelspec.name == "python3"
+    assert path.stat().st_size <= LARGEST_NOTEBOOK
+
+
+def test_outputs_are_complete_and_in_order(path, chapter):
+    counts = [cell.execution_count for cell in code_cells(chapter) if cell.source.strip()]
+    assert counts == list(range(1, len(counts) + 1)), "run `make chapters`"
+
+
+def test_outputs_hold_no_error_no_warning_and_no_address(path, chapter):
+    for cell in code_cells(chapter):
+        for output in cell.outputs:
+            assert output.output_type != "error", cell.source
+            assert output.get("name") != "stderr", f"stderr of: {cell.source}"
+            texts = [output.get("text", "")] + [
+                value for kind, value in output.get("data", {}).items() if kind.startswith("text/")
+            ]
+            for text in texts:
+                found = re.search(
+                    r" at 0x[0-9a-f]{6,}|/(home|root|tmp|work|Users)/|(?:Future|User|Deprecation)Warning",
+                    text,
+                )
+                assert not found, f"{found[0]!r} in an output of: {cell.source}"
+
+
+def test_only_listed_cells_are_left_uncompared(path, chapter):
+    left_out = [cell for cell in code_cells(chapter) if re.search(r"NBVAL|nbval", cell.source)]
+    for cell in left_out:
+        assert cell.source.startswith("# NBVAL_IGNORE_OUTPUT\n"), (
+            f"by its first line, as a whole: {cell.source}"
+        )
+        assert re.search("perf_counter|version", cell.source), (
+            f"shows neither a time nor a version: {cell.source}"
+        )
+    assert [cell.source.splitlines()[1] for cell in left_out] == UNCOMPARED.get(path.stem, [])
+    tags = {tag for cell in code_cells(chapter) for tag in cell.metadata.get("tags", [])}
+    assert not {tag for tag in tags if "nbval" in tag or tag in ("raises-exception", "skip-execution")}
+
+
+def test_compares_enough_numbers(path, chapter):
+    numbers = 0
+    for cell in code_cells(chapter):
+        if not cell.source.startswith("# NBVAL_IGNORE_OUTPUT"):
+            for output in cell.outputs:
+                data = output.get("data", {})
+                shown = output.get("text", "") or data.get(GLUED, "")
+                if not shown and not {"image/png", WIDGET_VIEW} & set(data):
+                    shown = data.get("text/plain", "")
+                numbers += bool(re.search(r"\d", shown))
+    assert numbers >= FEWEST_NUMBERS
+
+
+def test_widget_states_are_stored(path, chapter):
+    states = chapter.metadata.get("widgets", {}).get(WIDGET_STATE, {}).get("state", {})
+    views = [
+        output.data[WIDGET_VIEW]["model_id"]
+        for cell in code_cells(chapter)
+        for output in cell.outputs
+        if WIDGET_VIEW in output.get("data", {})
+    ]
+    assert views, "no view to play with"
+    assert set(views) <= set(states), "run `make chapters`"
+    modules = {state["model_module"] for state in states.values()}
+    assert modules <= {"@jupyter-widgets/base", "@jupyter-widgets/controls", "@jupyter-widgets/output"}, (
+        "the book serves no other widgets"
+    )
+    linked = [
+        state["state"]
+        for state in states.values()
+        if state["model_name"] in ("LinkModel", "DirectionalLinkModel")
+    ]
+    assert linked, "without a kernel only jslink makes a view react"
+
+
+# --- Code ---------------------------------------------------------------------------------------------------
+
+
+def test_first_code_cell_sets_up_colab(path, chapter):
+    import tomllib
+
+    repository = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["fixlip"][
+        "repository"
+    ]
+    assert code_cells(chapter)[0].source == SETUP.format(repository=repository)
+
+
+def test_cells_are_short(path, chapter):
+    for cell in code_cells(chapter):
+        assert len(cell.source.splitlines()) <= LONGEST_CELL, cell.source
+        assert not cell.source.rstrip().endswith(";"), (
+            f"nbval does not know a silencing semicolon: {cell.source}"
+        )
+
+
+def test_imports_only_what_the_package_brings(path, chapter):
+    """So that the notebook runs in Colab after its set-up cell."""
+    allowed = {
+        "PIL", "collections", "fixlip_helpers", "functools", "importlib", "IPython", "ipywidgets", "itertools", "json",
+        "math", "matplotlib", "numpy", "os", "pathlib", "random", "scipy", "shapiq", "time", "torch", "transformers",
+    }  # fmt: skip
+    for cell in code_cells(chapter):
+        source = "\n".join(
+            line for line in cell.source.splitlines() if not line.lstrip().startswith(("%", "!"))
+        )
+        if "find_spec" in source:
+            continue  # the set-up cell
+        for node in ast.walk(ast.parse(source)):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) else []
+            for name in names:
+                assert name.split(".")[0] in allowed, f"{name} may be missing where the chapter runs"
+
+
+# --- The eight parts of a chapter ---------------------------------------------------------------------------
+
+
+def test_part_1_promise(path, chapter):
+    first = chapter.cells[0]
+    assert first.cell_type == "markdown" and re.search(r"^# \S", first.source, flags=re.M)
+    assert (
+        sum(line.startswith("# ") for line in prose(chapter).splitlines() if not line.startswith("# %")) == 1
+    )
+    opening = prose(chapter).split("\n## ")[0]
+    _, found, after = opening.partition("You will be able to")
+    assert found, "“You will be able to” with three points"
+    points = re.match(r"[^\n]*\n(?::[^\n]*\n|\s*\n)*((?:[-*] [^\n]*\n(?: +[^\n]*\n)*)+)", after)
+    assert points and len(re.findall(r"^[-*] ", points[1], flags=re.M)) == 3
+    assert re.search(r"prerequisites", opening, flags=re.I)
+    assert re.search(r"minutes?", opening)
+
+
+def test_part_2_recall_and_guess(path, chapter):
+    recall = next((title for title in headings(chapter) if "recall" in title.lower()), None)
+    assert recall, "a section that recalls earlier chapters"
+    assert len(re.findall(r"Recall \d|:class: .*dropdown|\{dropdown\}", section(chapter, "Recall"))) >= 2
+    assert re.search(r"guess", prose(chapter), flags=re.I)
+    assert re.search(r"guess", "\n".join(prose(chapter).splitlines()[-60:]), flags=re.I), (
+        "the end returns to the guess"
+    )
+
+
+def test_part_3_small_code_then_the_package(path, chapter):
+    sources = [cell.source for cell in code_cells(chapter)[1:]]
+    assert any(re.search(r"^def \w+", source, flags=re.M) for source in sources), (
+        "the idea in the chapter's own code"
+    )
+    assert any("fixlip_helpers" in source for source in sources)
+
+
+def test_part_4_theorems_are_checked(path, chapter):
+    kinds = r"\{prf:(?:definition|theorem|proposition|lemma|corollary)\}"
+    assert re.search(kinds, prose(chapter))
+    labels = re.findall(r"\{prf:theorem\}[^\n]*\n:label: (\S+)", prose(chapter))
+    checked = re.findall(
+        r"^# Check it: (\S+)", "\n".join(cell.source for cell in code_cells(chapter)), flags=re.M
+    )
+    assert set(labels) <= set(checked), "each theorem has a cell `# Check it: LABEL`"
+    for unlabelled in re.findall(r"\{prf:theorem\}[^\n]*\n(?!:label: )", prose(chapter)):
+        pytest.fail(f"without label: {unlabelled}")
+
+
+def test_part_5_figures_and_the_tempting_thought(path, chapter):
+    figures = 0
+    for cell in code_cells(chapter):
+        if any("image/png" in output.get("data", {}) for output in cell.outputs):
+            shown = cell.metadata.get("mystnb", {})
+            assert len(shown.get("image", {}).get("alt", "")) >= 20, f"alt text for: {cell.source}"
+            assert len(shown.get("figure", {}).get("caption", "")) >= 20, f"caption for: {cell.source}"
+            assert shown["figure"].get("name", "").startswith("fig-"), f"name for: {cell.source}"
+            figures += 1
+    assert figures >= 3
+    for picture in re.findall(r"!\[([^\]]*)\]\(", prose(chapter)):
+        assert len(picture) >= 20, "alt text of pictures in the prose"
+    assert re.search(r"It is tempting to think", prose(chapter))
+    assert re.search(r"^:class: .*tempting", prose(chapter), flags=re.M)
+
+
+def test_part_7_exercises_have_solutions_and_a_check(path, chapter):
+    exercises = re.findall(r"\{exercise(?:-start)?\}[^\n]*\n(?::\w[^\n]*\n)*?:label: (\S+)", prose(chapter))
+    solved = re.findall(r"\{solution(?:-start)?\} (\S+)\n((?::\w[^\n]*\n)*)", prose(chapter))
+    assert 3 <= len(exercises) <= 5
+    assert sorted(exercises) == sorted(label for label, _ in solved)
+    for label, options in solved:
+        assert "dropdown" in options, f"the solution of {label} is not folded away"
+    assert any(re.search(r"\bchecks?\b", cell.source) for cell in code_cells(chapter)), "a self-check"
+
+
+def test_part_8_summary_and_what_comes_next(path, chapter):
+    titles = "\n".join(headings(chapter)).lower()
+    for wanted in ("exercises", "summary", "next", "further reading"):
+        assert wanted in titles, f"a section named {wanted!r}"
+    assert len(re.findall(r"^\s*(?:[-*]|\d\.) ", section(chapter, "Summary"), flags=re.M)) == 5
+    assert re.search(r"\{cite", section(chapter, "Further reading"))
+
+
+def test_numbers_in_prose_are_glued_here(path, chapter):
+    glued = {
+        output.metadata["scrapbook"]["name"]
+        for cell in code_cells(chapter)
+        for output in cell.outputs
+        if GLUED in output.get("data", {})
+    }
+    used = set(re.findall(r"\{glue:\w+\}`([^`:]+)`", prose(chapter)))
+    assert used <= glued, f"not glued: {used - glued}"
+    assert glued <= used, f"glued and never used: {glued - used}"
+    prefix = f"ch{path.stem[:2]}_"
+    assert all(name.startswith(prefix) for name in glued), f"names begin with {prefix}"
+
+
+def test_is_plain_json_with_stable_layout(path, chapter):
+    text = path.read_text(encoding="utf-8")
+    assert text == nbformat.writes(chapter) + ("" if nbformat.writes(chapter).endswith("\n") else "\n")
+    assert "execution" not in {key for cell in json.loads(text)["cells"] for key in cell["metadata"]}

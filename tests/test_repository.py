@@ -1,0 +1,158 @@
+"""The repository as a whole: one public address, nothing of the machine it was made on, nothing left out."""
+
+import json
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "scripts"))
+
+import set_repository  # noqa: E402
+
+OURS = set_repository.current()
+
+# Repositories of others that the course names.
+THEIRS = {"hbaniecki/fixlip", "mmschlk/shapiq"}
+
+
+@pytest.fixture(scope="module")
+def texts() -> dict[str, str]:
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a clone: no list of tracked files")
+    return {path.relative_to(ROOT).as_posix(): text for path, text in set_repository.tracked_texts().items()}
+
+
+def test_every_address_of_the_repository_is_the_one_in_pyproject(texts):
+    slug = OURS.removeprefix("https://github.com/")
+    links = re.compile(
+        r"(?:github(?:usercontent)?\.com|colab\.research\.google\.com/github)/(?!github/)([\w.-]+/[\w.-]+)"
+    )
+    strays = []
+    for name, text in texts.items():
+        for found in links.findall(text):
+            found = found.removesuffix(".git").rstrip(".")
+            if found not in THEIRS | {slug, "OWNER/NAME"}:
+                strays.append(f"{name}: {found}")
+    assert not strays, "\n".join(strays)
+
+
+def test_what_is_derived_has_the_address(texts):
+    assert yaml.safe_load(texts["_config.yml"])["repository"]["url"] == OURS
+    assert f'Repository = "{OURS}"' in texts["pyproject.toml"]
+    assert f"git clone {OURS}\n" in texts["book/setup.md"]
+
+
+def test_set_repository_leaves_no_place_behind(tmp_path, texts):
+    """In a copy: after the command nothing holds the old address."""
+    for name, text in texts.items():
+        target = tmp_path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+    git = ["git", "-c", "core.excludesFile=/dev/null", "-C", str(tmp_path)]
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "add", "--all", "--force"], check=True)
+    command = [sys.executable, str(tmp_path / "scripts" / "set_repository.py")]
+    new = "https://github.com/somebody/some-course"
+    subprocess.run([*command, new], check=True, stdout=subprocess.DEVNULL)
+    old = OURS.removeprefix("https://github.com/")
+    assert not [path for path in texts if old in (tmp_path / path).read_text(encoding="utf-8")]
+    assert f'repository = "{new}"' in (tmp_path / "pyproject.toml").read_text(encoding="utf-8")
+    refused = subprocess.run([*command, "somebody/some-course"], capture_output=True, text=True)
+    assert refused.returncode != 0 and "https://github.com/OWNER/NAME" in refused.stderr
+
+
+# Written in two parts, so that this file does not hold them.
+UNWANTED = {
+    "a registry's or content network's address": [
+        "py" + "pi.org", "pythonhosted" + ".org", "npmjs" + ".org", "download.py" + "torch.org", "jsd" + "elivr",
+        "unpkg" + ".com", "cdnjs." + "cloudflare", "fonts.google" + "apis.com",
+    ],
+    "a path of one machine": ["/ro" + "ot/", "/ho" + "me/", "/wo" + "rk/", "/Us" + "ers/"],
+    "unfinished work": ["TO" + "DO", "FIX" + "ME", "XX" + "X ", "lorem " + "ipsum"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", UNWANTED)
+def test_nothing_unwanted(kind, texts):
+    found = []
+    for name, text in texts.items():
+        searched = text
+        if name.endswith(".ipynb"):  # pictures are base64 and may spell anything
+            searched = re.sub(r"[A-Za-z0-9+/=]{200,}", "", text)
+        found += [f"{name}: {word}" for word in UNWANTED[kind] if word in searched]
+    assert not found, f"{kind}:\n" + "\n".join(found)
+
+
+def test_toc_names_every_page_and_chapter():
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    entries = [toc["root"]] + [
+        entry["file"] for part in toc.get("parts", [toc]) for entry in part.get("chapters", [])
+    ]
+    pages = {path.with_suffix("").relative_to(ROOT).as_posix() for path in (ROOT / "book").glob("*.md")}
+    chapters = {
+        path.with_suffix("").relative_to(ROOT).as_posix() for path in (ROOT / "notebooks").glob("*.ipynb")
+    }
+    assert set(entries) == pages | chapters
+    assert len(entries) == len(set(entries))
+
+
+def test_notice_names_every_thing_that_is_not_ours(texts):
+    notice = texts["NOTICE"]
+    assets = ROOT / "fixlip_helpers" / "assets"
+    for path in [*(assets / "sprites").iterdir(), *assets.glob("*.jpg")]:
+        assert path.name in notice, f"{path.name} has no source and licence in NOTICE"
+    for folder in (ROOT / "book" / "_static" / "vendor").iterdir():
+        assert folder.name in notice
+        assert (folder / "LICENSE").is_file()
+
+
+def test_glossary_is_sorted_and_has_no_duplicate():
+    text = (ROOT / "book" / "glossary.md").read_text(encoding="utf-8")
+    terms = re.findall(r"^(?!```|#)(\S.*)\n(?=  \S)", text, flags=re.M)
+    assert terms == sorted(set(terms), key=str.lower)
+
+
+def test_wheel_holds_what_the_package_needs(tmp_path, texts):
+    """An installed package, not only a clone, has models, pictures and the explorer."""
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    held = set(zipfile.ZipFile(wheel).namelist())
+    tracked = [name for name in texts if name.startswith("fixlip_helpers/")]
+    wanted = [*tracked, *(f"fixlip_helpers/{name}" for name in texts if name.startswith("web/"))]
+    assert not [name for name in wanted if name not in held]
+    wanted = [
+        path
+        for path in (ROOT / "fixlip_helpers" / "assets").rglob("*")
+        if path.suffix in (".png", ".safetensors")
+    ]
+    assert not [path for path in wanted if path.relative_to(ROOT).as_posix() not in held]
+    scripts = next(name for name in held if name.endswith("entry_points.txt"))
+    assert "fixlip = fixlip_helpers.cli:main" in zipfile.ZipFile(wheel).read(scripts).decode()
+
+
+def test_requirements_are_exact_and_cover_the_package():
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    pins = [line for line in lines if line and not line.startswith("#")]
+    assert all(re.fullmatch(r"[a-z0-9.-]+==[\w.]+", pin) for pin in pins)
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    names = {pin.split("==")[0] for pin in pins}
+    for line in project["dependencies"] + project["optional-dependencies"]["book"]:
+        assert re.split("[<>=]", line)[0] in names, f"{line} is not in requirements.txt"
+        assert not re.search("[<~]|==", line), (
+            f"{line}: loose, so that installing the package changes nothing"
+        )
+
+
+def test_notebooks_hold_no_metadata_of_an_editor():
+    for path in (ROOT / "notebooks").glob("*.ipynb"):
+        metadata = json.loads(path.read_text(encoding="utf-8"))["metadata"]
+        assert set(metadata) <= {"kernelspec", "language_info", "widgets"}
