@@ -130,6 +130,7 @@ def normal_equations(
         phi *= root
         gram += phi.T @ phi
         moments += phi.T @ (root * targets[rows])
+        del phi  # before the next block takes as much again
     return gram, moments
 
 
@@ -143,7 +144,7 @@ def solve_normal(gram: np.ndarray, moments: np.ndarray) -> np.ndarray:
     """
     from scipy.linalg import cho_solve, cholesky, lapack
 
-    norm = np.abs(gram).sum(axis=0).max()
+    norm = lapack.dlange("1", gram.T)
     try:
         # The matrix is symmetric: its transpose is the same, and in the order that LAPACK overwrites.
         factor = cholesky(gram.T, lower=True, overwrite_a=True, check_finite=False)
