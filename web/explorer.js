@@ -201,7 +201,8 @@ export function explore(root, record, picture) {
     const strength = value === null ? 0 : Math.min(1, Math.abs(value) / limit);
     button.style.setProperty("--strength", `${(90 * strength).toFixed(1)}%`);
     button.classList.toggle("fx-lowers", value !== null && value < 0);
-    button.classList.toggle("fx-strong", strength > 0.55);
+    // From here on white is easier to read than black, which differs between red and blue.
+    button.classList.toggle("fx-strong", strength > (value < 0 ? 0.94 : 0.87));
     button.classList.toggle("fx-chosen", chosen);
     button.classList.toggle("fx-marked", isMarkedNow);
   }
