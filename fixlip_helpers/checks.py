@@ -1,16 +1,21 @@
 """Self-checks that exercises call: each tells right from wrong without showing the answer.
 
-A check takes a reader's answer and returns a :class:`Verdict`, which a notebook shows as one line and which is true
-or false in tests. An answer that is still ``None`` or ``...`` is no answer yet, and no error.
+A check takes a reader's answer and returns a :class:`Verdict`, which a notebook shows as one line and which is
+true or false in tests. An answer that is still ``None`` or ``...`` is no answer yet, and no error.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
+from types import SimpleNamespace
 
 import numpy as np
+
+from fixlip_helpers.coalitions import all_coalitions, as_coalitions, coalition_number
+from fixlip_helpers.explanation import Explanation
+from fixlip_helpers.wls import solve_dense
 
 
 @dataclass(frozen=True)
@@ -42,4 +47,265 @@ def _answered(check: Callable[..., Verdict]) -> Callable[..., Verdict]:
     return wrapper
 
 
-# --- 06 Encoders ----------------------------------------------------------------------------------------------------
+# --- 06 Encoders ------------------------------------------------------------------------------------------
+
+
+@_answered
+def ch06_shares(share_at_100: float, share_at_10: float) -> Verdict:
+    """Exercise 06.1: softmax share of the first of two captions with given cosines, at scales 100 and 10."""
+    given = np.array([share_at_100, share_at_10], float)
+    right = 1 / (1 + np.exp(-0.03 * np.array([100.0, 10.0])))
+    if np.allclose(given, right, atol=0.006):
+        return Verdict(True)
+    if np.allclose(given, right[::-1], atol=0.006):
+        return Verdict(False, "the two shares are the wrong way round.")
+    if np.any(np.abs(given - 1 / (1 + np.exp(-0.03))) < 0.006):
+        return Verdict(False, "that is a softmax of the cosines; it is taken of the logits.")
+    if np.any((given <= 0) | (given >= 1)):
+        return Verdict(False, "shares lie between 0 and 1.")
+    return Verdict(False, "how many logits lie between the two captions?")
+
+
+@_answered
+def ch06_recall(function: Callable[[np.ndarray], float]) -> Verdict:
+    """Exercise 06.2: the share of captions (columns) whose own picture (its row) comes first."""
+    rng = np.random.default_rng(0)
+    for k in (2, 5, 40):
+        cosines = rng.uniform(-1, 1, (k, k)) + np.diag(rng.uniform(0, 1, k))
+        of_captions, of_pictures = (
+            sum(all(row[i] >= other for other in row) for i, row in enumerate(matrix)) / k
+            for matrix in (cosines.T, cosines)
+        )
+        given = float(function(cosines.copy()))
+        if abs(given - of_captions) > 1e-9:
+            if abs(given - 100 * of_captions) < 1e-9:
+                return Verdict(False, "a share lies between 0 and 1, not between 0 and 100.")
+            if abs(given - of_pictures) < 1e-9:
+                return Verdict(
+                    False, "this asks for the caption of a picture; ask for the picture of a caption."
+                )
+            return Verdict(False, f"wrong on a matrix of {k} pictures and {k} captions.")
+    return Verdict(True)
+
+
+@_answered
+def ch06_low_cosines(f: np.ndarray, g: np.ndarray, s: float) -> Verdict:
+    """Exercise 06.3: embeddings of pictures and captions with small cosines and a perfect choice."""
+    f, g, s = np.asarray(f, float), np.asarray(g, float), float(s)
+    if f.ndim != 2 or f.shape != g.shape or len(f) < 4:
+        return Verdict(
+            False, f"f and g have shapes {f.shape} and {g.shape}; give two of (k, d), k at least 4."
+        )
+    if not np.allclose([np.linalg.norm(f, axis=1), np.linalg.norm(g, axis=1)], 1):
+        return Verdict(False, "a row has not length 1.")
+    if not (np.isfinite(s) and s > 0):
+        return Verdict(False, "the scale is a positive number.")
+    cosines = f @ g.T
+    if np.abs(cosines).max() > 0.1 + 1e-9:
+        return Verdict(False, f"the largest cosine is {np.abs(cosines).max():.2f} in absolute value.")
+    own = np.diag(cosines)
+    if (np.where(np.eye(len(f), dtype=bool), -np.inf, cosines) >= own[:, None]).any():
+        return Verdict(False, "for some picture another caption scores as high as its own.")
+    shares = 1 / np.exp(s * (cosines - own[:, None])).sum(1)
+    if shares.min() < 0.99:
+        return Verdict(False, f"the softmax share of some picture's own caption is only {shares.min():.2f}.")
+    return Verdict(True)
+
+
+@_answered
+def ch06_reading(statements: set[str]) -> Verdict:
+    """Exercise 06.4: the letters of the true statements about a softmax over three false captions."""
+    letters = {str(letter).strip().upper() for letter in statements}
+    if not letters <= set("ABCDE"):
+        return Verdict(False, "give a set of letters from A to E.")
+    wrong = len(letters ^ {"A", "C"})
+    return Verdict(wrong == 0, f"{wrong} of the five statements judged wrongly." if wrong else "")
+
+
+@_answered
+def ch06_blind_spot(model, scene, true_caption: str, false_caption: str) -> Verdict:
+    """Exercise 06.5: a scene on which the model prefers the caption with the opposite relation."""
+    from .scenes import relation
+
+    opposite = {"left of": "right of", "right of": "left of", "above": "below", "below": "above"}
+
+    def parts(caption: str) -> tuple[str, str, str]:
+        for words in opposite:
+            before, found, after = caption.partition(f" {words} ")
+            if found:
+                return before.split()[-1], words, after.split()[-1]
+        raise ValueError(f"“{caption}” has none of the four relations")
+
+    (a, place, b), (c, turned, d) = parts(true_caption), parts(false_caption)
+    if (a, b) != (c, d) or turned != opposite[place]:
+        return Verdict(
+            False, "the captions must name the same objects in one order, with opposite relations."
+        )
+    things = {thing.noun: thing for thing in scene.objects}
+    if len(scene.objects) != 2 or set(things) != {a, b} or a == b:
+        return Verdict(False, "the scene must show exactly the two objects of the captions.")
+    if relation(things[a], things[b]) != place:
+        return Verdict(False, "the scene does not show what the true caption says.")
+    gap = model.score(scene.image, false_caption) - model.score(scene.image, true_caption)
+    return Verdict(gap > 0, "" if gap > 0 else f"the true caption is ahead by {-gap:.1f} logits.")
+
+
+# --- 07 Masking -----------------------------------------------------------------------------------------------------
+
+
+@_answered
+def ch07_passes(values: int, image_passes: int, text_passes: int) -> Verdict:
+    """Exercise 07.1: 500 sets of patches and 60 sets of words, all pairs, for three ways to remove patches."""
+    given, right = (values, image_passes, text_passes), (90_000, 1_500, 60)
+    if given == right:
+        return Verdict(True)
+    if given[0] != right[0]:
+        return Verdict(False, "the number of values is off: every pair, for each removal.")
+    if given[1] != right[1]:
+        return Verdict(False, "the values are right; how often does each removal need each masked picture?")
+    return Verdict(
+        False, "only the text passes are off: does a masked caption depend on how patches are removed?"
+    )
+
+
+@_answered
+def ch07_removal(function: Callable) -> Verdict:
+    """Exercise 07.2: a removal that paints with the picture's own mean colour, tried on a picture of 2 × 2 patches."""
+    import torch
+
+    model = SimpleNamespace(grid=(2, 2), patch_size=3, image_size=6)
+    pixels = torch.linspace(-2, 1, 3 * 6 * 6).reshape(3, 6, 6) ** 3
+    before = pixels.clone()
+    removal = function(model, pixels)
+    if not hasattr(removal, "pixels"):
+        return Verdict(False, f"it returns a {type(removal).__name__}; expected a Painting.")
+    if not torch.equal(pixels, before):
+        return Verdict(False, "it changes the pixels that it was given.")
+    whole, part = removal.pixels(torch.tensor([[True] * 4, [True, False, True, True]]))
+    if not torch.equal(whole, before):
+        return Verdict(False, "with all patches visible the picture must stay as it is.")
+    if part.shape == before.shape and torch.allclose(
+        part[:, :3, 3:], before.mean().expand(3, 3, 3), atol=1e-5
+    ):
+        return Verdict(False, "that is the mean over all channels: a grey. Take one mean for each channel.")
+    right = before.clone()
+    right[:, :3, 3:] = before.mean(dim=(1, 2))[:, None, None]
+    if not torch.allclose(part, right, atol=1e-5):
+        return Verdict(False, "the removed patch has not the mean colour of this picture's pixels.")
+    return Verdict(True)
+
+
+@_answered
+def ch07_reading(statements: set[str]) -> Verdict:
+    """Exercise 07.3: the letters of the true statements about a black piano removed by black paint."""
+    letters = {str(letter).strip().upper() for letter in statements}
+    if not letters <= set("ABCDE"):
+        return Verdict(False, "give a set of letters from A to E.")
+    wrong = len(letters ^ {"A", "D", "E"})
+    return Verdict(wrong == 0, f"{wrong} of the five statements judged wrongly." if wrong else "")
+
+
+@_answered
+def ch07_merging_fails(values: Sequence[float], groups: Sequence[Sequence[int]]) -> Verdict:
+    """Exercise 07.4: a game whose merged explanation is not the explanation of its grouped game, at p = 0.5."""
+    values, groups = np.asarray(values, dtype=float), [sorted(int(i) for i in group) for group in groups]
+    n = values.size.bit_length() - 1
+    if n not in (3, 4) or values.shape != (2**n,) or not np.isfinite(values).all():
+        return Verdict(False, "give 8 or 16 finite values: a game of three or four players.")
+    if sorted(i for group in groups for i in group) != list(range(n)) or not all(groups) or len(groups) < 2:
+        return Verdict(
+            False, f"groups must hold each of the players 0 to {n - 1} once, in two groups or more."
+        )
+    if len(groups) == n:
+        return Verdict(False, "every group has one player only: the grouped game is the game itself.")
+
+    def explained(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        k = table.size.bit_length() - 1
+        _, main, pairs = solve_dense(all_coalitions(k), table, np.full(2**k, 0.5**k), 0.5)
+        return main, pairs
+
+    member = np.array([np.isin(np.arange(n), group) for group in groups])
+    grouped = values[coalition_number(all_coalitions(len(groups)) @ member)]
+    main, pairs = explained(values)
+    merged = member @ pairs @ member.T
+    merged_main = member @ main + merged.diagonal() / 2
+    own_main, own = explained(grouped)
+    apart = max(
+        np.abs(merged_main - own_main).max(), np.abs((merged - own)[~np.eye(len(groups), dtype=bool)]).max()
+    )
+    if apart < 1e-6 * max(1.0, np.abs(values).max()):
+        return Verdict(False, "for this game the two agree. What must a game have that no pair can express?")
+    return Verdict(True, f"The largest difference between the two is {apart:.2f}.")
+
+
+@_answered
+def ch07_above_full(game: Callable, coalition: Sequence[bool]) -> Verdict:
+    """Exercise 07.5: a coalition that scores at least half a logit more than the whole pair."""
+    rows = np.vstack([as_coalitions(coalition, game.n_players), np.ones(game.n_players, bool)])
+    if len(rows) != 2:
+        return Verdict(False, "give one coalition: a row of booleans, one for each player.")
+    gain = float(np.subtract(*game(rows)))
+    if gain < 0.5:
+        return Verdict(
+            False, f"it scores {abs(gain):.2f} logits {'more' if gain > 0 else 'less'} than the whole pair."
+        )
+    return Verdict(True, f"It scores {gain:.1f} logits more than the whole pair.")
+
+
+# --- 10 FIxLIP ------------------------------------------------------------------------------------------------------
+
+
+@_answered
+def ch10_sizes(mean: float, standard_deviation: float) -> Verdict:
+    """Exercise "Sizes": the number of visible players among 72 at p = 0.3."""
+    if abs(mean - 72 * 0.3) > 0.05:
+        return Verdict(False, "the mean is off. Each of the 72 players is visible with probability p.")
+    if abs(standard_deviation - np.sqrt(72 * 0.3 * 0.7)) > 0.05:
+        return Verdict(False, "the mean is right. For the spread, the players come and go independently.")
+    return Verdict(True)
+
+
+@_answered
+def ch10_crossing(crossing_share: Callable) -> Verdict:
+    """Exercise "Where a line crosses zero": a function of an explanation and a player."""
+    rng = np.random.default_rng(10)
+    for _ in range(5):
+        pairs = np.triu(rng.normal(size=(6, 6)), 1)
+        players = [f"player {i}" for i in range(6)]
+        explanation = Explanation(0.0, None, rng.normal(size=6), pairs + pairs.T, "FWBII", 0.3, players, 4, 2)
+        for i in range(6):
+            q = crossing_share(explanation, i)
+            if q is None:
+                return Verdict(False, "the function returns nothing yet.")
+            if not abs(explanation.main[i] + q * explanation.pairs[i].sum()) < 1e-8:
+                return Verdict(False, "at the share that it returns, the gain is not zero.")
+    return Verdict(True)
+
+
+@_answered
+def ch10_helper(values: Sequence[float]) -> Verdict:
+    """Exercise "Build a game": player 0 of three never lowers the value, and yet ``e_0 < 0`` at p = 0.5."""
+    values = np.asarray(values, dtype=float)
+    if values.shape != (8,) or not np.isfinite(values).all():
+        return Verdict(False, "a game of three players has eight values, all of them finite.")
+    coalitions = all_coalitions(3)
+    gains = values[coalitions[:, 0]] - values[~coalitions[:, 0]]
+    if gains.min() < 0:
+        harmed = int((gains < 0).sum())
+        return Verdict(False, f"player 0 lowers the value of {harmed} of the 4 coalitions of the others.")
+    e_0 = solve_dense(coalitions, values, np.full(8, 1 / 8), 0.5)[1][0]
+    if e_0 > -1e-9:
+        return Verdict(False, "player 0 never lowers the value, as asked; but its main term is not negative.")
+    return Verdict(True, "The main term is negative, and player 0 never does any harm.")
+
+
+@_answered
+def ch10_reading(wrong: set[str]) -> Verdict:
+    """Exercise "What is wrong with this reading?": the letters of the wrong statements."""
+    wrong, truth = {str(letter).strip().lower() for letter in wrong}, set("acef")
+    if not wrong <= set("abcdefg"):
+        return Verdict(False, "the statements have the letters a to g.")
+    if wrong == truth:
+        return Verdict(True)
+    accused, missed = len(wrong - truth), len(truth - wrong)
+    return Verdict(False, f"accused though they are right: {accused}; wrong ones not found: {missed}.")
