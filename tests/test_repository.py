@@ -20,6 +20,8 @@ OURS = set_repository.current()
 # Repositories of others that the course names.
 THEIRS = {"hbaniecki/fixlip", "mmschlk/shapiq"}
 
+ANOTHER = "somebody/some-course"
+
 
 @pytest.fixture(scope="module")
 def texts() -> dict[str, str]:
@@ -58,12 +60,12 @@ def test_set_repository_leaves_no_place_behind(tmp_path, texts):
     subprocess.run([*git, "init", "-q"], check=True)
     subprocess.run([*git, "add", "--all", "--force"], check=True)
     command = [sys.executable, str(tmp_path / "scripts" / "set_repository.py")]
-    new = "https://github.com/somebody/some-course"
+    new = f"https://github.com/{ANOTHER}"
     subprocess.run([*command, new], check=True, stdout=subprocess.DEVNULL)
     old = OURS.removeprefix("https://github.com/")
     assert not [path for path in texts if old in (tmp_path / path).read_text(encoding="utf-8")]
     assert f'repository = "{new}"' in (tmp_path / "pyproject.toml").read_text(encoding="utf-8")
-    refused = subprocess.run([*command, "somebody/some-course"], capture_output=True, text=True)
+    refused = subprocess.run([*command, ANOTHER], capture_output=True, text=True)
     assert refused.returncode != 0 and "https://github.com/OWNER/NAME" in refused.stderr
 
 
