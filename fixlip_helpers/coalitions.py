@@ -160,8 +160,8 @@ def independent(n: int, p: float, m: int, seed: int = 0, stream: int = 0) -> Des
 
 def enumeration(n: int, p: float) -> Design:
     """All ``2**n`` coalitions, weighted by ``P_p``: no sampling error."""
-    coalitions = all_coalitions(n)
-    return Design(coalitions, np.where(coalitions, check_p(p), 1 - p).prod(axis=1), p, "enumeration", None)
+    coalitions, p = all_coalitions(n), check_p(p)
+    return Design(coalitions, np.where(coalitions, p, 1 - p).prod(axis=1), p, "enumeration", None)
 
 
 def orthogonal_array(n: int, p: float = 0.5, m: int | None = None, seed: int = 0, stream: int = 0) -> Design:
@@ -299,7 +299,7 @@ def choose_design(
     """
     if n < 1:
         raise ValueError(f"the game has no {side} players; expected at least 1")
-    check_p(p)
+    p = check_p(p)
     if isinstance(name, Design):
         if (name.n, name.p) != (n, p):
             raise ValueError(

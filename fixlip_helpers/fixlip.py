@@ -90,7 +90,7 @@ def fixlip(
     TypeError
         If the game is not a game, or not two-sided though sampling is cross-modal.
     """
-    check_p(p)
+    p = check_p(p)
     for name, given, allowed in (
         ("index", index, ("FWBII",)),
         ("sampling", sampling, ("cross", "joint")),
@@ -120,6 +120,8 @@ def fixlip(
                 f"{type(game).__name__} is no two-sided game (see TwoSidedGame); use sampling='joint'"
             )
         designs = design if isinstance(design, tuple) else (design or "auto", "auto")
+        if len(designs) != 2:
+            raise ValueError(f"design is a tuple of {len(designs)}; expected a pair, for image and text")
         if budget != "auto":
             split = authors_split(budget, game.n_image, game.n_text)
             sizes = tuple(m if own is None else own for own, m in zip(sizes, split, strict=True))

@@ -339,7 +339,7 @@ def regression(design: Design, embeddings: np.ndarray) -> Callable[[float], np.n
     if design.orthonormal:
         moments = sum(
             monomials(design.coalitions[rows], design.p).T @ (design.weights[rows, None] * embeddings[rows])
-            for rows in blocks(len(design), 1024)
+            for rows in tqdm(blocks(len(design), 1024), "regression", delay=2, leave=False)
         )
         shrink = np.arange(len(moments))[:, None] >= first_pair
         return lambda ridge: moments / (1 + ridge * shrink)

@@ -192,6 +192,11 @@ def test_sampling_error_shrinks_and_the_held_out_r2_is_honest(p, way):
     assert abs(np.mean(scores[1]) - ceiling) < 0.1 and np.mean(scores[0]) < np.mean(scores[1])
 
 
+def test_any_number_of_numpy_will_do_as_p(tmp_path):
+    explanation = fixlip(random_embeddings(3, 2), np.float32(0.25), np.int64(64))
+    assert Explanation.load(explanation.save(tmp_path / "e.json")).p == 0.25
+
+
 def test_exact_text_leaves_only_the_image_to_chance():
     game = random_embeddings(13, 3, seed=5)
     one = fixlip(game, 0.5, seed=1)
@@ -287,6 +292,9 @@ def test_a_budget_that_leaves_least_squares_underdetermined_is_refused():
         ({"sampling": "paired"}, "sampling = 'paired'; expected 'cross' or 'joint'"),
         ({"solver": "dense"}, "solver = 'dense'; expected 'sides' or 'wls'"),
         ({"design": "paired"}, "design = 'paired'"),
+        ({"design": ("auto",)}, "tuple of 1"),
+        ({"design": enumeration(3, 0.3)}, r"3 players and p = 0\.3; expected 3 image players and p = 0\.5"),
+        ({"n_text_coalitions": -2}, "m = -2"),
         ({"n_held_out": 1}, "n_held_out = 1"),
         ({"sampling": "joint", "n_image_coalitions": 9}, "joint sampling"),
     ],

@@ -144,8 +144,8 @@ MUTATIONS = [
     (
         "coalitions",
         "p for 1 - p in weights",
-        "np.where(coalitions, check_p(p), 1 - p)",
-        "np.where(coalitions, 1 - p, check_p(p))",
+        "np.where(coalitions, p, 1 - p)",
+        "np.where(coalitions, 1 - p, p)",
     ),
     (
         "coalitions",
