@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -401,15 +402,10 @@ class Explanation:
 
     def save(self, path: str | os.PathLike) -> Path:
         """Write as JSON, whole or not at all; returns the path."""
-        path = Path(path)
         text = json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False)
-        part = path.with_name(path.name + ".part")
-        try:
+        with written_whole(path) as part:
             part.write_text(text + "\n", encoding="utf-8")
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
-        return path
+        return Path(path)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Explanation:
@@ -418,6 +414,17 @@ class Explanation:
             return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(f"{path}: {error}") from error
+
+
+@contextmanager
+def written_whole(path: str | os.PathLike) -> Iterator[Path]:
+    """Give a path to write to; the file gets its own name when all went well, and else is removed."""
+    part = Path(path).with_name(Path(path).name + ".part")
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def player_names(n_image: int, n_text: int) -> list[str]:

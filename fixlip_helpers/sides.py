@@ -33,7 +33,7 @@ from fixlip_helpers.coalitions import (
     monomials,
     n_monomials,
 )
-from fixlip_helpers.explanation import Explanation, player_names, to_set_basis
+from fixlip_helpers.explanation import Explanation, player_names, to_set_basis, written_whole
 from fixlip_helpers.games import TwoSidedGame
 from fixlip_helpers.wls import (
     UnderdeterminedError,
@@ -213,8 +213,6 @@ class Side:
         """Write as safetensors with JSON metadata, whole or not at all; returns the path."""
         from safetensors.numpy import save_file
 
-        path = Path(path)
-        part = path.with_name(path.name + ".part")
         arrays = {
             "coefficients": self.coefficients,
             "held_out_coalitions": self.held_out.coalitions,
@@ -227,16 +225,13 @@ class Side:
             for name in ("modality", "p", "players", "ridge", "scale", "bias", "meta")
         }
         facts["held_out"] = [self.held_out.name, self.held_out.seed]
-        try:
+        with written_whole(path) as part:
             save_file(
                 {k: np.ascontiguousarray(a) for k, a in arrays.items()},
                 part,
                 {"fixlip-side": json.dumps(facts)},
             )
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
-        return path
+        return Path(path)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Side:
