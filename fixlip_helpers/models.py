@@ -713,10 +713,10 @@ def _load_parts(source: str, name: str, local: bool = True) -> tuple[Any, Any, A
             )
             tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=local)
             image_processor = _image_processor(source, local)
-        except ImportError as error:
-            raise ValueError(
-                f"model {name!r} needs a package that is not installed: {_one_line(error)}"
-            ) from None
+        except ImportError as error:  # SigLIP's tokenizer needs two packages that no other model does
+            wanted = [package for package in ("sentencepiece", "protobuf") if package in str(error).lower()]
+            advice = f"pip install {' '.join(wanted)}" if wanted else _one_line(error)
+            raise ValueError(f"model {name!r} needs a package that is not installed: {advice}") from None
         except Exception as error:
             raise _Incomplete(f"model {name!r} cannot be loaded: {_one_line(error)}") from None
     if missing := sorted(info["missing_keys"]):  # transformers would go on with random numbers in their place

@@ -619,6 +619,28 @@ def test_a_broken_weight_file_is_one_line(folders, tmp_path):
     assert "cannot be loaded" in one_line_error(tmp_path)
 
 
+def test_a_missing_package_is_named(folders):
+    """SigLIP's folder names a tokenizer class that transformers only has where sentencepiece is installed."""
+    settings = folders / "siglip" / "tokenizer_config.json"
+    written = settings.read_text()
+    code = (
+        "import importlib.util, sys\n"
+        "find = importlib.util.find_spec\n"
+        "importlib.util.find_spec = lambda name, *a: None if name == 'sentencepiece' else find(name, *a)\n"
+        "sys.modules['sentencepiece'] = None\n"
+        "from fixlip_helpers.models import load_model\n"
+        "try:\n"
+        f"    load_model({str(folders / 'siglip')!r})\n"
+        "except ValueError as error:\n"
+        "    print(error)"
+    )
+    settings.write_text(json.dumps(json.loads(written) | {"tokenizer_class": "SiglipTokenizer"}))
+    try:
+        assert run_python(code).endswith("not installed: pip install sentencepiece")
+    finally:
+        settings.write_text(written)
+
+
 def test_loading_is_silent(folders, capfd):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
