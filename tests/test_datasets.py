@@ -32,7 +32,11 @@ def test_first_order_values_and_sums_of_the_published_fixlip(published):
     expected = {"yellow": 2.73, "dog": 1.90, "ant": 1.34, "hydr": 1.17, "black": -1.90}
     assert {word: round(values[word], 2) for word in expected} == expected
     sums = dict(zip(TOKENS, fixlip.cross_modal().sum(axis=0), strict=True))
-    assert {w: round(sums[w], 2) for w in ("hydr", "dog", "black")} == {"hydr": 13.25, "dog": 12.12, "black": -6.15}
+    assert {w: round(sums[w], 2) for w in ("hydr", "dog", "black")} == {
+        "hydr": 13.25,
+        "dog": 12.12,
+        "black": -6.15,
+    }
     assert set(np.argsort(fixlip.cross_modal()[:, 0])[:5]) == {28, 36, 29, 5, 19}
     assert fixlip.baseline == pytest.approx(-1.3254, abs=1e-4) and fixlip.empty_value is None
 
