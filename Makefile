@@ -16,7 +16,7 @@ export PATH := $(abspath $(IN)):$(PATH)
 PYTEST := env -u FIXLIP_MODEL -u FIXLIP_DEVICE $(IN)/python -m pytest --nbval
 
 .DEFAULT_GOAL := help
-.PHONY: help environment book chapters lint test test-all bench browser set-repository clean
+.PHONY: help environment book chapters lint test test-all bench browser picture set-repository clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{ printf "make %-16s %s\n", $$1, $$2 }'
@@ -52,6 +52,9 @@ browser: environment
 
 bench: environment ## time and memory of the solvers and of a whole explanation
 	@$(IN)/python -m benchmarks
+
+picture: environment ## draw the picture of README.md anew
+	@$(IN)/python scripts/readme_picture.py
 
 set-repository: ## URL=https://github.com/OWNER/NAME: make this the public address everywhere
 	@$(PYTHON) scripts/set_repository.py "$(URL)"
