@@ -405,6 +405,8 @@ def _page(explanation: Explanation, image) -> str:
     passes = ", ".join(f"{count:,} {side}" for side, count in meta.get("passes", {}).items())
     facts = {key: meta.get(key) for key in ("method", "model", "p", "removal", "budget", "seed", "source")}
     facts |= {"p": explanation.p, "passes": passes or None}
+    if isinstance(facts["budget"], int):
+        facts["budget"] = f"{facts['budget']:,}"
     known = [
         ("unknown" if number is None else _score(symbol, number), f"{symbol}: {meaning}")
         for symbol, meaning, number in scores(explanation)

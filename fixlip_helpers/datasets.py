@@ -65,6 +65,7 @@ def published_clip() -> tuple[Image.Image, dict[str, Explanation]]:
     rows, columns = published["grid"]
     n_image, n_text = published["n_image"], len(published["tokens"])
     patches = [f"patch {row},{column}" for row in range(rows) for column in range(columns)]
+    words = _words(published["caption"], published["tokens"], n_image)
     explanations = {}
     for key, name, index, p in _PUBLISHED:
         stored = published["methods"][key]
@@ -86,9 +87,23 @@ def published_clip() -> tuple[Image.Image, dict[str, Explanation]]:
                 "model": published["model"],
                 "caption": published["caption"],
                 "grid": [rows, columns],
+                "words": words,
                 "source": published["source"],
                 "relative_to_empty": True,
             }
             | ({"budget": 2_096_976} if name == "FIxLIP" else {}),
         )
     return image, explanations
+
+
+def _words(caption: str, tokens: list[str], first: int) -> list[list]:
+    """Each word of a caption with the players that spell it: ``["hydrant", [55, 56]]``."""
+    words, player = [], first
+    for word in caption.split():
+        members, spelt = [], ""
+        while spelt != word:
+            spelt += tokens[player - first]
+            members.append(player)
+            player += 1
+        words.append([word, members])
+    return words

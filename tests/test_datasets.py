@@ -24,6 +24,7 @@ def test_picture_and_players(published):
         assert (explanation.n_image, explanation.n_text) == (49, 8)
         assert explanation.players[49:] == TOKENS
         assert explanation.meta["grid"] == [7, 7]
+        assert explanation.meta["words"][5:] == [["yellow", [54]], ["hydrant", [55, 56]]]
 
 
 def test_first_order_values_and_sums_of_the_published_fixlip(published):

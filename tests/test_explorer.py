@@ -46,13 +46,10 @@ def browser():
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    """The published explanation (its word pieces known), a first-order one, and a small one, each as a page."""
+    """The published explanation a first-order one, and a small one, each as a page."""
     folder = tmp_path_factory.mktemp("pages")
     image, explanations = published_clip()
     fixlip = explanations["FIxLIP"]
-    fixlip.meta["words"] = [[word, [49 + i]] for i, word in enumerate(fixlip.players[49:55])] + [
-        ["hydrant", [55, 56]]
-    ]
     header = "<h1>A page</h1>"
     for name, explanation, picture in (
         ("fixlip", fixlip, image),
