@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 from stand_ins import CAPTION, FAMILIES, noise_image, small_model
-from test_masking import filler_by_hand, normalise, paint_by_hand
+from test_masking import drop_by_hand, filler_by_hand, normalise, paint_by_hand
 
 from fixlip_helpers import games, masking, models
 from fixlip_helpers.games import TwoSidedGame, VisionLanguageGame
@@ -65,6 +65,16 @@ def test_every_coalition_is_masking_by_hand(model, removal):
     expected = [value_by_hand(model, coalition, removal) for coalition in coalitions]
     np.testing.assert_allclose((values - expected) / game.scale, 0, atol=1e-5)
     assert np.std(values) > 100 * 1e-5 * game.scale  # there is something to get wrong
+
+
+def test_every_coalition_is_dropping_by_hand(model):
+    """Batches are cut by size: each row must come back to its own place."""
+    game = VisionLanguageGame(model, noise_image(), CAPTION, removal="drop", batch_size=3)
+    coalitions = some_coalitions(game, m=20)[:, :16]
+    coalitions = coalitions[coalitions.any(axis=1)]
+    ours = game.encode_images(coalitions)
+    expected = [drop_by_hand(model, game.picture.pixels, keep).numpy() for keep in coalitions]
+    np.testing.assert_allclose(ours, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("removal", ["mean", "constant", "blur", "drop"])
