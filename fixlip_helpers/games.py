@@ -21,7 +21,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from fixlip_helpers.coalitions import all_coalitions, as_coalitions, coalition_number
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from fixlip_helpers.coalitions import (
     STREAMS,

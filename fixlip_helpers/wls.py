@@ -13,7 +13,7 @@ matrix is near the identity, and give the same answer, which the tests check to 
 from __future__ import annotations
 
 import numpy as np
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from fixlip_helpers.coalitions import Design, monomials, n_monomials
 from fixlip_helpers.explanation import to_set_basis

@@ -62,6 +62,7 @@ def build(stored: bool) -> Path:
     else:
         drop_stale_cache()
     jupyter_book = Path(sys.executable).parent / "jupyter-book"
+    os.environ["TQDM_DISABLE"] = "1"  # progress bars are no part of a page
     command = [str(jupyter_book), "build", str(ROOT), "--all", "-W", "-n", "--keep-going", *extra]
     result = subprocess.run(command)
     if result.returncode:

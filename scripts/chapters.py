@@ -56,6 +56,7 @@ def main() -> None:
     )
     parser.add_argument("chapters", nargs="*", type=Path, help="notebooks to run (default: all)")
     chapters = parser.parse_args().chapters or sorted((ROOT / "notebooks").glob("*.ipynb"))
+    os.environ["TQDM_DISABLE"] = "1"  # whether a bar appears depends on how fast the machine is
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     for path in chapters:
         print(f"Running {path.name} ...", flush=True)
