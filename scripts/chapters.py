@@ -28,7 +28,11 @@ def run(path: Path) -> None:
     notebook.metadata.pop("widgets", None)
     notebook.metadata.kernelspec = {"display_name": "Python 3", "language": "python", "name": "python3"}
     client = NotebookClient(
-        notebook, timeout=600, record_timing=False, resources={"metadata": {"path": str(path.parent)}}
+        notebook,
+        timeout=600,
+        record_timing=False,
+        coalesce_streams=True,  # a cell's lines arrive in pieces, which would be stored as so many outputs
+        resources={"metadata": {"path": str(path.parent)}},
     )
     client.execute()
     notebook.metadata = {
