@@ -18,7 +18,7 @@ import set_repository  # noqa: E402
 OURS = set_repository.current()
 
 # Repositories of others that the course names.
-THEIRS = {"hbaniecki/fixlip", "mmschlk/shapiq"}
+THEIRS = {"hbaniecki/fixlip", "huggingface/transformers", "mmschlk/shapiq"}
 
 ANOTHER = "somebody/some-course"
 
