@@ -23,8 +23,14 @@ PACKAGES = {
     "@jupyter-widgets/html-manager": ("1.0.15", "dist", ["embed-amd.js", "*.woff2"]),
 }
 
-# Where the widget manager would look for widgets that are not its own: the book has none, and asks no one.
-FOREIGN_WIDGETS = '"https://cdn.' + "jsd" + 'elivr.net/npm/"'
+# What is changed in the widget manager: where it would look for widgets that are not its own (the book has none, and
+# asks no one), and the call that sets formulas in widgets, which it makes as to MathJax 2.
+MANAGER_CHANGES = {
+    '"https://cdn.' + "jsd" + 'elivr.net/npm/"': '"./"',
+    'MathJax.Hub.Queue(["Typeset",MathJax.Hub,e])': (
+        "MathJax.startup&&(MathJax.startup.promise=MathJax.startup.promise.then(()=>MathJax.typesetPromise([e])))"
+    ),
+}
 
 
 def main() -> None:
@@ -40,11 +46,11 @@ def main() -> None:
 
     manager = VENDOR / "html-manager" / "embed-amd.js"
     code = manager.read_text(encoding="utf-8")
-    if FOREIGN_WIDGETS not in code:
-        raise SystemExit(
-            f"{manager.name} no longer names {FOREIGN_WIDGETS}: find where it now looks for widgets"
-        )
-    manager.write_text(code.replace(FOREIGN_WIDGETS, '"./"'), encoding="utf-8")
+    for old, new in MANAGER_CHANGES.items():
+        if old not in code:
+            raise SystemExit(f"{manager.name} no longer holds {old}: find what took its place")
+        code = code.replace(old, new)
+    manager.write_text(code, encoding="utf-8")
     size = sum(path.stat().st_size for path in VENDOR.rglob("*") if path.is_file())
     print(f"{VENDOR}: {size / 1e6:.1f} MB")
 
