@@ -199,9 +199,31 @@ def measure(model: VisionLanguageModel, share: float = 1.0) -> dict:
     return out
 
 
+def _runs(name: str, run: dict) -> list[dict]:
+    """The runs that led to a model, first to last, each with its ``name`` and its ``folder``."""
+    earlier = run.get("began_with")
+    before = _runs(Path(run["recipe"]["start"]).name, earlier) if earlier else []
+    return [*before, {**run, "name": name, "folder": f"runs/{len(before) + 1}"}]
+
+
 def card(name: str, scores: dict, run: dict) -> str:
     """The model card in Markdown: data, loss, steps, time, every score, known faults."""
-    recipe = run["recipe"]
+    runs, commands, times = _runs(name, run), [], []
+    for number, one in enumerate(runs):
+        recipe = one["recipe"]
+        how = f"--steps {recipe['steps']} --half-tokens {recipe['half_tokens']:g}"
+        if recipe.get("colour_weight", 1.0) != 1.0:
+            how += f" --colour-weight {recipe['colour_weight']:g}"
+        if number:
+            how += f" --start {runs[number - 1]['folder']}/{runs[number - 1]['name']}"
+        commands.append(
+            f"    python -m fixlip_helpers.training {one['name']} --out {one['folder']} --seed {recipe['seed']} {how}"
+        )
+        times.append(
+            f"{recipe['steps']:,} steps of {recipe['batch']} pictures, half of the patch tokens in the first "
+            f"{recipe['half_tokens']:.0%}, {one['seconds'] / 60:.0f} minutes"
+        )
+    pictures = sum(one["recipe"]["steps"] * one["recipe"]["batch"] for one in runs)
     rows = []
     extra = {
         "zero_shot_tinted_withheld": "the same on noun–colour pairs that training never showed",
@@ -227,18 +249,18 @@ def card(name: str, scores: dict, run: dict) -> str:
         [
             f"# {name}",
             "",
-            f"An encoder for the course, trained by `python -m fixlip_helpers.training {name} --out DIR --steps "
-            f"{recipe['steps']}`; scores by `python -m fixlip_helpers.scores {name} --write`.",
+            "An encoder for the course. Scores by `python -m fixlip_helpers.scores "
+            f"{name} --write`; trained by",
+            "",
+            *commands,
             "",
             "- **Data**: scenes of `fixlip_helpers.scenes`, made as they are needed "
-            f"({recipe['steps'] * recipe['batch']:,} pictures, none twice); one noun–colour and noun–background pair "
-            "in ten withheld; 12 % of the pictures are 2 × 2 scenes.",
-            f"- **Loss**: {loss} with one hard negative a caption, single words against pictures, and a "
-            "throw-away head that reads nouns and colours from patch tokens. In training, patches are painted out and "
-            "words hidden.",
-            f"- **Run**: {recipe['steps']} steps of {recipe['batch']} pictures, half of the patch tokens in the first "
-            f"{recipe['half_tokens']:.0%}, seed {recipe['seed']}, {run['seconds'] / 60:.0f} minutes on "
-            f"{run['threads']} threads of a CPU that other work shared.",
+            f"({pictures:,} pictures); one noun–colour and noun–background pair in ten withheld; 12 % of the pictures "
+            "are 2 × 2 scenes.",
+            f"- **Loss**: {loss} with one hard negative a caption, single words against pictures, which of nine "
+            "colours (none is the ninth) an object of the caption has, and a throw-away head that reads nouns and "
+            "colours from patch tokens. In training, patches are painted out and words hidden.",
+            f"- **Runs**: {'; then '.join(times)}; on {run['threads']} threads of a CPU that other work shared.",
             "- **Licence**: MIT, as the project; the drawings it saw are listed in `NOTICE`.",
             "",
             "| score on unseen scenes | measured | promised |",

@@ -7,6 +7,8 @@ its last checkpoint with the batches it would have seen. What each step learns f
   exchanged). The scenes are known, so a caption whose nouns, colours and background are true of another picture of the
   batch is never counted as false of it; positions and counts are not looked at, and so are hardly learnt.
 * **words**: every noun, colour and background word alone, against every picture, true where it can be seen.
+* **colours**: for some pictures, one object of the caption in each of the eight colours and without any; the one that
+  names the object's own colour should score highest, so that a right colour raises a score and a wrong one lowers it.
 * **patches**: a throw-away head that reads from each patch token which noun and which colour is there.
 
 Pictures are seen with patches painted out, and captions with words hidden, in many of the batches; a caption then
@@ -46,6 +48,7 @@ _NOUN_OF = {noun: i for i, noun in enumerate(NOUNS)} | {PLURALS[n]: i for i, n i
 _COLOUR_OF = {colour: i for i, colour in enumerate(COLOURS)}
 _BACKGROUND_OF = {word: i for i, word in enumerate(BACKGROUNDS)}
 _FACTS = len(NOUNS) * (1 + len(COLOURS)) + len(BACKGROUNDS)  # "a dog", "a red dog", …, "on grass", …
+_ASKED = 0.25  # the share of a batch's pictures whose captions are asked for a colour
 _NO_NOUN, _NO_COLOUR = len(NOUNS), len(COLOURS)  # the patch head's classes for "nothing is here"
 
 
@@ -62,8 +65,11 @@ class Recipe:
     half_tokens: float = 0.7  # the share of the steps in which half of the patch tokens are computed
     patch_weight: float = 1.0
     word_weight: float = 1.0
+    colour_weight: float = 1.0
     seed: int = 0
-    start: str = ""  # another embedded encoder, whose layers this one begins with; empty: all begin at random
+    start: str = (
+        ""  # folder of a finished encoder, whose layers this one begins with; empty: all begin at random
+    )
 
 
 def build_model(name: str, seed: int = 0) -> CLIPModel | SiglipModel:
@@ -135,14 +141,15 @@ def build_tokenizer():
 def begin_with(model: CLIPModel | SiglipModel, other: Path) -> int:
     """Copy every weight that two models share by name and shape from a finished one; return how many numbers."""
     shared, copied = load_file(other / "model.safetensors"), 0
-    places = "vision_model.embeddings.position_embedding.weight"
-    if len(shared[places]) == N_PATCHES + 1:
+    if isinstance(model, SiglipModel):
+        shared.pop("logit_scale", None)  # a sigmoid's scale begins small
+        places = "vision_model.embeddings.position_embedding.weight"
         shared[places] = shared[places][
-            1:
-        ]  # CLIP's first place is that of its CLS token, which SigLIP has not
+            -N_PATCHES:
+        ]  # CLIP's first place is its CLS token's, which SigLIP has not
     with torch.no_grad():
         for key, value in model.state_dict().items():
-            if key in shared and key != "logit_scale" and shared[key].shape == value.shape:
+            if key in shared and shared[key].shape == value.shape:
                 value.copy_(shared[key])
                 copied += value.numel()
     return copied
@@ -209,6 +216,34 @@ def _hard_negative(words: list[str], dice: scenes._Dice) -> list[str]:
     return out
 
 
+def _colour_question(
+    words: list[str], seen: list, dice: scenes._Dice
+) -> tuple[list[list[str]], list[bool], int] | None:
+    """One object of a true caption, in each colour and in none: nine captions, which count, and the right one's number.
+
+    A colour that training withholds from the noun does not count; of a noun that is seen in several colours nothing is
+    asked.
+    """
+    places = [i for i, w in enumerate(words) if w in _NOUN_OF]
+    if not places:
+        return None
+    at = dice.choice(places)
+    noun = NOUNS[_NOUN_OF[words[at]]]
+    colours = {o.colour for o in seen if o.noun == noun}
+    if len(colours) != 1:
+        return None
+    (colour,) = colours
+    before = words[: at - 1] if at and words[at - 1] in _COLOUR_OF else words[:at]
+    article = bool(before) and before[-1] in ("a", "an")
+    captions = []
+    for hue in (*COLOURS, None):
+        phrase = [hue, words[at]] if hue else [words[at]]
+        head = [*before[:-1], scenes._article(phrase[0])] if article else before
+        captions.append([*head, *phrase, *words[at + 1 :]])
+    counts = [hue is None or hue == colour or not scenes.withheld(noun, hue) for hue in (*COLOURS, None)]
+    return captions, counts, _COLOUR_OF.get(colour, _NO_COLOUR)
+
+
 def _training_scene(seed: str, dice: scenes._Dice) -> Scene:
     if dice.chance(0.12):
         return scenes.grid_scene(dice.sample(NOUNS, 4), seed)
@@ -217,6 +252,12 @@ def _training_scene(seed: str, dice: scenes._Dice) -> Scene:
 
 def _tokens(words: list[str]) -> list[int]:
     return [VOCABULARY[BOS], *(VOCABULARY[w] for w in words), VOCABULARY[EOS]]
+
+
+def _padded(words: list[str]) -> np.ndarray:
+    row = np.full(MAX_TOKENS, VOCABULARY[PAD])
+    row[: len(words) + 2] = _tokens(words)
+    return row
 
 
 def make_batch(recipe: Recipe, step: int) -> dict[str, torch.Tensor]:
@@ -231,6 +272,8 @@ def make_batch(recipe: Recipe, step: int) -> dict[str, torch.Tensor]:
     facts, claims = np.zeros((n, _FACTS), np.float32), np.zeros((2 * n, _FACTS), np.float32)
     ids = np.full((2 * n, MAX_TOKENS), VOCABULARY[PAD])
     visible = np.ones((2 * n, MAX_TOKENS), bool)
+    asked, answers = [], []
+    options, counts = [], []
     for k in range(n):
         dice = scenes._Dice(f"batch {recipe.seed} {step} {k}")
         scene = _training_scene(f"{recipe.seed} {step} {k}", dice)
@@ -255,13 +298,20 @@ def make_batch(recipe: Recipe, step: int) -> dict[str, torch.Tensor]:
         patch_noun[k, here] = [_NOUN_OF[scene.objects[j].noun] for j in strongest[here]]
         patch_colour[k, here] = [_COLOUR_OF.get(scene.objects[j].colour, _NO_COLOUR) for j in strongest[here]]
         facts[k] = _facts_of(seen, scene.background)
-        for number, words in enumerate(_captions(scene, seen, dice)):
+        both = _captions(scene, seen, dice)
+        question = _colour_question(both[0], seen, dice) if k < _ASKED * n else None
+        if question:
+            asked.append(k)
+            options += [_padded(words) for words in question[0]]
+            counts.append(question[1])
+            answers.append(question[2])
+        for number, words in enumerate(both):
             row = k + number * n
             eye = np.ones(len(words), bool)
             if dice.chance(0.3):
                 p = 0.4 + 0.6 * dice._random()
                 eye = np.array([dice.chance(p) for _ in words])
-            ids[row, : len(words) + 2] = _tokens(words)
+            ids[row] = _padded(words)
             visible[row, 1 : len(words) + 1] = eye
             claims[row] = _claims_of(words, eye)
     false_claims = claims @ (1 - facts).T  # (captions, pictures)
@@ -276,6 +326,10 @@ def make_batch(recipe: Recipe, step: int) -> dict[str, torch.Tensor]:
         "visible": torch.from_numpy(visible),
         "holds": torch.from_numpy(false_claims.T == 0),  # (pictures, captions)
         "bare": torch.tensor(step % 2 == 0),
+        "asked": torch.tensor(asked, dtype=torch.long),  # the pictures of the colour questions
+        "options": torch.tensor(np.array(options).reshape(-1, MAX_TOKENS)),  # nine captions each
+        "counts": torch.tensor(counts, dtype=torch.bool).reshape(-1, 1 + len(COLOURS)),
+        "answers": torch.tensor(answers, dtype=torch.long),
     }
 
 
@@ -367,10 +421,13 @@ def loss_of(towers: _Towers, batch: dict[str, torch.Tensor], recipe: Recipe, pro
     pixels = pixels * F.interpolate(kept, scale_factor=PATCH)  # mean colour = 0 after normalising
     image, patches = towers.image(pixels, batch["tokens"])
     words_ids, words_visible = _word_captions(bool(batch["bare"]))
-    # captions and single words in one pass over the text tower
-    both = towers.text(torch.cat([batch["ids"], words_ids]), torch.cat([batch["visible"], words_visible]))
-    image, both = F.normalize(image, dim=-1), F.normalize(both, dim=-1)
-    text, words = both[: 2 * n], both[2 * n :]
+    # captions, single words and colour questions in one pass over the text tower
+    ids = torch.cat([batch["ids"], words_ids, batch["options"]])
+    visible = torch.cat(
+        [batch["visible"], words_visible, torch.ones_like(batch["options"], dtype=torch.bool)]
+    )
+    image, texts = F.normalize(image, dim=-1), F.normalize(towers.text(ids, visible), dim=-1)
+    text, words, options = texts.split([2 * n, len(words_ids), len(batch["options"])])
 
     facts = batch["facts"]
     grid = facts[:, : len(NOUNS) * (1 + len(COLOURS))].view(n, len(NOUNS), 1 + len(COLOURS))
@@ -401,11 +458,18 @@ def loss_of(towers: _Towers, batch: dict[str, torch.Tensor], recipe: Recipe, pro
         counted = ~holds | truth
         signs = torch.where(truth, 1.0, -1.0)
         contrast = -(F.logsigmoid(signs * logits) * counted).sum() / n
+        # one hard negative among so many easy ones weighs too little here: it is also compared with the true caption
+        ahead = logits.diagonal() - logits.diagonal(n)
+        contrast = contrast - (F.logsigmoid(ahead) * ~holds.diagonal(n)).sum() / n
         truth = torch.cat([nouns, hues, places], 1)
         word_loss = F.binary_cross_entropy_with_logits(
             scale * image @ words.T + bias, truth, reduction="none"
         )
         word = word_loss.sum() / n
+    asked = image[batch["asked"]]
+    told_apart = scale * torch.einsum("md,mod->mo", asked, options.view(len(asked), 1 + len(COLOURS), -1))
+    told_apart = told_apart.masked_fill(~batch["counts"], -1e4)
+    colour = F.cross_entropy(told_apart, batch["answers"], reduction="sum") / max(1, len(asked))
     counted = batch["keep"].gather(1, batch["tokens"])
     noun_logits, colour_logits = towers.noun_head(patches[counted]), towers.colour_head(patches[counted])
     patch = F.cross_entropy(noun_logits, batch["patch_noun"].gather(1, batch["tokens"])[counted])
@@ -413,8 +477,9 @@ def loss_of(towers: _Towers, batch: dict[str, torch.Tensor], recipe: Recipe, pro
         colour_logits, batch["patch_colour"].gather(1, batch["tokens"])[counted]
     )
     total = contrast + recipe.word_weight * word + recipe.patch_weight * (1 - 0.8 * progress) * patch
+    total = total + recipe.colour_weight * colour
     right = (logits[:, :n].argmax(1) == torch.arange(n)).float().mean()
-    parts = {"contrast": contrast, "word": word, "patch": patch, "right": right}
+    parts = {"contrast": contrast, "word": word, "patch": patch, "colour": colour, "right": right}
     return total, {key: float(value.detach()) for key, value in parts.items()}
 
 
@@ -445,7 +510,7 @@ def train(name: str, out: Path, recipe: Recipe, minutes_between_checkpoints: flo
     out.mkdir(parents=True, exist_ok=True)
     towers = _Towers(build_model(name, recipe.seed)).train()
     if recipe.start:
-        begin_with(towers.model, ASSETS / recipe.start)
+        begin_with(towers.model, Path(recipe.start))
     optimizers = _optimizers(towers, recipe)
     step, seconds = _restore(out, name, recipe, towers, optimizers)
     batches = torch.utils.data.DataLoader(
@@ -484,6 +549,8 @@ def train(name: str, out: Path, recipe: Recipe, minutes_between_checkpoints: flo
             saved = time.time()
     folder = export(towers.model, out / name)
     facts = {"recipe": asdict(recipe), "seconds": round(seconds), "threads": torch.get_num_threads()}
+    if recipe.start:
+        facts["began_with"] = json.loads((Path(recipe.start) / "training.json").read_text())
     (folder / "training.json").write_text(json.dumps(facts, indent=1) + "\n")
     return folder
 
@@ -572,11 +639,20 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=Recipe.steps)
     parser.add_argument("--half-tokens", type=float, default=Recipe.half_tokens, help="share of cheap steps")
     parser.add_argument(
-        "--start", choices=("", *EMBEDDED), default="", help="begin with the layers of this encoder"
+        "--start", default="", help="begin with the layers of the finished encoder in this folder"
     )
+    parser.add_argument("--colour-weight", type=float, default=Recipe.colour_weight)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    recipe = Recipe(steps=given.steps, half_tokens=given.half_tokens, start=given.start, seed=given.seed)
+    if given.start in EMBEDDED:
+        given.start = str(ASSETS / given.start)
+    recipe = Recipe(
+        steps=given.steps,
+        half_tokens=given.half_tokens,
+        colour_weight=given.colour_weight,
+        start=given.start,
+        seed=given.seed,
+    )
     print(train(given.name, given.out, recipe))
 
 

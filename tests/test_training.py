@@ -66,6 +66,31 @@ def test_the_batch_tells_which_hard_negatives_hold_after_all():
         assert batch["holds"][k, n + k] or not same
 
 
+def test_colour_questions_have_one_right_answer_and_withhold_what_training_withholds():
+    asked = 0
+    for seed in range(200):
+        scene = scenes.make_scene(seed)
+        words = scene.caption.split()
+        question = training._colour_question(words, list(scene.objects), scenes._Dice(seed))
+        if question is None:
+            continue
+        asked += 1
+        captions, counts, answer = question
+        assert counts[answer] and len(captions) == len(counts) == 1 + len(scenes.COLOURS)
+        assert words in captions and captions.index(words) == answer
+        truth = [holds(caption, scene) for caption in captions]
+        # without its colour a caption still holds; no other colour does
+        assert truth == [i in (answer, len(scenes.COLOURS)) for i in range(len(captions))]
+        for caption, counted in zip(captions, counts, strict=True):
+            claims = training._claims_of(caption, np.ones(len(caption), bool))
+            pairs = claims[: len(scenes.NOUNS) * 9].reshape(-1, 9)[:, 1:]
+            new = any(
+                scenes.withheld(scenes.NOUNS[i], list(scenes.COLOURS)[c]) for i, c in np.argwhere(pairs)
+            )
+            assert counted or new
+    assert asked > 150
+
+
 def test_batches_depend_on_seed_and_step_alone():
     one, two = training.make_batch(TINY, 3), training.make_batch(TINY, 3)
     assert all(torch.equal(one[key], two[key]) for key in one)
