@@ -9,6 +9,9 @@ its last checkpoint with the batches it would have seen. What each step learns f
 * **words**: every noun, colour and background word alone, against every picture, true where it can be seen.
 * **colours**: for some pictures, one object of the caption in each of the eight colours and without any; the one that
   names the object's own colour should score highest, so that a right colour raises a score and a wrong one lowers it.
+* **evidence**: the same pictures with some of that object's patches painted out. What those patches add to a score
+  should be most for the caption with the object's own colour, and for one with a wrong colour less than for the one
+  without any: this asks outright for the sign of the interaction between a colour word and a thing.
 * **patches**: a throw-away head that reads from each patch token which noun and which colour is there.
 
 Pictures are seen with patches painted out, and captions with words hidden, in many of the batches; a caption then
@@ -66,6 +69,7 @@ class Recipe:
     patch_weight: float = 1.0
     word_weight: float = 1.0
     colour_weight: float = 1.0
+    evidence_weight: float = 1.0
     seed: int = 0
     start: str = (
         ""  # folder of a finished encoder, whose layers this one begins with; empty: all begin at random
@@ -218,8 +222,10 @@ def _hard_negative(words: list[str], dice: scenes._Dice) -> list[str]:
 
 def _colour_question(
     words: list[str], seen: list, dice: scenes._Dice
-) -> tuple[list[list[str]], list[bool], int] | None:
-    """One object of a true caption, in each colour and in none: nine captions, which count, and the right one's number.
+) -> tuple[list[list[str]], list[bool], int, str] | None:
+    """One object of a true caption, in each colour and in none.
+
+    Nine captions, which of them count, the right one's number, and the object's noun.
 
     A colour that training withholds from the noun does not count; of a noun that is seen in several colours nothing is
     asked.
@@ -241,7 +247,27 @@ def _colour_question(
         head = [*before[:-1], scenes._article(phrase[0])] if article else before
         captions.append([*head, *phrase, *words[at + 1 :]])
     counts = [hue is None or hue == colour or not scenes.withheld(noun, hue) for hue in (*COLOURS, None)]
-    return captions, counts, _COLOUR_OF.get(colour, _NO_COLOUR)
+    return captions, counts, _COLOUR_OF.get(colour, _NO_COLOUR), noun
+
+
+def _without_some_of(thing: np.ndarray, keep: np.ndarray, dice: scenes._Dice) -> np.ndarray:
+    """The visible patches ``keep``, ``(64,)`` bool, less a random share of those that show a ``thing``."""
+    shows = list(np.flatnonzero(thing & keep))
+    gone = dice.sample(shows, math.ceil((0.3 + 0.7 * dice._random()) * len(shows)))
+    less = keep.copy()
+    less[gone] = False
+    return less
+
+
+def _visible_words(captions: list[list[str]], dice: scenes._Dice) -> np.ndarray:
+    """Tokens to be seen, ``(len(captions), MAX_TOKENS)`` bool: a word that is no colour is hidden in all or in none."""
+    hidden = {
+        w for w in dict.fromkeys(w for c in captions for w in c) if w not in _COLOUR_OF and dice.chance(0.5)
+    }
+    eye = np.ones((len(captions), MAX_TOKENS), bool)
+    for row, words in enumerate(captions):
+        eye[row, 1 : len(words) + 1] = [word not in hidden for word in words]
+    return eye
 
 
 def _training_scene(seed: str, dice: scenes._Dice) -> Scene:
@@ -273,7 +299,7 @@ def make_batch(recipe: Recipe, step: int) -> dict[str, torch.Tensor]:
     ids = np.full((2 * n, MAX_TOKENS), VOCABULARY[PAD])
     visible = np.ones((2 * n, MAX_TOKENS), bool)
     asked, answers = [], []
-    options, counts = [], []
+    options, counts, options_visible, whole, without = [], [], [], [], []
     for k in range(n):
         dice = scenes._Dice(f"batch {recipe.seed} {step} {k}")
         scene = _training_scene(f"{recipe.seed} {step} {k}", dice)
@@ -305,6 +331,13 @@ def make_batch(recipe: Recipe, step: int) -> dict[str, torch.Tensor]:
             options += [_padded(words) for words in question[0]]
             counts.append(question[1])
             answers.append(question[2])
+            # dice of its own, so that what the evidence needs changes nothing else of a batch
+            more = scenes._Dice(f"evidence {recipe.seed} {step} {k}")
+            asked_of = [o.noun == question[3] for o in scene.objects]
+            without.append(_without_some_of(cover[asked_of].max(0) > 0.02, keep[k], more))
+            whole.append(not recipe.evidence_weight or more.chance(0.6))
+            eye = np.ones((len(question[0]), MAX_TOKENS), bool)
+            options_visible.append(eye if whole[-1] else _visible_words(question[0], more))
         for number, words in enumerate(both):
             row = k + number * n
             eye = np.ones(len(words), bool)
@@ -328,6 +361,11 @@ def make_batch(recipe: Recipe, step: int) -> dict[str, torch.Tensor]:
         "bare": torch.tensor(step % 2 == 0),
         "asked": torch.tensor(asked, dtype=torch.long),  # the pictures of the colour questions
         "options": torch.tensor(np.array(options).reshape(-1, MAX_TOKENS)),  # nine captions each
+        "options_visible": torch.tensor(np.array(options_visible, bool).reshape(-1, MAX_TOKENS)),
+        "whole": torch.tensor(whole, dtype=torch.bool),  # no word of the question is hidden
+        "without": torch.tensor(
+            np.array(without, bool).reshape(-1, N_PATCHES)
+        ),  # less of the thing is to be seen
         "counts": torch.tensor(counts, dtype=torch.bool).reshape(-1, 1 + len(COLOURS)),
         "answers": torch.tensor(answers, dtype=torch.long),
     }
@@ -417,16 +455,20 @@ def loss_of(towers: _Towers, batch: dict[str, torch.Tensor], recipe: Recipe, pro
     """The loss of one batch and its parts; ``progress`` runs from 0 to 1 over the run."""
     n = len(batch["pixels"])
     pixels = batch["pixels"].permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
-    kept = batch["keep"].view(n, 1, *scenes.GRID).float()
+    asked, keep, tokens = batch["asked"], batch["keep"], batch["tokens"]
+    if recipe.evidence_weight:
+        pixels = torch.cat([pixels, pixels[asked]])
+        keep = torch.cat([keep, batch["without"]])
+        tokens = torch.cat([tokens, tokens[asked]])
+    kept = keep.view(len(keep), 1, *scenes.GRID).float()
     pixels = pixels * F.interpolate(kept, scale_factor=PATCH)  # mean colour = 0 after normalising
-    image, patches = towers.image(pixels, batch["tokens"])
+    image, patches = towers.image(pixels, tokens)
     words_ids, words_visible = _word_captions(bool(batch["bare"]))
     # captions, single words and colour questions in one pass over the text tower
     ids = torch.cat([batch["ids"], words_ids, batch["options"]])
-    visible = torch.cat(
-        [batch["visible"], words_visible, torch.ones_like(batch["options"], dtype=torch.bool)]
-    )
+    visible = torch.cat([batch["visible"], words_visible, batch["options_visible"]])
     image, texts = F.normalize(image, dim=-1), F.normalize(towers.text(ids, visible), dim=-1)
+    (image, less), patches = image.split([n, len(image) - n]), patches[:n]
     text, words, options = texts.split([2 * n, len(words_ids), len(batch["options"])])
 
     facts = batch["facts"]
@@ -466,10 +508,17 @@ def loss_of(towers: _Towers, batch: dict[str, torch.Tensor], recipe: Recipe, pro
             scale * image @ words.T + bias, truth, reduction="none"
         )
         word = word_loss.sum() / n
-    asked = image[batch["asked"]]
-    told_apart = scale * torch.einsum("md,mod->mo", asked, options.view(len(asked), 1 + len(COLOURS), -1))
-    told_apart = told_apart.masked_fill(~batch["counts"], -1e4)
-    colour = F.cross_entropy(told_apart, batch["answers"], reduction="sum") / max(1, len(asked))
+    options = options.view(len(asked), 1 + len(COLOURS), -1)
+    counts, answers, whole = batch["counts"], batch["answers"], batch["whole"]
+    told_apart = scale * torch.einsum("md,mod->mo", image[asked], options)
+    told_apart = told_apart.masked_fill(~counts, -1e4)[whole]
+    colour = F.cross_entropy(told_apart, answers[whole], reduction="sum") / max(1, len(told_apart))
+    evidence = torch.zeros(())
+    if len(less):
+        adds = scale * torch.einsum("md,mod->mo", image[asked] - less, options)
+        evidence = F.cross_entropy(adds.masked_fill(~counts, -1e4), answers)
+        wrong = counts[:, :-1] & (torch.arange(len(COLOURS)) != answers[:, None])
+        evidence = evidence + F.softplus(adds[:, :-1] - adds[:, -1:])[wrong].mean()
     counted = batch["keep"].gather(1, batch["tokens"])
     noun_logits, colour_logits = towers.noun_head(patches[counted]), towers.colour_head(patches[counted])
     patch = F.cross_entropy(noun_logits, batch["patch_noun"].gather(1, batch["tokens"])[counted])
@@ -477,9 +526,10 @@ def loss_of(towers: _Towers, batch: dict[str, torch.Tensor], recipe: Recipe, pro
         colour_logits, batch["patch_colour"].gather(1, batch["tokens"])[counted]
     )
     total = contrast + recipe.word_weight * word + recipe.patch_weight * (1 - 0.8 * progress) * patch
-    total = total + recipe.colour_weight * colour
+    total = total + recipe.colour_weight * colour + recipe.evidence_weight * evidence
     right = (logits[:, :n].argmax(1) == torch.arange(n)).float().mean()
-    parts = {"contrast": contrast, "word": word, "patch": patch, "colour": colour, "right": right}
+    parts = {"contrast": contrast, "word": word, "patch": patch, "colour": colour, "evidence": evidence}
+    parts["right"] = right
     return total, {key: float(value.detach()) for key, value in parts.items()}
 
 
@@ -555,13 +605,39 @@ def train(name: str, out: Path, recipe: Recipe, minutes_between_checkpoints: flo
     return folder
 
 
+class _Muon(torch.optim.Muon):
+    """Muon (Jordan et al., 2024) in single precision: torch's own takes bfloat16, in which many processors are slow."""
+
+    @torch.no_grad()
+    def step(self) -> None:
+        for group in self.param_groups:
+            for matrix in group["params"]:
+                average = self.state[matrix].setdefault("momentum_buffer", torch.zeros_like(matrix))
+                average.lerp_(matrix.grad, 1 - group["momentum"])
+                update = matrix.grad.lerp(average, group["momentum"])  # Nesterov's look ahead
+                update = _orthogonal(update, group["ns_coefficients"], group["ns_steps"])
+                matrix.mul_(1 - group["lr"] * group["weight_decay"])
+                matrix.add_(update, alpha=-0.2 * math.sqrt(max(matrix.shape)) * group["lr"])
+
+
+def _orthogonal(matrix: torch.Tensor, coefficients: tuple[float, float, float], steps: int) -> torch.Tensor:
+    """Near the closest matrix with orthonormal rows (or columns), by Newton and Schulz's iteration."""
+    a, b, c = coefficients
+    x = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
+    x = x / x.norm().clamp(min=1e-7)
+    for _ in range(steps):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x.T if matrix.shape[0] > matrix.shape[1] else x
+
+
 def _optimizers(towers: _Towers, recipe: Recipe) -> list[torch.optim.Optimizer]:
-    """Muon (Jordan et al., 2024) for the matrices inside the layers, AdamW for the rest."""
+    """Muon for the matrices inside the layers, AdamW for the rest."""
     inside = {n: p for n, p in towers.named_parameters() if p.ndim == 2 and ".layers." in n}
     rest = [p for n, p in towers.named_parameters() if n not in inside]
     decay = recipe.weight_decay
     return [
-        torch.optim.Muon(inside.values(), weight_decay=decay, adjust_lr_fn="match_rms_adamw"),
+        _Muon(inside.values(), weight_decay=decay),
         torch.optim.AdamW(rest, betas=(0.9, 0.98), weight_decay=decay / 2),
     ]
 
@@ -642,6 +718,7 @@ def main() -> None:
         "--start", default="", help="begin with the layers of the finished encoder in this folder"
     )
     parser.add_argument("--colour-weight", type=float, default=Recipe.colour_weight)
+    parser.add_argument("--evidence-weight", type=float, default=Recipe.evidence_weight)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     if given.start in EMBEDDED:
@@ -650,6 +727,7 @@ def main() -> None:
         steps=given.steps,
         half_tokens=given.half_tokens,
         colour_weight=given.colour_weight,
+        evidence_weight=given.evidence_weight,
         start=given.start,
         seed=given.seed,
     )

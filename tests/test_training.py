@@ -75,7 +75,11 @@ def test_colour_questions_have_one_right_answer_and_withhold_what_training_withh
         if question is None:
             continue
         asked += 1
-        captions, counts, answer = question
+        captions, counts, answer, noun = question
+        assert all(
+            noun in (scenes.NOUNS[training._NOUN_OF[w]] for w in c if w in training._NOUN_OF)
+            for c in captions
+        )
         assert counts[answer] and len(captions) == len(counts) == 1 + len(scenes.COLOURS)
         assert words in captions and captions.index(words) == answer
         truth = [holds(caption, scene) for caption in captions]
@@ -89,6 +93,48 @@ def test_colour_questions_have_one_right_answer_and_withhold_what_training_withh
             )
             assert counted or new
     assert asked > 150
+
+
+def test_evidence_paints_out_patches_of_the_thing_that_is_asked_of_and_hides_no_colour():
+    batch = training.make_batch(Recipe(steps=4, batch=64), 0)
+    words = {number: word for word, number in training.VOCABULARY.items()}
+    kept = batch["keep"][batch["asked"]]
+    gone = kept & ~batch["without"]
+    assert gone.any(1).all() and not (batch["without"] & ~kept).any()
+    for number, k in enumerate(batch["asked"].tolist()):
+        captions = batch["options"][9 * number : 9 * number + 9]
+        named = {training._NOUN_OF.get(words[int(i)]) for i in captions.flatten()} - {None}
+        strong = batch["patch_noun"][k][gone[number]]
+        shown = set(strong[strong != training._NO_NOUN].tolist())
+        # where things overlap, a patch of one may show more of another: nearly all lost patches show what is named
+        assert not shown or shown & named
+    hidden = {words[int(i)] for i in batch["options"][~batch["options_visible"]]}
+    assert hidden and not hidden & set(scenes.COLOURS)
+    assert batch["whole"].any() and not batch["whole"].all()
+
+
+def test_evidence_changes_nothing_else_of_a_batch():
+    one = training.make_batch(Recipe(steps=4, batch=16), 1)
+    two = training.make_batch(Recipe(steps=4, batch=16, evidence_weight=0.0), 1)
+    assert two["whole"].all() and two["options_visible"].all()
+    assert all(torch.equal(one[key], two[key]) for key in one if key not in ("whole", "options_visible"))
+
+
+def test_muon_in_single_precision_is_torchs_own():
+    torch.manual_seed(0)
+    mine = torch.nn.Parameter(torch.randn(48, 96))
+    theirs = torch.nn.Parameter(mine.detach().clone())
+    before = mine.detach().clone()
+    settings = dict(lr=0.01, weight_decay=0.1)
+    one = training._Muon([mine], **settings)
+    two = torch.optim.Muon([theirs], **settings, adjust_lr_fn="match_rms_adamw")
+    for _ in range(3):
+        mine.grad = torch.randn(48, 96)
+        theirs.grad = mine.grad.clone()
+        one.step()
+        two.step()
+    # theirs computes the direction in bfloat16
+    assert (mine - theirs).norm() < 0.02 * (mine - before).norm()
 
 
 def test_batches_depend_on_seed_and_step_alone():
