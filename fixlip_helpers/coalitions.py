@@ -4,10 +4,13 @@ A *coalition* is a boolean row: player ``i`` is visible where entry ``i`` is tru
 ``P_p`` every player is visible independently with probability ``p``. A :class:`Design` is a
 finite stand-in for ``P_p``: distinct coalitions with weights that sum to one.
 
-Three designs are here:
+The designs here, by the names of :data:`DESIGNS`:
 
 * :func:`enumeration`: all ``2**n`` coalitions with their exact weights;
 * :func:`independent`: ``m`` independent draws, repeats counted in the weights;
+* :func:`paired` (``p = 0.5``): independent draws, each with its complement;
+* :func:`stratified`: draws whose sizes are spread evenly over the distribution of sizes;
+* :func:`border`: the sampler of the authors' release, which lists rare sizes in full;
 * :func:`orthogonal_array` (``p = 0.5``): ``4**k`` coalitions whose sample moments equal those
   of ``P_p`` up to order four, so that sums over them see first and second order exactly.
 
@@ -19,7 +22,9 @@ coalitions, so they come from one counter-based generator, Philox4x64-10 (Salmon
   :data:`STREAMS` that tells apart the uses of one seed;
 * block ``b = 0, 1, 2, ...`` is Philox of the counter ``(b + 1, 0, 0, 0)`` and gives the words
   ``4b, 4b + 1, 4b + 2, 4b + 3`` (this is NumPy's ``Philox(key=...).random_raw``);
-* word ``r * n + i`` decides player ``i`` of draw ``r``: visible if ``(word >> 11) * 2**-53 < p``.
+* ``(word >> 11) * 2**-53`` is a uniform number in [0, 1); that of word ``r * n + i`` decides player ``i`` of
+  draw ``r``: visible if it is below ``p``. (:func:`stratified` and :func:`border` read the same numbers
+  otherwise, as they say.)
 
 So a longer sequence of draws begins with the shorter one. Test vectors are in
 ``tests/test_coalitions.py``.
@@ -27,7 +32,9 @@ So a longer sequence of draws begins with the shorter one. Test vectors are in
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
@@ -55,9 +62,13 @@ def draw(n: int, p: float, m: int, seed: int = 0, stream: int = 0) -> np.ndarray
     ndarray of bool, shape (m, n)
     """
     check_p(p)
+    return _uniform(check_count("m", m) * check_count("n", n), seed, stream).reshape(m, n) < p
+
+
+def _uniform(count: int, seed: int, stream: int) -> np.ndarray:
+    """The first ``count`` uniform numbers of a stream, float64 in [0, 1)."""
     key = np.array([check_count("seed", seed), check_count("stream", stream)], dtype=np.uint64)
-    words = np.random.Philox(key=key).random_raw(check_count("m", m) * check_count("n", n))
-    return ((words >> np.uint64(11)) * 2.0**-53 < p).reshape(m, n)
+    return (np.random.Philox(key=key).random_raw(count) >> np.uint64(11)) * 2.0**-53
 
 
 def all_coalitions(n: int) -> np.ndarray:
@@ -164,6 +175,94 @@ def enumeration(n: int, p: float) -> Design:
     return Design(coalitions, np.where(coalitions, p, 1 - p).prod(axis=1), p, "enumeration", None)
 
 
+def paired(n: int, p: float, m: int, seed: int = 0, stream: int = 0) -> Design:
+    """``m / 2`` independent draws, each with its complement: at ``p = 0.5`` that is a draw from ``P_p`` too.
+
+    Averages of odd monomials against even ones vanish exactly (Covert and Lee, *Improving KernelSHAP*, AISTATS
+    2021), so that interactions are not blurred by single effects nor by triples.
+
+    Raises
+    ------
+    ValueError
+        If ``p`` is not 0.5 or ``m`` not even.
+    """
+    if p != 0.5:
+        raise ValueError(f"p = {p}; a complement is a draw from P_p for p = 0.5 only")
+    if check_count("m", m) < 2 or m % 2:
+        raise ValueError(f"m = {m}; pairs make an even number of coalitions, at least 2")
+    rows = draw(n, p, m // 2, seed, stream)
+    return _count_repeats(np.stack([rows, ~rows], axis=1).reshape(m, n), p, "paired", seed)
+
+
+def stratified(n: int, p: float, m: int, seed: int = 0, stream: int = 0) -> Design:
+    """``m`` draws whose sizes follow the binomial distribution of sizes as evenly as ``m`` numbers can.
+
+    Draw ``r`` has the size at the quantile ``(r + u) / m`` with one uniform ``u`` for all, and holds the players with
+    the smallest of ``n`` uniform numbers. ``u`` is the first number of the stream, those of draw ``r`` are the ``n``
+    from ``4 + r n`` on. In a random order of the draws each is one from ``P_p``, so averages are unbiased.
+    """
+    if check_count("m", m) < 1:
+        raise ValueError("m = 0; expected at least one draw")
+    numbers = _uniform(4 + m * n, seed, stream)
+    at_most = np.cumsum(_size_shares(n, check_p(p)))[:-1]
+    sizes = np.searchsorted(at_most, (np.arange(m) + numbers[0]) / m, side="right")
+    return _count_repeats(_of_sizes(sizes, numbers[4:].reshape(m, n)), p, "stratified", seed)
+
+
+def border(n: int, p: float, m: int, seed: int = 0, stream: int = 0) -> Design:
+    """The sampler of the authors' release: sizes that ``m`` draws would exhaust are listed, the rest is drawn.
+
+    As long as there is a size with no more coalitions than draws are expected to fall on it, all of them are listed,
+    with their weights under ``P_p``. What is left of the ``m`` is drawn from the other sizes: draw ``r`` takes its
+    size from uniform number ``r (n + 1)`` of the stream and its players, as in :func:`stratified`, from the ``n``
+    after it; repeats are counted. Averages are unbiased.
+    """
+    if check_count("m", m) < 1:
+        raise ValueError("m = 0; expected at least one draw")
+    shares = _size_shares(n, check_p(p))
+    counts = [math.comb(n, size) for size in range(n + 1)]
+    listed = np.zeros(n + 1, bool)
+    left = m
+    while not listed.all():
+        rest = shares[~listed].sum()
+        full = [t for t in np.flatnonzero(~listed) if counts[t] <= left * shares[t] / rest]
+        if not full:
+            break
+        listed[full] = True
+        left -= sum(counts[t] for t in full)
+    rows = [_all_of_size(n, size) for size in np.flatnonzero(listed)]
+    coalitions = np.concatenate([np.zeros((0, n), bool), *rows])
+    weights = np.where(coalitions, p, 1 - p).prod(axis=1)
+    if not listed.all():
+        numbers = _uniform(left * (n + 1), seed, stream).reshape(left, n + 1)
+        open_sizes, rest = np.flatnonzero(~listed), shares[~listed].sum()
+        at_most = np.cumsum(shares[open_sizes] / rest)[:-1]
+        sizes = open_sizes[np.searchsorted(at_most, numbers[:, 0], side="right")]
+        drawn = _count_repeats(_of_sizes(sizes, numbers[:, 1:]), p, "border", seed)
+        coalitions = np.concatenate([coalitions, drawn.coalitions])
+        weights = np.concatenate([weights, rest * drawn.weights])
+    return Design(coalitions, weights / weights.sum(), float(p), "border", seed)
+
+
+def _size_shares(n: int, p: float) -> np.ndarray:
+    """``P_p`` of each size 0, ..., n, shape (n + 1,)."""
+    return np.array([math.comb(n, t) * p**t * (1 - p) ** (n - t) for t in range(n + 1)])
+
+
+def _of_sizes(sizes: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """In each row the players with the ``size`` smallest numbers: (m,), (m, n) -> (m, n) bool."""
+    ranks = np.argsort(np.argsort(numbers, axis=1, kind="stable"), axis=1)
+    return ranks < sizes[:, None]
+
+
+def _all_of_size(n: int, size: int) -> np.ndarray:
+    """All coalitions of one size, shape (C(n, size), n), bool, in the order of ``itertools.combinations``."""
+    members = np.array(list(combinations(range(n), size)), dtype=int).reshape(math.comb(n, size), size)
+    rows = np.zeros((len(members), n), bool)
+    rows[np.arange(len(members))[:, None], members] = True
+    return rows
+
+
 def orthogonal_array(n: int, p: float = 0.5, m: int | None = None, seed: int = 0, stream: int = 0) -> Design:
     """A randomly shifted orthogonal array of strength four, for ``p = 0.5``.
 
@@ -205,7 +304,14 @@ def orthogonal_array(n: int, p: float = 0.5, m: int | None = None, seed: int = 0
     return _count_repeats(np.concatenate([array ^ shift for shift in shifts]), p, "orthogonal_array", seed)
 
 
-DESIGNS = {"independent": independent, "enumeration": enumeration, "orthogonal_array": orthogonal_array}
+DESIGNS = {
+    "independent": independent,
+    "paired": paired,
+    "stratified": stratified,
+    "border": border,
+    "orthogonal_array": orthogonal_array,
+    "enumeration": enumeration,
+}
 
 
 def _count_repeats(draws: np.ndarray, p: float, name: str, seed: int) -> Design:
@@ -317,7 +423,7 @@ def choose_design(
             raise ValueError(f"m = {m}; the enumeration of {n} players has {2**n} coalitions")
         return enumeration(n, p)
     if m is None:
-        m = 4 * n_monomials(n) if name == "independent" else 4 ** (n - 1).bit_length()
+        m = 4 ** (n - 1).bit_length() if name == "orthogonal_array" else 4 * n_monomials(n)
         m = m if side == "text" else max(4096, m)
     return DESIGNS[name](n, p, m, seed, STREAMS[side])
 

@@ -1,6 +1,7 @@
 """Coalitions: bits that another language can draw, designs that stand in for P_p."""
 
 from itertools import combinations
+from math import comb
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from fixlip_helpers.coalitions import (
     all_coalitions,
     as_coalitions,
     authors_split,
+    border,
     choose_design,
     coalition_number,
     draw,
@@ -20,6 +22,8 @@ from fixlip_helpers.coalitions import (
     monomials,
     n_monomials,
     orthogonal_array,
+    paired,
+    stratified,
 )
 
 
@@ -139,6 +143,79 @@ def test_independent_counts_repeats(n, m, p, seed):
     assert design.weights == pytest.approx(counts[numbers] / m)
 
 
+def test_pairs_are_complements_and_keep_odd_and_even_apart():
+    n = 24
+    design = paired(n, 0.5, 200, seed=4)
+    rows = design.coalitions
+    assert {tuple(row) for row in ~rows} == {tuple(row) for row in rows}
+    assert rows[::2].tolist() == draw(n, 0.5, 100, seed=4).tolist()
+    odd = np.arange(n_monomials(n))
+    odd = (odd >= 1) & (odd <= n)
+    assert np.abs(gram(design)[np.ix_(odd, ~odd)]).max() < 1e-12
+
+
+@pytest.mark.parametrize("p", [0.3, 0.5, 0.8])
+def test_stratified_sizes_are_as_even_as_they_can_be(p):
+    n, m = 10, 500
+    design = stratified(n, p, m, seed=3)
+    shares = np.array([comb(n, t) * p**t * (1 - p) ** (n - t) for t in range(n + 1)])
+    of_size = np.bincount(design.coalitions.sum(axis=1), weights=design.weights, minlength=n + 1)
+    assert np.abs(np.cumsum(of_size) - np.cumsum(shares)).max() <= 1 / m + 1e-12
+
+
+@pytest.mark.parametrize("p", [0.3, 0.8])
+def test_border_lists_what_its_draws_would_exhaust(p):
+    n, m = 8, 120
+    design = border(n, p, m, seed=2)
+    rows, sizes = design.coalitions, design.coalitions.sum(axis=1)
+    assert len({tuple(row) for row in rows}) == len(design) <= m
+    exact = np.where(rows, p, 1 - p).prod(axis=1)
+    exhausted = [t for t in range(n + 1) if m * p**t * (1 - p) ** (n - t) >= 1]
+    assert 0 < len(exhausted) <= n
+    for t in exhausted:
+        assert (sizes == t).sum() == comb(n, t)
+        assert design.weights[sizes == t] == pytest.approx(exact[sizes == t])
+    # with draws to spare nothing is left to chance
+    everything = border(5, p, 400)
+    number = coalition_number(everything.coalitions)
+    assert everything.weights[np.argsort(number)] == pytest.approx(enumeration(5, p).weights)
+
+
+@pytest.mark.parametrize(
+    ("make", "p"), [(paired, 0.5), (stratified, 0.3), (stratified, 0.5), (border, 0.3), (border, 0.5)]
+)
+def test_averages_over_a_design_are_unbiased(make, p):
+    """Over seeds the mean weight of each coalition is its ``P_p``: then every average is unbiased."""
+    n, m, seeds = 4, 6, 1500
+    weights = np.zeros((seeds, 2**n))
+    for seed in range(seeds):
+        design = make(n, p, m, seed)
+        weights[seed, coalition_number(design.coalitions)] = design.weights
+    error = np.abs(weights.mean(axis=0) - enumeration(n, p).weights)
+    assert (error <= 4.5 * weights.std(axis=0) / np.sqrt(seeds) + 1e-12).all()
+
+
+def test_stratified_and_border_follow_their_documented_layout():
+    words = [word for b in range(60) for word in philox((b + 1, 0, 0, 0), (11, 2))]
+    numbers = [(word >> 11) * 2.0**-53 for word in words]
+    n, m, p = 5, 7, 0.4
+    cdf = np.cumsum([comb(n, t) * p**t * (1 - p) ** (n - t) for t in range(n + 1)])
+
+    def row(size, of):
+        return tuple(i in sorted(range(n), key=lambda i: of[i])[:size] for i in range(n))
+
+    even = [
+        row(int((cdf <= (r + numbers[0]) / m).sum()), numbers[4 + r * n : 4 + (r + 1) * n]) for r in range(m)
+    ]
+    assert {tuple(r) for r in stratified(n, p, m, 11, 2).coalitions.tolist()} == set(even)
+    # m = 7 exhausts no size of five players, so all is drawn
+    free = [
+        row(int((cdf <= numbers[r * (n + 1)]).sum()), numbers[r * (n + 1) + 1 : (r + 1) * (n + 1)])
+        for r in range(m)
+    ]
+    assert {tuple(r) for r in border(n, p, m, 11, 2).coalitions.tolist()} == set(free)
+
+
 def test_monomials_match_their_definition():
     x = draw(5, 0.3, 7)
     z = (x - 0.3) / np.sqrt(0.3 * 0.7)
@@ -190,7 +267,14 @@ def test_bad_designs_are_refused():
     with pytest.raises(ValueError, match="at least one"):
         independent(3, 0.5, 0)
     with pytest.raises(ValueError, match="expected auto"):
-        choose_design("image", 5, 0.5, "paired")
+        choose_design("image", 5, 0.5, "lattice")
+    with pytest.raises(ValueError, match=r"p = 0\.5 only"):
+        paired(4, 0.3, 6)
+    with pytest.raises(ValueError, match="even number"):
+        paired(4, 0.5, 7)
+    for make in (stratified, border):
+        with pytest.raises(ValueError, match="at least one"):
+            make(4, 0.5, 0)
     with pytest.raises(ValueError, match="no text players"):
         choose_design("text", 0, 0.5)
     with pytest.raises(ValueError, match="at most 24"):
