@@ -194,14 +194,16 @@ def colour_signs(model: VisionLanguageModel, n: int, seed: str) -> dict[str, flo
     }
 
 
-def measure(model: VisionLanguageModel, share: float = 1.0) -> dict:
+def measure(model: VisionLanguageModel, share: float = 1.0, grids: int = 100) -> dict:
     """All scores of an embedded encoder.
 
     Parameters
     ----------
     model : VisionLanguageModel
     share : float
-        1 for the numbers of the model card (about 25 minutes on 2 cores); a tenth is enough for a test.
+        1 for the numbers of the model card; a tenth is enough for a test.
+    grids : int
+        2 × 2 scenes that are explained, at least 2: on 2 cores they take a quarter of a minute each.
 
     Returns
     -------
@@ -226,7 +228,7 @@ def measure(model: VisionLanguageModel, share: float = 1.0) -> dict:
     out = {}
     for name, step in tqdm(steps.items(), desc="scores"):
         out[name] = step()
-    out |= pointing(model, max(2, round(100 * share)), "score grid")
+    out |= pointing(model, grids, "score grid") | {"grids": grids}
     out |= colour_signs(model, max(2, round(15 * share)), "score colours")
     out["wrong_colours"] = wrong_colours(model)
     return out
@@ -249,6 +251,8 @@ def card(name: str, scores: dict, run: dict) -> str:
             # a run from before a part of the loss was there did without it
             if recipe.get(weight, 0.0) != 1.0:
                 how += f" --{weight.replace('_', '-')} {recipe.get(weight, 0.0):g}"
+        if recipe.get("scale"):
+            how += f" --scale {recipe['scale']:g}"
         if number:
             how += f" --start {runs[number - 1]['folder']}/{runs[number - 1]['name']}"
         commands.append(
@@ -264,7 +268,7 @@ def card(name: str, scores: dict, run: dict) -> str:
         "zero_shot_tinted_withheld": "the same on noun–colour pairs that training never showed",
         "zero_shot_new_style": "noun of a single untinted object in a drawing style never trained on (openmoji)",
         "background_withheld": "background word on noun–background pairs that training never showed",
-        "held_out_r2": "held-out R² of the default explanation on those 2 × 2 scenes",
+        "held_out_r2": f"held-out R² of the default explanation on those {scores['grids']} 2 × 2 scenes",
         "right_colour_positive": "a true colour word's cross-modal sum over its object is positive, two-object scenes",
         "wrong_colour_negative": "a swapped colour word's sum over the object that it is given to is negative",
         "right_above_wrong": "the true word's sum over an object exceeds the swapped word's over the same object",
@@ -323,9 +327,12 @@ def main() -> None:
     parser.add_argument(
         "--share", type=float, default=1.0, help="of the scenes of each score, for a quick look"
     )
+    parser.add_argument("--grids", type=int, default=100, help="2 × 2 scenes to explain (default: 100)")
     parser.add_argument("--write", action="store_true", help="store the scores and the card beside the model")
     given = parser.parse_args()
-    scores = measure(load_model(given.name), given.share)
+    if given.grids < 2:
+        parser.error(f"--grids {given.grids}: a standard error takes at least 2 scenes")
+    scores = measure(load_model(given.name), given.share, given.grids)
     print(json.dumps(scores, indent=1))
     if given.write:
         folder = ASSETS / given.name if given.name in EMBEDDED else Path(given.name)

@@ -71,9 +71,9 @@ class Recipe:
     colour_weight: float = 1.0
     evidence_weight: float = 1.0
     seed: int = 0
-    start: str = (
-        ""  # folder of a finished encoder, whose layers this one begins with; empty: all begin at random
-    )
+    # Folder of a finished encoder, whose layers this one begins with; empty: all begin at random.
+    start: str = ""
+    scale: float = 0.0  # the scale to begin with; 0: that of the model or of the folder
 
 
 def build_model(name: str, seed: int = 0) -> CLIPModel | SiglipModel:
@@ -146,7 +146,8 @@ def begin_with(model: CLIPModel | SiglipModel, other: Path) -> int:
     """Copy every weight that two models share by name and shape from a finished one; return how many numbers."""
     shared, copied = load_file(other / "model.safetensors"), 0
     if isinstance(model, SiglipModel):
-        shared.pop("logit_scale", None)  # a sigmoid's scale begins small
+        if "logit_bias" not in shared:
+            shared.pop("logit_scale")  # of a CLIP: a sigmoid begins with its own, which its bias fits
         places = "vision_model.embeddings.position_embedding.weight"
         shared[places] = shared[places][
             -N_PATCHES:
@@ -157,6 +158,14 @@ def begin_with(model: CLIPModel | SiglipModel, other: Path) -> int:
                 value.copy_(shared[key])
                 copied += value.numel()
     return copied
+
+
+def set_scale(model: CLIPModel | SiglipModel, scale: float) -> None:
+    """Give a model another scale; a bias moves with it, so that the cosine that it calls undecided stays."""
+    with torch.no_grad():
+        if isinstance(model, SiglipModel):
+            model.logit_bias.mul_(scale / model.logit_scale.exp())
+        model.logit_scale.fill_(math.log(scale))
 
 
 # --------------------------------------------------------------------------- batches
@@ -561,6 +570,8 @@ def train(name: str, out: Path, recipe: Recipe, minutes_between_checkpoints: flo
     towers = _Towers(build_model(name, recipe.seed)).train()
     if recipe.start:
         begin_with(towers.model, Path(recipe.start))
+    if recipe.scale:
+        set_scale(towers.model, recipe.scale)
     optimizers = _optimizers(towers, recipe)
     step, seconds = _restore(out, name, recipe, towers, optimizers)
     batches = torch.utils.data.DataLoader(
@@ -719,6 +730,7 @@ def main() -> None:
     )
     parser.add_argument("--colour-weight", type=float, default=Recipe.colour_weight)
     parser.add_argument("--evidence-weight", type=float, default=Recipe.evidence_weight)
+    parser.add_argument("--scale", type=float, default=Recipe.scale, help="scale to begin with (0: as it is)")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     if given.start in EMBEDDED:
@@ -729,6 +741,7 @@ def main() -> None:
         colour_weight=given.colour_weight,
         evidence_weight=given.evidence_weight,
         start=given.start,
+        scale=given.scale,
         seed=given.seed,
     )
     print(train(given.name, given.out, recipe))

@@ -228,3 +228,19 @@ def test_a_model_can_begin_with_the_layers_of_another(tmp_path):
     places = siglip.vision_model.embeddings.position_embedding.weight
     assert torch.allclose(places, clip.vision_model.embeddings.position_embedding.weight[1:], atol=1e-3)
     assert siglip.logit_scale.item() == pytest.approx(np.log(10))
+    # a second run of the same kind goes on with everything, scale and bias too
+    with torch.no_grad():
+        siglip.logit_scale.fill_(3.0)
+        siglip.logit_bias.fill_(-12.0)
+    training.export(siglip, tmp_path / "first")
+    again = training.build_model("mini-siglip", seed=3)
+    assert training.begin_with(again, tmp_path / "first") == sum(p.numel() for p in siglip.parameters())
+    assert (again.logit_scale.item(), again.logit_bias.item()) == (3.0, -12.0)
+
+
+def test_another_scale_leaves_the_undecided_cosine_where_it_is():
+    model = training.build_model("mini-siglip")
+    undecided = -model.logit_bias / model.logit_scale.exp()
+    training.set_scale(model, 40.0)
+    assert model.logit_scale.exp().item() == pytest.approx(40)
+    assert torch.allclose(-model.logit_bias / model.logit_scale.exp(), undecided)
