@@ -172,7 +172,7 @@ def independent(n: int, p: float, m: int, seed: int = 0, stream: int = 0) -> Des
 def enumeration(n: int, p: float) -> Design:
     """All ``2**n`` coalitions, weighted by ``P_p``: no sampling error."""
     coalitions, p = all_coalitions(n), check_p(p)
-    return Design(coalitions, np.where(coalitions, p, 1 - p).prod(axis=1), p, "enumeration", None)
+    return Design(coalitions, _probability(coalitions, p), p, "enumeration", None)
 
 
 def paired(n: int, p: float, m: int, seed: int = 0, stream: int = 0) -> Design:
@@ -232,7 +232,7 @@ def border(n: int, p: float, m: int, seed: int = 0, stream: int = 0) -> Design:
         left -= sum(counts[t] for t in full)
     rows = [_all_of_size(n, size) for size in np.flatnonzero(listed)]
     coalitions = np.concatenate([np.zeros((0, n), bool), *rows])
-    weights = np.where(coalitions, p, 1 - p).prod(axis=1)
+    weights = _probability(coalitions, p)
     if not listed.all():
         numbers = _uniform(left * (n + 1), seed, stream).reshape(left, n + 1)
         open_sizes, rest = np.flatnonzero(~listed), shares[~listed].sum()
@@ -242,6 +242,11 @@ def border(n: int, p: float, m: int, seed: int = 0, stream: int = 0) -> Design:
         coalitions = np.concatenate([coalitions, drawn.coalitions])
         weights = np.concatenate([weights, rest * drawn.weights])
     return Design(coalitions, weights / weights.sum(), float(p), "border", seed)
+
+
+def _probability(coalitions: np.ndarray, p: float) -> np.ndarray:
+    """``P_p`` of each coalition, (m, n) bool -> (m,)."""
+    return np.where(coalitions, p, 1 - p).prod(axis=1)
 
 
 def _size_shares(n: int, p: float) -> np.ndarray:

@@ -472,6 +472,8 @@ def test_control_c_ends_cleanly(tmp_path, picture, folder):
     process = subprocess.Popen(
         [*command, "--budget", "2^22", "--out", str(tmp_path / "out")],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        # tests that a shell runs in the background inherit that Control-C is ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     assert process.stdout.readline().startswith("Expected: ")
     process.send_signal(signal.SIGINT)

@@ -186,7 +186,7 @@ def test_border_lists_what_its_draws_would_exhaust(p):
 )
 def test_averages_over_a_design_are_unbiased(make, p):
     """Over seeds the mean weight of each coalition is its ``P_p``: then every average is unbiased."""
-    n, m, seeds = 4, 6, 1500
+    n, m, seeds = 4, 6, 800
     weights = np.zeros((seeds, 2**n))
     for seed in range(seeds):
         design = make(n, p, m, seed)

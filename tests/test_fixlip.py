@@ -291,7 +291,7 @@ def test_a_budget_that_leaves_least_squares_underdetermined_is_refused():
         ({"index": "FSII"}, "index = 'FSII'; expected 'FWBII'"),
         ({"sampling": "paired"}, "sampling = 'paired'; expected 'cross' or 'joint'"),
         ({"solver": "dense"}, "solver = 'dense'; expected 'sides' or 'wls'"),
-        ({"design": "paired"}, "design = 'paired'"),
+        ({"design": "lattice"}, "design = 'lattice'"),
         ({"design": ("auto",)}, "tuple of 1"),
         ({"design": enumeration(3, 0.3)}, r"3 players and p = 0\.3; expected 3 image players and p = 0\.5"),
         ({"n_text_coalitions": -2}, "m = -2"),

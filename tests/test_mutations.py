@@ -138,8 +138,8 @@ MUTATIONS = [
     (
         "coalitions",
         "p for 1 - p in draws",
-        "* 2.0**-53 < p",
-        "* 2.0**-53 < 1 - p",
+        ".reshape(m, n) < p",
+        ".reshape(m, n) < 1 - p",
     ),
     (
         "coalitions",
@@ -182,6 +182,24 @@ MUTATIONS = [
         "array not shifted",
         "array ^ shift for shift",
         "array for shift",
+    ),
+    (
+        "coalitions",
+        "a draw beside itself instead of its complement",
+        "np.stack([rows, ~rows], axis=1)",
+        "np.stack([rows, rows], axis=1)",
+    ),
+    (
+        "coalitions",
+        "strata not shifted",
+        "(np.arange(m) + numbers[0]) / m",
+        "np.arange(m) / m",
+    ),
+    (
+        "coalitions",
+        "what is drawn weighs as if nothing were listed",
+        "rest * drawn.weights",
+        "drawn.weights",
     ),
     (
         "coalitions",
