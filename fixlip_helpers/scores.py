@@ -292,7 +292,7 @@ def card(name: str, scores: dict, run: dict) -> str:
             f"# {name}",
             "",
             "An encoder for the course. Scores by `python -m fixlip_helpers.scores "
-            f"{name} --write`; trained by",
+            f"{name} --grids {scores['grids']} --write`; trained by",
             "",
             *commands,
             "",

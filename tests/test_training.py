@@ -103,11 +103,15 @@ def test_evidence_paints_out_patches_of_the_thing_that_is_asked_of_and_hides_no_
     assert gone.any(1).all() and not (batch["without"] & ~kept).any()
     for number, k in enumerate(batch["asked"].tolist()):
         captions = batch["options"][9 * number : 9 * number + 9]
-        named = {training._NOUN_OF.get(words[int(i)]) for i in captions.flatten()} - {None}
+        # red and yellow take one article: the two captions differ in the colour, and the noun asked of follows it
+        colours = list(scenes.COLOURS)
+        red, yellow = captions[colours.index("red")], captions[colours.index("yellow")]
+        hue = (red != yellow).nonzero().item()
+        noun = training._NOUN_OF[words[int(red[hue + 1])]]
         strong = batch["patch_noun"][k][gone[number]]
         shown = set(strong[strong != training._NO_NOUN].tolist())
-        # where things overlap, a patch of one may show more of another: nearly all lost patches show what is named
-        assert not shown or shown & named
+        # where things overlap, a patch of one may show more of another, but not all of them
+        assert not shown or noun in shown
     hidden = {words[int(i)] for i in batch["options"][~batch["options_visible"]]}
     assert hidden and not hidden & set(scenes.COLOURS)
     assert batch["whole"].any() and not batch["whole"].all()
