@@ -237,7 +237,17 @@ def copy(tmp_path_factory):
 
 def run_tests(folder, module):
     # Plain assertions: where CI is set, pytest would print whole differences of long lists, which takes minutes.
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--assert=plain", *TESTS[module]]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-x",
+        "-p",
+        "no:cacheprovider",
+        "--assert=plain",
+        *TESTS[module],
+    ]
     environment = {
         **os.environ,
         "PYTHONPATH": str(folder),
