@@ -135,16 +135,17 @@ class Design:
     ----------
     coalitions : ndarray of bool, shape (m, n)
     weights : ndarray of float64, shape (m,), summing to 1
-    p : float
+    p : float or None
+        None where the coalitions stand for a distribution other than a ``P_p``.
     name : str
-        How it was made: a key of :data:`DESIGNS`.
+        How it was made: a key of :data:`DESIGNS`, or what its maker calls it.
     seed : int or None
         None where nothing is random.
     """
 
     coalitions: np.ndarray
     weights: np.ndarray
-    p: float
+    p: float | None
     name: str
     seed: int | None
 
@@ -217,31 +218,35 @@ def border(n: int, p: float, m: int, seed: int = 0, stream: int = 0) -> Design:
     size from uniform number ``r (n + 1)`` of the stream and its players, as in :func:`stratified`, from the ``n``
     after it; repeats are counted. Averages are unbiased.
     """
+    return list_and_draw(n, _size_shares(n, check_p(p)), m, float(p), "border", seed, stream)
+
+
+def list_and_draw(
+    n: int, shares: np.ndarray, m: int, p: float | None, name: str, seed: int = 0, stream: int = 0
+) -> Design:
+    """:func:`border` for any distribution that looks at sizes only: ``shares``, (n + 1,), is that of the sizes."""
     if check_count("m", m) < 1:
         raise ValueError("m = 0; expected at least one draw")
-    shares = _size_shares(n, check_p(p))
-    counts = [math.comb(n, size) for size in range(n + 1)]
+    counts = np.array([math.comb(n, size) for size in range(n + 1)], dtype=float)
     listed = np.zeros(n + 1, bool)
     left = m
-    while not listed.all():
-        rest = shares[~listed].sum()
-        full = [t for t in np.flatnonzero(~listed) if counts[t] <= left * shares[t] / rest]
-        if not full:
+    while (still := shares * ~listed).any():
+        full = (still > 0) & (counts <= left * still / still.sum())
+        if not full.any():
             break
-        listed[full] = True
-        left -= sum(counts[t] for t in full)
+        listed |= full
+        left -= int(counts[full].sum())
     rows = [_all_of_size(n, size) for size in np.flatnonzero(listed)]
     coalitions = np.concatenate([np.zeros((0, n), bool), *rows])
-    weights = _probability(coalitions, p)
-    if not listed.all():
+    weights = (shares / counts)[coalitions.sum(axis=1)]
+    if still.any():
         numbers = _uniform(left * (n + 1), seed, stream).reshape(left, n + 1)
-        open_sizes, rest = np.flatnonzero(~listed), shares[~listed].sum()
-        at_most = np.cumsum(shares[open_sizes] / rest)[:-1]
-        sizes = open_sizes[np.searchsorted(at_most, numbers[:, 0], side="right")]
-        drawn = _count_repeats(_of_sizes(sizes, numbers[:, 1:]), p, "border", seed)
+        at_most = np.cumsum(still / still.sum())[:-1]
+        sizes = np.searchsorted(at_most, numbers[:, 0], side="right")
+        drawn = _count_repeats(_of_sizes(sizes, numbers[:, 1:]), p, name, seed)
         coalitions = np.concatenate([coalitions, drawn.coalitions])
-        weights = np.concatenate([weights, rest * drawn.weights])
-    return Design(coalitions, weights / weights.sum(), float(p), "border", seed)
+        weights = np.concatenate([weights, still.sum() * drawn.weights])
+    return Design(coalitions, weights / weights.sum(), p, name, seed)
 
 
 def _probability(coalitions: np.ndarray, p: float) -> np.ndarray:
@@ -319,11 +324,13 @@ DESIGNS = {
 }
 
 
-def _count_repeats(draws: np.ndarray, p: float, name: str, seed: int) -> Design:
+def _count_repeats(draws: np.ndarray, p: float | None, name: str, seed: int) -> Design:
     """The distinct rows of equally likely draws, each weighted by how often it occurs."""
     _, first, counts = np.unique(coalition_keys(draws), return_index=True, return_counts=True)
     order = np.argsort(first)
-    return Design(draws[first[order]], counts[order] / len(draws), float(p), name, seed)
+    return Design(
+        draws[first[order]], counts[order] / len(draws), None if p is None else float(p), name, seed
+    )
 
 
 def _parity_columns(n: int, k: int) -> np.ndarray:

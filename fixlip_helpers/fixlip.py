@@ -14,6 +14,7 @@ import numpy as np
 from fixlip_helpers.coalitions import STREAMS, Design, authors_split, check_p, choose_design, n_monomials
 from fixlip_helpers.explanation import Explanation, player_names
 from fixlip_helpers.games import Game, TwoSidedGame
+from fixlip_helpers.shapley import check_identified, shapley_design, solve_enforced
 from fixlip_helpers.sides import (
     assemble,
     combine,
@@ -33,7 +34,7 @@ def fixlip(
     budget: int | str = "auto",
     *,
     index: str = "FWBII",
-    sampling: str = "cross",
+    sampling: str | None = None,
     design: str | Design | tuple[str | Design, str | Design] | None = None,
     solver: str = "sides",
     n_image_coalitions: int | None = None,
@@ -54,10 +55,15 @@ def fixlip(
         the game; with cross-modal sampling these are the pairs of the image and text coalitions that the
         authors' rule (:func:`~fixlip_helpers.coalitions.authors_split`) makes of it.
     index : str
-        Only ``"FWBII"``, the faithful weighted Banzhaf interaction index.
-    sampling : str
-        ``"cross"``: image and text coalitions are drawn and encoded by themselves, and all pairs are used.
-        ``"joint"``: coalitions of all players are drawn, for any game; always solved by least squares.
+        ``"FWBII"``, the faithful weighted Banzhaf interaction index, or ``"FSII"``, the faithful Shapley
+        interaction index (:mod:`~fixlip_helpers.shapley`; FIxLIP-SI in the paper), in which ``p`` has no part
+        but for the coalitions on which it is judged.
+    sampling : str, optional
+        ``"cross"``: image and text coalitions are drawn and encoded by themselves, and all pairs are used;
+        the default for FWBII.
+        ``"joint"``: coalitions of all players are drawn, for any game; always solved by least squares. The
+        default and the only choice for FSII, whose weights are no product of one for the image and one for the
+        text.
     design : str, Design or pair of them, optional
         How coalitions are drawn (see ``choose_design``): for the image, for all players where sampling is
         joint, or, as a pair, for image and text. A ready Design brings its own size.
@@ -92,8 +98,8 @@ def fixlip(
     """
     p = check_p(p)
     for name, given, allowed in (
-        ("index", index, ("FWBII",)),
-        ("sampling", sampling, ("cross", "joint")),
+        ("index", index, ("FWBII", "FSII")),
+        ("sampling", sampling or "joint", ("cross", "joint")),
         ("solver", solver, ("sides", "wls")),
     ):
         if given not in allowed:
@@ -104,6 +110,11 @@ def fixlip(
         raise ValueError(f"budget = {budget!r}; expected 'auto' or a whole number of at least 1")
     if n_held_out < 8:
         raise ValueError(f"n_held_out = {n_held_out}; expected at least 8")
+    if index == "FSII" and (sampling == "cross" or design is not None):
+        raise ValueError(
+            "index = 'FSII' draws whole coalitions with Shapley weights: it takes sampling='joint' and no design"
+        )
+    sampling = sampling or ("joint" if index == "FSII" else "cross")
     budget = budget if budget == "auto" else int(budget)
     sizes = n_image_coalitions, n_text_coalitions
     if sampling == "joint":
@@ -113,7 +124,12 @@ def fixlip(
             raise ValueError(
                 "joint sampling draws whole coalitions: it takes one design and a budget, no sizes of sides"
             )
-        explanation = _joint(game, p, budget, design or "auto", seed, n_held_out)
+        if index == "FSII":
+            design = shapley_design(game.n_players, _size(game.n_players, budget), seed)
+        else:
+            m = None if budget == "auto" else budget
+            design = choose_design("joint", game.n_players, p, design or "auto", m, seed)
+        explanation = _joint(game, p, design, index, seed, n_held_out)
     else:
         if not isinstance(game, TwoSidedGame):
             raise TypeError(
@@ -171,36 +187,45 @@ def enough_budget(n_image: int, n_text: int) -> int:
     return budget
 
 
-def _joint(
-    game: Game, p: float, budget: int | str, design: str | Design, seed: int, n_held_out: int
-) -> Explanation:
-    """The model-agnostic estimator: whole coalitions, weighted least squares."""
+def _joint(game: Game, p: float, design: Design, index: str, seed: int, n_held_out: int) -> Explanation:
+    """The model-agnostic estimator: whole coalitions, weighted least squares; judged under ``P_p``."""
     start = perf_counter()
     n = game.n_players
-    design = choose_design("joint", n, p, design, None if budget == "auto" else budget, seed)
-    if len(design) < n_monomials(n):
+    if index == "FSII":
+        check_identified(design)
+    elif len(design) < n_monomials(n):
         raise UnderdeterminedError(
             f"{len(design)} distinct coalitions do not identify the {n_monomials(n)} terms of {n} players: "
             f"at least {n_monomials(n)} passes are needed, and {4 * n_monomials(n)} are advised"
         )
-    held_out = draw_held_out(design, n_held_out, seed, STREAMS["joint"] + STREAMS["held_out"])
+    held_out = draw_held_out(design, p, n_held_out, seed, STREAMS["joint"] + STREAMS["held_out"])
     parts = [design.coalitions, held_out.coalitions, empty_and_full(n)]
-    (fitted, judged, (empty_value, full_value)), passes, evaluating = evaluate_once(game, parts)
-    terms = solve_dense(design.coalitions, fitted, design.weights, design.p)
+    (fitted, judged, ends), passes, evaluating = evaluate_once(game, parts)
+    if index == "FSII":
+        terms = solve_enforced(design.coalitions, fitted, design.weights, ends)
+    else:
+        terms = solve_dense(design.coalitions, fitted, design.weights, p)
     n_image, n_text = getattr(game, "n_image", n), getattr(game, "n_text", 0)
     players = list(getattr(game, "players", None) or player_names(n_image, n_text))
     meta = {
         **getattr(game, "meta", {}),
-        "method": "FIxLIP",
+        "method": "FIxLIP" if index == "FWBII" else "FIxLIP-SI",
         "sampling": "joint",
         "solver": "wls",
         "design": {"joint": {"name": design.name, "coalitions": len(design), "seed": design.seed}},
         "passes": {"joint": passes},
-        "full_value": float(full_value),
+        "full_value": float(ends[1]),
+        "held_out_p": p,
     }
+    own_p = p if index == "FWBII" else None
     explanation = Explanation(
-        terms[0], float(empty_value), terms[1], terms[2], "FWBII", design.p, players, n_image, n_text, meta
+        terms[0], float(ends[0]), terms[1], terms[2], index, own_p, players, n_image, n_text, meta
     )
     meta["held_out_r2"] = r_squared(judged, explanation.predict(held_out.coalitions), held_out.weights)
     meta["seconds"] = {"encoder": evaluating, "outside": perf_counter() - start - evaluating}
     return explanation
+
+
+def _size(n: int, budget: int | str) -> int:
+    """How many coalitions of all players a budget stands for."""
+    return max(4096, 4 * n_monomials(n)) if budget == "auto" else budget

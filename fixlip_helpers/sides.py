@@ -94,7 +94,7 @@ def encode_side(
     n, encode = (game.n_image, game.encode_images) if is_image else (game.n_text, game.encode_texts)
     stream = STREAMS[modality]
     ridge_rows = draw(n, design.p, n_ridge, seed, stream + STREAMS["ridge"])
-    held_out = draw_held_out(design, n_held_out, seed, stream + STREAMS["held_out"])
+    held_out = draw_held_out(design, design.p, n_held_out, seed, stream + STREAMS["held_out"])
     rows = [design.coalitions, ridge_rows, held_out.coalitions, empty_and_full(n)]
     (fitted, ridge, judged, ends), passes, encoding = evaluate_once(encode, rows)
     names = list(getattr(game, "players", None) or player_names(game.n_image, game.n_text))
@@ -144,17 +144,17 @@ def empty_and_full(n: int) -> np.ndarray:
     return np.array([[False] * n, [True] * n])
 
 
-def draw_held_out(design: Design, m: int, seed: int, stream: int) -> Design:
+def draw_held_out(design: Design, p: float, m: int, seed: int, stream: int) -> Design:
     """Draws from ``P_p`` that the design lacks; all coalitions, where it lacks none or they are few."""
     if design.name == "enumeration":
         return design
     if 2**design.n <= m:
-        return enumeration(design.n, design.p)
-    rows = draw(design.n, design.p, m, seed, stream)
+        return enumeration(design.n, p)
+    rows = draw(design.n, p, m, seed, stream)
     rows = rows[~np.isin(coalition_keys(rows), coalition_keys(design.coalitions))]
     if len(rows) == 0:
-        return enumeration(design.n, design.p)
-    return Design(rows, np.full(len(rows), 1 / len(rows)), design.p, "held_out", seed)
+        return enumeration(design.n, p)
+    return Design(rows, np.full(len(rows), 1 / len(rows)), p, "held_out", seed)
 
 
 # --- A side, fitted -----------------------------------------------------------------------
