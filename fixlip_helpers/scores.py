@@ -251,6 +251,8 @@ def card(name: str, scores: dict, run: dict) -> str:
             # a run from before a part of the loss was there did without it
             if recipe.get(weight, 0.0) != 1.0:
                 how += f" --{weight.replace('_', '-')} {recipe.get(weight, 0.0):g}"
+        if recipe.get("hard_weight", 1.0) != 1.0:
+            how += f" --hard-weight {recipe['hard_weight']:g}"
         if recipe.get("scale"):
             how += f" --scale {recipe['scale']:g}"
         if number:

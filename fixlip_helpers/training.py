@@ -70,6 +70,7 @@ class Recipe:
     word_weight: float = 1.0
     colour_weight: float = 1.0
     evidence_weight: float = 1.0
+    hard_weight: float = 1.0  # of a sigmoid encoder's comparison of each caption with its hard negative
     seed: int = 0
     # Folder of a finished encoder, whose layers this one begins with; empty: all begin at random.
     start: str = ""
@@ -511,7 +512,7 @@ def loss_of(towers: _Towers, batch: dict[str, torch.Tensor], recipe: Recipe, pro
         contrast = -(F.logsigmoid(signs * logits) * counted).sum() / n
         # one hard negative among so many easy ones weighs too little here: it is also compared with the true caption
         ahead = logits.diagonal() - logits.diagonal(n)
-        contrast = contrast - (F.logsigmoid(ahead) * ~holds.diagonal(n)).sum() / n
+        contrast = contrast - recipe.hard_weight * (F.logsigmoid(ahead) * ~holds.diagonal(n)).sum() / n
         truth = torch.cat([nouns, hues, places], 1)
         word_loss = F.binary_cross_entropy_with_logits(
             scale * image @ words.T + bias, truth, reduction="none"
@@ -733,6 +734,9 @@ def main() -> None:
     )
     parser.add_argument("--colour-weight", type=float, default=Recipe.colour_weight)
     parser.add_argument("--evidence-weight", type=float, default=Recipe.evidence_weight)
+    parser.add_argument(
+        "--hard-weight", type=float, default=Recipe.hard_weight, help="of hard negatives (mini-siglip)"
+    )
     parser.add_argument("--scale", type=float, default=Recipe.scale, help="scale to begin with (0: as it is)")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
@@ -743,6 +747,7 @@ def main() -> None:
         half_tokens=given.half_tokens,
         colour_weight=given.colour_weight,
         evidence_weight=given.evidence_weight,
+        hard_weight=given.hard_weight,
         start=given.start,
         scale=given.scale,
         seed=given.seed,
