@@ -16,6 +16,7 @@ from fixlip_helpers.wls import (
     NormalEquations,
     NotConvergedError,
     UnderdeterminedError,
+    _preconditioner,
     conjugate_gradients,
     normal_equations,
     regress,
@@ -146,6 +147,17 @@ def test_the_preconditioner_saves_iterations_where_players_differ_in_how_often_t
     assert few < 0.9 * many
 
 
+def test_the_preconditioner_inverts_the_first_block_and_the_diagonal():
+    rows, _, weights = problem(p=0.3)
+    gram, _ = normal_equations(rows, weights, np.zeros((150, 1)), 0.3)
+    precondition = _preconditioner(Monomials(rows, 0.3).squares(weights), 0.3, ridge=2.0)
+    residual = np.random.default_rng(0).normal(size=46)
+    expected = np.r_[
+        np.linalg.solve(gram[:10, :10], residual[:10]), residual[10:] / (gram.diagonal()[10:] + 2)
+    ]
+    np.testing.assert_allclose(precondition(residual), expected, atol=1e-10)
+
+
 @pytest.mark.parametrize("method", ["dense", "matrix-free"])
 def test_a_game_of_second_order_is_recovered_exactly(method):
     n, m, rng = 40, 2500, np.random.default_rng(1)
@@ -197,6 +209,9 @@ def test_matrix_free_refuses_what_is_not_identified():
     rows, values, weights = problem(m=40)
     with pytest.raises(UnderdeterminedError, match="distinct coalitions do not identify the 46 terms"):
         solve_matrix_free(rows, values, weights, 0.4)
+    often = np.tile(np.arange(40), 4)
+    with pytest.raises(UnderdeterminedError, match="distinct coalitions"):
+        solve_matrix_free(rows[often], values[often], weights[often], 0.4)
     rows, values, weights = problem()
     weights[40:] = 0  # what has no weight identifies nothing
     with pytest.raises(UnderdeterminedError, match="distinct coalitions"):
