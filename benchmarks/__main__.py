@@ -3,10 +3,12 @@
 import os
 import sys
 
-from benchmarks import default_call, solver
+from benchmarks import default_call, large, solver
 
 print(f"{os.cpu_count()} cores, OMP_NUM_THREADS = {os.environ.get('OMP_NUM_THREADS', 'not set')}\n")
 kept = {"solver": solver.run()}
+print()
+kept["large games"] = large.run()
 print()
 kept["default call"] = default_call.run()
 print()

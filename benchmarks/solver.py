@@ -15,6 +15,7 @@ import re
 import resource
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter, process_time
 
@@ -32,9 +33,9 @@ SPEED, MEMORY = (
 )  # what the product solver has to gain: times faster, times less memory than the larger chunks
 
 
-def data() -> tuple:
+def data(budget: int = BUDGET) -> tuple:
     """Designs of the authors' size and unit-length random embeddings for them."""
-    sizes = authors_split(BUDGET, N_IMAGE, N_TEXT)
+    sizes = authors_split(budget, N_IMAGE, N_TEXT)
     designs = [
         independent(n, P, m, 0, stream) for n, m, stream in zip((N_IMAGE, N_TEXT), sizes, (1, 2), strict=True)
     ]
@@ -68,20 +69,33 @@ def peak_megabytes() -> float:
     return peak / (1e6 if sys.platform == "darwin" else 1e3)
 
 
-def child(name: str) -> None:
-    """Run one solver in this process and print what it took and what it found."""
-    designs, embeddings = data()
+def measured(solve: Callable) -> tuple[dict, tuple]:
+    """Seconds, CPU seconds, growth of the peak memory and the whole peak in MB of one call; what it returns."""
     solve_normal(np.eye(64), np.ones((64, 1)))  # load the libraries and wake their threads
     before, start, cpu = peak_megabytes(), perf_counter(), process_time()
-    if name == "product":
-        terms = solve_product(*embeddings, *designs, SCALE, BIAS)
-    else:
-        terms = dense(designs, embeddings, CHUNKS[name])
+    result = solve()
     cost = {
         "seconds": perf_counter() - start,
         "cpu": process_time() - cpu,
         "megabytes": peak_megabytes() - before,
+        "peak": peak_megabytes(),
     }
+    return cost, result
+
+
+def in_own_process(module: str, *arguments: object) -> dict:
+    """What ``python -m module arguments`` prints as JSON."""
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+
+
+def child(name: str) -> None:
+    """Run one solver in this process and print what it took and what it found."""
+    designs, embeddings = data()
+    if name == "product":
+        cost, terms = measured(lambda: solve_product(*embeddings, *designs, SCALE, BIAS))
+    else:
+        cost, terms = measured(lambda: dense(designs, embeddings, CHUNKS[name]))
     print(json.dumps(cost | {"answer": np.concatenate([[terms[0]], terms[1], terms[2].ravel()]).tolist()}))
 
 
@@ -94,12 +108,7 @@ def run(repeats: int = 3) -> bool:
     )
     results = {}
     for name in ("product", *CHUNKS):
-        runs = []
-        for _ in range(repeats):
-            command = [sys.executable, "-m", "benchmarks.solver", name]
-            runs.append(
-                json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-            )
+        runs = [in_own_process("benchmarks.solver", name) for _ in range(repeats)]
         results[name] = best = min(runs, key=lambda r: r["seconds"])
         best["megabytes"] = max(r["megabytes"] for r in runs)
         print(

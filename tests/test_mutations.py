@@ -30,8 +30,8 @@ MUTATIONS = [
     (
         "wls",
         "weights twice",
-        "moments += phi.T @ (root * targets[rows])",
-        "moments += phi.T @ (root**3 * targets[rows])",
+        "self.moments += phi.T @ (root * targets[rows])",
+        "self.moments += phi.T @ (root**3 * targets[rows])",
     ),
     (
         "wls",
@@ -42,8 +42,8 @@ MUTATIONS = [
     (
         "wls",
         "p for 1 - p",
-        "phi = monomials(coalitions[rows], p)",
-        "phi = monomials(coalitions[rows], 1 - p)",
+        "phi = monomials(coalitions[rows], self.p)",
+        "phi = monomials(coalitions[rows], 1 - self.p)",
     ),
     (
         "wls",
@@ -68,6 +68,54 @@ MUTATIONS = [
         "wrong text part",
         "np.maximum(members - n_image, -1)",
         "np.maximum(members - n_image, 0)",
+    ),
+    (
+        "wls",
+        "sign of a negative weight in the adjoint",
+        "total += sign * (root.T @ root)",
+        "total += root.T @ root",
+    ),
+    (
+        "wls",
+        "p for 1 - p without a matrix",
+        "out=z[:, 1:])\n        z[:, 1:] -= self.dtype.type(self.p / sigma)",
+        "out=z[:, 1:])\n        z[:, 1:] -= self.dtype.type((1 - self.p) / sigma)",
+    ),
+    (
+        "wls",
+        "residuals in single precision believed",
+        "residual = moments - gram_times(exact, solution)",
+        "residual = moments - gram_times(fast, solution)",
+    ),
+    (
+        "wls",
+        "diagonal of the wrong p",
+        "(1 - 2 * p) / np.sqrt",
+        "(2 * p - 1) / np.sqrt",
+    ),
+    (
+        "wls",
+        "ridge on the linear terms",
+        "penalty[n + 1 :] = ridge",
+        "penalty[1:] = ridge",
+    ),
+    (
+        "wls",
+        "merged rows without their weight",
+        "self.total += other.total",
+        "pass",
+    ),
+    (
+        "wls",
+        "repeated coalitions counted",
+        "len(np.unique(coalition_keys(coalitions)))",
+        "len(coalitions)",
+    ),
+    (
+        "wls",
+        "a token's pairs with the image twice",
+        "table[: n_image + 1, 1 : n_text + 1] = solve_normal(gram, moments)",
+        "table[: n_image + 1, 1 : n_text + 1] = 2 * solve_normal(gram, moments)",
     ),
     (
         "explanation",
