@@ -141,6 +141,9 @@ class Design:
         How it was made: a key of :data:`DESIGNS`, or what its maker calls it.
     seed : int or None
         None where nothing is random.
+    groups : ndarray of int, shape (m,), or None
+        Where whole groups of coalitions are drawn independently (the shifts of an array): the number of each one's
+        group. None: each coalition is drawn by itself, or none is.
     """
 
     coalitions: np.ndarray
@@ -148,6 +151,7 @@ class Design:
     p: float | None
     name: str
     seed: int | None
+    groups: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.coalitions)
@@ -311,7 +315,8 @@ def orthogonal_array(n: int, p: float = 0.5, m: int | None = None, seed: int = 0
     generators = _parity_columns(n, k) >> bits[:, None] & 1  # (2k, n)
     array = (np.arange(runs)[:, None] >> bits & 1) @ generators % 2 == 1  # all sums of generators over GF(2)
     shifts = draw(n, p, m // runs, seed, stream)
-    return _count_repeats(np.concatenate([array ^ shift for shift in shifts]), p, "orthogonal_array", seed)
+    rows = np.concatenate([array ^ shift for shift in shifts])
+    return _count_repeats(rows, p, "orthogonal_array", seed, runs_of_group=runs)
 
 
 DESIGNS = {
@@ -324,13 +329,19 @@ DESIGNS = {
 }
 
 
-def _count_repeats(draws: np.ndarray, p: float | None, name: str, seed: int) -> Design:
-    """The distinct rows of equally likely draws, each weighted by how often it occurs."""
+def _count_repeats(
+    draws: np.ndarray, p: float | None, name: str, seed: int, runs_of_group: int | None = None
+) -> Design:
+    """The distinct rows of equally likely draws, each weighted by how often it occurs.
+
+    Draws that come in groups of ``runs_of_group`` keep the number of their group; a row of two groups counts for both
+    in the first, which happens only where one array is the other once more.
+    """
     _, first, counts = np.unique(coalition_keys(draws), return_index=True, return_counts=True)
     order = np.argsort(first)
-    return Design(
-        draws[first[order]], counts[order] / len(draws), None if p is None else float(p), name, seed
-    )
+    groups = None if runs_of_group is None else first[order] // runs_of_group
+    p = None if p is None else float(p)
+    return Design(draws[first[order]], counts[order] / len(draws), p, name, seed, groups)
 
 
 def _parity_columns(n: int, k: int) -> np.ndarray:

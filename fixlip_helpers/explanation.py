@@ -82,6 +82,70 @@ class Term(NamedTuple):
 
 
 @dataclass(eq=False)
+class StandardErrors:
+    """Standard errors of an explanation's numbers, in the game's unit (see :mod:`~fixlip_helpers.uncertainty`).
+
+    Attributes
+    ----------
+    baseline : float
+    main, first_order : ndarray, shape (n,)
+        Of the main terms, and of the values ``e_i + p Σ_j e_ij``.
+    pairs : ndarray, shape (n, n)
+    cross_totals : ndarray, shape (n,)
+        Of each player's sum of interactions with all players of the other modality.
+    degrees_of_freedom : int or None
+        Of Student's t for intervals; None where nothing was drawn, and the errors are 0.
+    """
+
+    baseline: float
+    main: np.ndarray
+    pairs: np.ndarray
+    first_order: np.ndarray
+    cross_totals: np.ndarray
+    degrees_of_freedom: int | None
+
+    def multiplier(self, level: float = 0.95) -> float:
+        """How many standard errors an interval of that level extends to each side."""
+        if not 0 < level < 1:
+            raise ValueError(f"level = {level!r}; expected a number between 0 and 1")
+        if self.degrees_of_freedom is None:
+            return 0.0
+        from scipy.stats import t
+
+        return float(t.ppf((1 + level) / 2, self.degrees_of_freedom))
+
+    def to_dict(self) -> dict:
+        """JSON-able; ``pairs`` as in :meth:`Explanation.to_dict`."""
+        return {
+            "baseline": float(self.baseline),
+            "main": self.main.tolist(),
+            "pairs": self.pairs[np.triu_indices(len(self.main), 1)].tolist(),
+            "first_order": self.first_order.tolist(),
+            "cross_totals": self.cross_totals.tolist(),
+            "degrees_of_freedom": self.degrees_of_freedom,
+        }
+
+    @classmethod
+    def from_dict(cls, record: dict) -> StandardErrors:
+        """The inverse of :meth:`to_dict`."""
+        arrays = {
+            name: np.array(record[name], dtype=float) for name in ("main", "first_order", "cross_totals")
+        }
+        pairs = from_upper_triangle(record["pairs"], len(arrays["main"]))
+        return cls(record["baseline"], pairs=pairs, degrees_of_freedom=record["degrees_of_freedom"], **arrays)
+
+
+def from_upper_triangle(numbers: Sequence[float], n: int) -> np.ndarray:
+    """Symmetric (n, n) with zero diagonal from its upper triangle, row by row; ValueError for another count."""
+    upper = np.triu_indices(n, 1)
+    if len(numbers) != len(upper[0]):
+        raise ValueError(f"pairs has {len(numbers)} numbers; expected {len(upper[0])}, the upper triangle")
+    pairs = np.zeros((n, n))
+    pairs[upper] = numbers
+    return pairs + pairs.T
+
+
+@dataclass(eq=False)
 class Explanation:
     """A second-order explanation of a game on image and text players.
 
@@ -106,6 +170,8 @@ class Explanation:
     meta : dict
         JSON-able facts: method, model, caption, grid ``[rows, columns]``, design, solver, passes,
         seconds, held_out_r2, full_value, seed, ...
+    errors : StandardErrors, optional
+        Where they were asked for.
 
     Raises
     ------
@@ -123,6 +189,7 @@ class Explanation:
     n_image: int
     n_text: int
     meta: dict = field(default_factory=dict)
+    errors: StandardErrors | None = None
 
     def __post_init__(self) -> None:
         self.baseline = float(self.baseline)
@@ -216,13 +283,46 @@ class Explanation:
         order = np.argsort(-np.abs(values), kind="stable")[:k]
         return [Term(sets[t], tuple(self.players[i] for i in sets[t]), float(values[t])) for t in order]
 
+    def summary(self) -> str:
+        """A few lines of text: what was computed, from how many passes, and how far it can be trusted."""
+        meta, lines = self.meta, []
+        of = f" of {meta['model']}" if "model" in meta else ""
+        lines.append(
+            f"{meta.get('method', 'Explanation')} ({self.index}"
+            f"{'' if self.p is None else f', p = {self.p:g}'}){of}: {self.n_image} image and {self.n_text} text players"
+        )
+        if "caption" in meta:
+            lines.append(f"caption: {meta['caption']}")
+        how = [f"sampling {meta['sampling']}"] if "sampling" in meta else []
+        how += [f"solver {meta['solver']}"] if "solver" in meta else []
+        how += [
+            f"{side}: {design['name']}, {design['coalitions']} coalitions"
+            for side, design in meta.get("design", {}).items()
+        ]
+        if how:
+            lines.append("; ".join(how))
+        if "passes" in meta:
+            lines.append("passes: " + ", ".join(f"{count} {side}" for side, count in meta["passes"].items()))
+        if meta.get("held_out_r2") is not None:
+            low, high = meta.get("held_out_r2_interval") or (None, None)
+            span = "" if low is None else f" (95 % interval {low:.3f} to {high:.3f})"
+            lines.append(f"held-out R²: {meta['held_out_r2']:.3f}{span}")
+        if self.errors is not None:
+            cross = self.errors.pairs[: self.n_image, self.n_image :]
+            lines.append(f"standard error of a cross-modal interaction: {cross.max(initial=0.0):.3g} at most")
+        if "tolerance" in meta:
+            asked, stopped = meta["tolerance"]["asked"], meta["tolerance"]["stopped"]
+            lines.append(f"asked for {asked:g}; stopped as the {stopped} was reached")
+        return "\n".join(lines)
+
     # What can be done with it
 
     def merge(self, groups: Mapping[str, Sequence[int]] | Sequence[Sequence[int]]) -> Explanation:
         """Treat each group of players as one: ``hydr`` + ``ant`` become *hydrant*, patches a region.
 
         ``e_G = Σ_{i∈G} e_i + Σ_{i<j∈G} e_ij`` and ``e_GH = Σ_{i∈G, j∈H} e_ij``; predictions stay the same on
-        coalitions that are constant on every group. A group stands where its first member stood.
+        coalitions that are constant on every group. A group stands where its first member stood. Standard errors are
+        dropped, since those of a sum are not the sum of those of its terms.
 
         Parameters
         ----------
@@ -262,12 +362,22 @@ class Explanation:
         )  # they number the players of before
         meta = {key: value for key, value in self.meta.items() if key not in stale}
         names, n_text = [name for name, _ in parts], len(parts) - n_image
-        return replace(self, main=main, pairs=pairs, players=names, n_image=n_image, n_text=n_text, meta=meta)
+        return replace(
+            self,
+            main=main,
+            pairs=pairs,
+            players=names,
+            n_image=n_image,
+            n_text=n_text,
+            meta=meta,
+            errors=None,
+        )
 
     def __sub__(self, other: Explanation) -> Explanation:
         """The explanation of the difference of two games with the same number of patches and tokens.
 
-        Players whose names differ are called ``this/that``.
+        Players whose names differ are called ``this/that``. Standard errors are dropped: the two may share their
+        coalitions.
         """
         if not isinstance(other, Explanation):
             return NotImplemented
@@ -283,6 +393,7 @@ class Explanation:
             pairs=self.pairs - other.pairs,
             players=[a if a == b else f"{a}/{b}" for a, b in zip(self.players, other.players, strict=True)],
             meta={key: value for key, value in self.meta.items() if other.meta.get(key) == value},
+            errors=None,
         )
 
     # Other forms
@@ -371,7 +482,7 @@ class Explanation:
             "main": self.main.tolist(),
             "pairs": self.pairs[np.triu_indices(self.n_players, 1)].tolist(),
             "meta": self.meta,
-        }
+        } | ({"errors": self.errors.to_dict()} if self.errors is not None else {})
 
     @classmethod
     def from_dict(cls, record: dict) -> Explanation:
@@ -386,19 +497,13 @@ class Explanation:
             raise ValueError(f'not an explanation: expected "format": "{FORMAT}" and "version": {VERSION}')
         record = {key: value for key, value in record.items() if key not in ("format", "version")}
         fields = set(cls.__dataclass_fields__)
-        if set(record) != fields:
+        if set(record) | {"errors"} != fields:
             raise ValueError(
-                f"fields {sorted(set(record) ^ fields)} of the explanation are missing or unknown"
+                f"fields {sorted((set(record) | {'errors'}) ^ fields)} of the explanation are missing or unknown"
             )
-        n = record["n_image"] + record["n_text"]
-        upper = np.triu_indices(n, 1)
-        if len(record["pairs"]) != len(upper[0]):
-            raise ValueError(
-                f"pairs has {len(record['pairs'])} numbers; expected {len(upper[0])}, the upper triangle"
-            )
-        pairs = np.zeros((n, n))
-        pairs[upper] = record["pairs"]
-        return cls(**{**record, "pairs": pairs + pairs.T})
+        pairs = from_upper_triangle(record["pairs"], record["n_image"] + record["n_text"])
+        errors = StandardErrors.from_dict(record["errors"]) if record.get("errors") else None
+        return cls(**{**record, "pairs": pairs, "errors": errors})
 
     def save(self, path: str | os.PathLike) -> Path:
         """Write as JSON, whole or not at all; returns the path."""

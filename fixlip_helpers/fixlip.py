@@ -16,6 +16,7 @@ from fixlip_helpers.explanation import Explanation, player_names
 from fixlip_helpers.games import Game, TwoSidedGame
 from fixlip_helpers.shapley import check_identified, shapley_design, solve_enforced
 from fixlip_helpers.sides import (
+    Remembered,
     assemble,
     combine,
     draw_held_out,
@@ -25,6 +26,7 @@ from fixlip_helpers.sides import (
     fit_side,
     r_squared,
 )
+from fixlip_helpers.uncertainty import joint_errors
 from fixlip_helpers.wls import UnderdeterminedError, solve_dense, solve_product
 
 
@@ -41,6 +43,8 @@ def fixlip(
     n_text_coalitions: int | None = None,
     seed: int = 0,
     n_held_out: int = 256,
+    errors: bool = False,
+    tolerance: float | None = None,
 ) -> Explanation:
     """Explain a game by FIxLIP-p.
 
@@ -80,6 +84,14 @@ def fixlip(
         text coalitions: ``meta["held_out_r2"]`` is the share of the game's variance under ``P_p`` that
         the explanation gets right on all their pairs. A side that was enumerated is judged on all its
         coalitions.
+    errors : bool
+        Add standard errors of every number (``explanation.errors``, see :mod:`~fixlip_helpers.uncertainty`).
+        "auto" then draws independently where it does not enumerate, and no penalty is used. For FWBII by side
+        fits, or by joint sampling.
+    tolerance : float, optional
+        Spend passes until no cross-modal interaction has a standard error above this, in the game's unit, or the
+        budget is gone ("auto": :data:`MOST_COALITIONS` of a side); ``meta["tolerance"]`` says which. Implies
+        ``errors``; draws are independent and grow, so that no coalition is encoded twice. For cross-modal sampling.
 
     Returns
     -------
@@ -110,6 +122,17 @@ def fixlip(
         raise ValueError(f"budget = {budget!r}; expected 'auto' or a whole number of at least 1")
     if n_held_out < 8:
         raise ValueError(f"n_held_out = {n_held_out}; expected at least 8")
+    if tolerance is not None and (isinstance(tolerance, bool) or not 0 < tolerance < np.inf):
+        raise ValueError(f"tolerance = {tolerance!r}; expected a number above 0, in the game's unit, or None")
+    errors = errors or tolerance is not None
+    if errors and (index == "FSII" or (solver == "wls" and sampling != "joint")):
+        raise ValueError("errors and tolerance are for index='FWBII' by solver='sides' or sampling='joint'")
+    if tolerance is not None and (design is not None or n_image_coalitions or n_text_coalitions):
+        raise ValueError("tolerance chooses the designs itself: leave design and the sizes of the sides out")
+    if tolerance is not None and sampling == "joint":
+        raise ValueError(
+            "tolerance is for cross-modal sampling; joint sampling takes a budget and errors=True"
+        )
     if index == "FSII" and (sampling == "cross" or design is not None):
         raise ValueError(
             "index = 'FSII' draws whole coalitions with Shapley weights: it takes sampling='joint' and no design"
@@ -124,12 +147,15 @@ def fixlip(
             raise ValueError(
                 "joint sampling draws whole coalitions: it takes one design and a budget, no sizes of sides"
             )
+        given_design = design
         if index == "FSII":
             design = shapley_design(game.n_players, _size(game.n_players, budget), seed)
         else:
             m = None if budget == "auto" else budget
             design = choose_design("joint", game.n_players, p, design or "auto", m, seed)
-        explanation = _joint(game, p, design, index, seed, n_held_out)
+            if errors and given_design is None and design.name != "enumeration":
+                design = choose_design("joint", game.n_players, p, "independent", m, seed)
+        explanation = _joint(game, p, design, index, seed, n_held_out, errors)
     else:
         if not isinstance(game, TwoSidedGame):
             raise TypeError(
@@ -141,13 +167,53 @@ def fixlip(
         if budget != "auto":
             split = authors_split(budget, game.n_image, game.n_text)
             sizes = tuple(m if own is None else own for own, m in zip(sizes, split, strict=True))
-        if solver == "sides":
-            image = fit_side(game, "image", p, designs[0], sizes[0], seed, n_held_out=n_held_out)
-            text = fit_side(game, "text", p, designs[1], sizes[1], seed, n_held_out=n_held_out // 4)
-            explanation = combine(image, text)
+        if tolerance is not None:
+            explanation = _until(game, p, tolerance, sizes, seed, n_held_out)
+        elif solver == "sides":
+            explanation = _sides(game, p, designs, sizes, seed, n_held_out, errors)
         else:
             explanation = _product(game, p, designs, sizes, seed, n_held_out)
     explanation.meta |= {"budget": budget, "seed": seed}
+    return explanation
+
+
+MOST_COALITIONS = 65_536
+"""Draws of a side at which ``tolerance`` gives up with ``budget="auto"``."""
+
+
+def _sides(
+    game: TwoSidedGame, p: float, designs: tuple, sizes: tuple, seed: int, n_held_out: int, errors: bool
+) -> Explanation:
+    """The cross-modal estimator by side fits (Theorem 2)."""
+    image = fit_side(game, "image", p, designs[0], sizes[0], seed, n_held_out=n_held_out, errors=errors)
+    text = fit_side(game, "text", p, designs[1], sizes[1], seed, n_held_out=n_held_out // 4, errors=errors)
+    return combine(image, text, errors)
+
+
+def _until(
+    game: TwoSidedGame, p: float, tolerance: float, most: tuple, seed: int, n_held_out: int
+) -> Explanation:
+    """Side fits on growing designs until the cross-modal interactions are known to a tolerance."""
+    game = Remembered(game)
+    n = game.n_image, game.n_text
+    most = [
+        size if size is not None else min(2 ** min(side, 20), MOST_COALITIONS)
+        for side, size in zip(n, most, strict=True)
+    ]
+    sizes = [min(2 * n_monomials(side), limit) for side, limit in zip(n, most, strict=True)]
+    while True:
+        explanation = _sides(game, p, ("auto", "auto"), tuple(sizes), seed, n_held_out, True)
+        reached = float(explanation.errors.pairs[: n[0], n[0] :].max(initial=0.0))
+        if reached <= tolerance or sizes == most:
+            break
+        # errors fall with the square root of the passes; a tenth more, as they are estimates themselves
+        growth = min(4.0, max(1.3, 1.1 * (reached / tolerance) ** 2))
+        sizes = [min(limit, int(np.ceil(growth * size))) for size, limit in zip(sizes, most, strict=True)]
+    explanation.meta["tolerance"] = {
+        "asked": tolerance,
+        "reached": reached,
+        "stopped": "tolerance" if reached <= tolerance else "budget",
+    }
     return explanation
 
 
@@ -187,7 +253,9 @@ def enough_budget(n_image: int, n_text: int) -> int:
     return budget
 
 
-def _joint(game: Game, p: float, design: Design, index: str, seed: int, n_held_out: int) -> Explanation:
+def _joint(
+    game: Game, p: float, design: Design, index: str, seed: int, n_held_out: int, errors: bool
+) -> Explanation:
     """The model-agnostic estimator: whole coalitions, weighted least squares; judged under ``P_p``."""
     start = perf_counter()
     n = game.n_players
@@ -221,6 +289,8 @@ def _joint(game: Game, p: float, design: Design, index: str, seed: int, n_held_o
     explanation = Explanation(
         terms[0], float(ends[0]), terms[1], terms[2], index, own_p, players, n_image, n_text, meta
     )
+    if errors:
+        explanation.errors = joint_errors(design, fitted, n_image, n_text)
     meta["held_out_r2"] = r_squared(judged, explanation.predict(held_out.coalitions), held_out.weights)
     meta["seconds"] = {"encoder": evaluating, "outside": perf_counter() - start - evaluating}
     return explanation

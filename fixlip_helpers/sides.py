@@ -25,6 +25,7 @@ from tqdm import tqdm
 from fixlip_helpers.coalitions import (
     STREAMS,
     Design,
+    as_coalitions,
     check_count,
     choose_design,
     coalition_keys,
@@ -34,7 +35,8 @@ from fixlip_helpers.coalitions import (
     n_monomials,
 )
 from fixlip_helpers.explanation import Explanation, player_names, to_set_basis, written_whole
-from fixlip_helpers.games import TwoSidedGame
+from fixlip_helpers.games import SideBySide, TwoSidedGame
+from fixlip_helpers.uncertainty import Spread, spread_of, standard_errors
 from fixlip_helpers.wls import (
     UnderdeterminedError,
     blocks,
@@ -120,6 +122,38 @@ def encode_side(
     )
 
 
+class Remembered(SideBySide):
+    """A two-sided game that encodes no coalition twice: what was asked before is answered from memory.
+
+    So an explanation is refined at the price of what is new: ``fixlip`` with a larger budget on the same remembered
+    game encodes only the coalitions that the smaller one lacked. (:class:`~fixlip_helpers.checkpoints.Checkpointed`
+    remembers on disk.)
+    """
+
+    def __init__(self, game: TwoSidedGame) -> None:
+        self.game, self._known = game, {"image": {}, "text": {}}
+        self.n_image, self.n_text = game.n_image, game.n_text
+        self.scale, self.bias = game.scale, game.bias
+        self.players = list(getattr(game, "players", None) or player_names(game.n_image, game.n_text))
+        self.meta = getattr(game, "meta", {})
+
+    def encode_images(self, coalitions: np.ndarray) -> np.ndarray:
+        """Image embeddings, (m, n_image) bool -> (m, d)."""
+        return self._encode("image", self.game.encode_images, as_coalitions(coalitions, self.n_image))
+
+    def encode_texts(self, coalitions: np.ndarray) -> np.ndarray:
+        """Text embeddings, (m, n_text) bool -> (m, d)."""
+        return self._encode("text", self.game.encode_texts, as_coalitions(coalitions, self.n_text))
+
+    def _encode(self, side: str, encode: Callable, coalitions: np.ndarray) -> np.ndarray:
+        known, keys = self._known[side], [row.tobytes() for row in coalitions]
+        new = list({key: number for number, key in enumerate(keys) if key not in known}.values())
+        if new:
+            embeddings = encode(coalitions[new])
+            known |= {keys[number]: row for number, row in zip(new, embeddings, strict=True)}
+        return np.stack([known[key] for key in keys])
+
+
 def evaluate_once(evaluate: Callable, parts: list[np.ndarray]) -> tuple[list[np.ndarray], int, float]:
     """Encode (or evaluate a game on) several arrays of coalitions at once, each distinct coalition once.
 
@@ -184,6 +218,8 @@ class Side:
         The game's.
     meta : dict
         JSON-able: design, passes, seconds, and the game's own facts (model, caption, grid, ...).
+    spread : Spread, optional
+        What standard errors are computed from, where they were asked for and anything was drawn.
     """
 
     modality: str
@@ -197,6 +233,12 @@ class Side:
     scale: float
     bias: float
     meta: dict
+    spread: Spread | None = None
+
+    @property
+    def enumerated(self) -> bool:
+        """Whether all coalitions were fitted, so that nothing was left to chance."""
+        return self.meta["design"]["name"] == "enumeration"
 
     def predict(self, coalitions: np.ndarray) -> np.ndarray:
         """Embeddings by the second-order fit: (m, n) bool -> (m, d) float64."""
@@ -220,6 +262,11 @@ class Side:
             "held_out_embeddings": self.held_out_embeddings,
             "ends": self.ends,
         }
+        if self.spread is not None:
+            design = self.spread.design
+            arrays |= {"spread_coalitions": design.coalitions, "spread_weights": design.weights}
+            arrays |= {"spread_changes": self.spread.changes}
+            arrays |= {} if design.groups is None else {"spread_groups": design.groups}
         facts = {
             name: getattr(self, name)
             for name in ("modality", "p", "players", "ridge", "scale", "bias", "meta")
@@ -244,7 +291,14 @@ class Side:
                 arrays = {name: file.get_tensor(name) for name in file.keys()}
             coalitions, weights = arrays.pop("held_out_coalitions"), arrays.pop("held_out_weights")
             held_out = Design(coalitions, weights, facts["p"], *facts.pop("held_out"))
-            return cls(held_out=held_out, **arrays, **facts)
+            drawn = {
+                k.removeprefix("spread_"): arrays.pop(k) for k in list(arrays) if k.startswith("spread_")
+            }
+            spread = None
+            if drawn:
+                changes, made = drawn.pop("changes"), facts["meta"]["design"]
+                spread = Spread(Design(p=facts["p"], name=made["name"], seed=made["seed"], **drawn), changes)
+            return cls(held_out=held_out, spread=spread, **arrays, **facts)
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path} is not a saved side: {error}") from error
 
@@ -258,6 +312,7 @@ def fit_side(
     seed: int = 0,
     ridge: float | None = None,
     n_held_out: int = 256,
+    errors: bool = False,
 ) -> Side:
     """Fit the vector coefficients of one side of a two-sided game.
 
@@ -279,6 +334,9 @@ def fit_side(
         is enumerated.
     n_held_out : int
         Coalitions that are encoded besides and never fitted, from which ``held_out_r2`` is computed.
+    errors : bool
+        Keep what standard errors are computed from (:mod:`~fixlip_helpers.uncertainty`). A penalty would bias what
+        they are errors of: without ``ridge`` it is then 0. ``"auto"`` draws independently where it does not enumerate.
 
     Returns
     -------
@@ -293,14 +351,19 @@ def fit_side(
     """
     if modality not in ("image", "text"):
         raise ValueError(f"modality = {modality!r}; expected 'image' or 'text'")
+    if errors and ridge:
+        raise ValueError(f"ridge = {ridge!r}; standard errors are those of least squares: expected 0 or None")
     if ridge is not None and not 0 <= ridge < np.inf:
         raise ValueError(f"ridge = {ridge!r}; expected a number, 0 or more")
     if check_count("n_held_out", n_held_out) < 2:
         raise ValueError(f"n_held_out = {n_held_out}; expected at least 2")
     start = perf_counter()
     n = game.n_image if modality == "image" else game.n_text
+    if errors and isinstance(design, str) and design == "auto":
+        design = choose_design(modality, n, p, "auto", m, seed)
+        design = design if design.name == "enumeration" else "independent"
     design = choose_design(modality, n, p, design, m, seed)
-    if design.name == "enumeration" and ridge is None:
+    if ridge is None and (errors or design.name == "enumeration"):
         ridge = 0.0
     needed = n_monomials(design.n) if ridge == 0 else 1 + design.n
     if len(design) < needed:
@@ -316,9 +379,11 @@ def fit_side(
         ridge, coefficients = choose_ridge(solve, monomials(side.ridge_rows, side.p), side.ridge_embeddings)
     else:
         coefficients = solve(ridge)
+    spread = spread_of(design, side.embeddings, coefficients) if errors else None
     side.meta["seconds"]["outside"] += drawing + perf_counter() - start
     kept = ("modality", "p", "players", "held_out", "held_out_embeddings", "ends", "scale", "bias", "meta")
-    return Side(coefficients=coefficients, ridge=float(ridge), **{name: getattr(side, name) for name in kept})
+    own = {name: getattr(side, name) for name in kept}
+    return Side(coefficients=coefficients, ridge=float(ridge), spread=spread, **own)
 
 
 def regression(design: Design, embeddings: np.ndarray) -> Callable[[float], np.ndarray]:
@@ -369,13 +434,15 @@ def choose_ridge(
 # --- From two sides to an explanation -----------------------------------------------------
 
 
-def combine(image: Side, text: Side) -> Explanation:
+def combine(image: Side, text: Side, errors: bool = False) -> Explanation:
     """The explanation of a picture and a caption from their sides: inner products, no encoder pass.
 
     Parameters
     ----------
     image, text : Side
         Of the same encoder and the same ``p``.
+    errors : bool
+        Add standard errors; both sides must have been fitted with ``errors=True`` (or enumerated).
 
     Returns
     -------
@@ -407,7 +474,12 @@ def combine(image: Side, text: Side) -> Explanation:
         "ridge": {"image": image.ridge, "text": text.ridge},
         "side_r2": {"image": image.held_out_r2, "text": text.held_out_r2},
     }
-    return assemble(terms, image, text, facts, start)
+    explanation = assemble(terms, image, text, facts, start)
+    if errors:
+        start = perf_counter()
+        explanation.errors = standard_errors(image, text)
+        explanation.meta["seconds"]["outside"] += perf_counter() - start
+    return explanation
 
 
 def assemble(
@@ -436,6 +508,7 @@ def assemble(
     predictions = explanation.predict_pairs(image.held_out.coalitions, text.held_out.coalitions)
     weights = np.outer(image.held_out.weights, text.held_out.weights)
     meta["held_out_r2"] = r_squared(values.ravel(), predictions.ravel(), weights.ravel())
+    meta["held_out_r2_interval"] = r_squared_interval(values, predictions, image.held_out, text.held_out)
     seconds = [
         image.meta["seconds"],
         text.meta["seconds"],
@@ -452,3 +525,45 @@ def r_squared(values: np.ndarray, predictions: np.ndarray, weights: np.ndarray) 
     if spread.sum() <= 1e-24 * (weights @ values**2).sum():
         return None
     return float(1 - (weights @ (values - predictions) ** 2).sum() / spread.sum())
+
+
+def r_squared_interval(
+    values: np.ndarray,
+    predictions: np.ndarray,
+    image: Design,
+    text: Design,
+    level: float = 0.95,
+    times: int = 400,
+) -> list[float] | None:
+    """Bootstrap interval of R² on all pairs of held-out coalitions, which are drawn anew side by side.
+
+    Parameters
+    ----------
+    values, predictions : ndarray, shape (m_I, m_T)
+    image, text : Design
+        The held-out coalitions of each side; one that lists all coalitions keeps them.
+    level : float
+    times : int
+        How often.
+
+    Returns
+    -------
+    [low, high], or None where the values do not vary
+    """
+    rng = np.random.default_rng(0)
+    drawn = [
+        np.tile(side.weights, (times, 1))
+        if side.name == "enumeration"
+        else rng.multinomial(len(side), side.weights / side.weights.sum(), times) / len(side)
+        for side in (image, text)
+    ]
+
+    def mean(of: np.ndarray) -> np.ndarray:
+        return np.einsum("bi,ij,bj->b", drawn[0], of, drawn[1], optimize=True)
+
+    around = values - values.mean()
+    spread = mean(around**2) - mean(around) ** 2
+    if (spread <= 1e-12 * np.abs(values).max() ** 2).any():
+        return None
+    r2 = 1 - mean((values - predictions) ** 2) / spread
+    return [float(q) for q in np.quantile(r2, [(1 - level) / 2, (1 + level) / 2])]
