@@ -17,6 +17,7 @@ from fixlip_helpers.games import (
     TwoSidedGame,
     VisionLanguageGame,
 )
+from fixlip_helpers.matrix import explain_matrix
 from fixlip_helpers.metrics import faithfulness, pointing_game
 from fixlip_helpers.sides import Side, combine, fit_side
 
@@ -36,6 +37,7 @@ __all__ = [
     "VisionLanguageGame",
     "available_models",
     "combine",
+    "explain_matrix",
     "faithfulness",
     "fit_side",
     "fixlip",

@@ -1,0 +1,161 @@
+"""All pairs of N pictures and M captions from N + M side fits.
+
+By Theorem 2 an interaction of a patch and a word is the inner product of two vectors, one of the picture's side alone
+and one of the caption's. So nothing about a pair needs to be encoded that its picture and its caption do not need by
+themselves: the passes of N·M explanations shrink to those of N + M sides, and one interaction over all pairs is one
+product of two small matrices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from tqdm import tqdm
+
+from fixlip_helpers.explanation import Explanation
+from fixlip_helpers.games import VisionLanguageGame
+from fixlip_helpers.sides import Side, combine, fit_side
+
+if TYPE_CHECKING:
+    from fixlip_helpers.models import VisionLanguageModel
+
+
+@dataclass(eq=False)
+class ExplanationMatrix:
+    """The explanations of all pairs of some pictures and captions, each made when it is asked for.
+
+    ``matrix[i, j]`` is the :class:`~fixlip_helpers.explanation.Explanation` of picture ``i`` and caption ``j``.
+
+    Attributes
+    ----------
+    images, texts : list of Side
+        Of one encoder and one ``p``, as :func:`~fixlip_helpers.sides.fit_side` gives them.
+    """
+
+    images: list[Side]
+    texts: list[Side]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of pictures and of captions."""
+        return len(self.images), len(self.texts)
+
+    @property
+    def passes(self) -> dict[str, int]:
+        """Encoder passes that all of it took."""
+        return {
+            name: sum(side.meta["passes"] for side in sides)
+            for name, sides in (("image", self.images), ("text", self.texts))
+        }
+
+    def __getitem__(self, pair: tuple[int, int]) -> Explanation:
+        image, text = pair
+        return combine(self.images[image], self.texts[text])
+
+    def scores(self) -> np.ndarray:
+        """The encoder's own value of each whole pair, shape (N, M), float64, in logits."""
+        first = self.images[0]
+        whole = [np.stack([side.ends[1] for side in sides]) for sides in (self.images, self.texts)]
+        return first.scale * whole[0] @ whole[1].T + first.bias
+
+    def interaction(self, patches: int | Sequence[int], word: str) -> np.ndarray:
+        """The interaction of some patches with a word, over all pairs.
+
+        Parameters
+        ----------
+        patches : int or sequence of int
+            Image players, whose interactions are added up; the same in every picture.
+        word : str
+            Name of a text player, or of several in one caption, whose interactions are added up.
+
+        Returns
+        -------
+        ndarray, shape (N, M), float64
+            In logits; NaN in the columns of captions that lack the word.
+
+        Raises
+        ------
+        ValueError
+            If a patch does not exist in some picture, or no caption has the word.
+        """
+        patches = np.atleast_1d(np.asarray(patches, dtype=int))
+        fewest = min(len(side.players) for side in self.images)
+        if patches.size == 0 or patches.min() < 0 or patches.max() >= fewest:
+            raise ValueError(f"patches = {patches.tolist()}; expected numbers from 0 to {fewest - 1}")
+        if not any(word in side.players for side in self.texts):
+            raise ValueError(f"word = {word!r}; no caption has a text player of that name")
+        p, scale = self.images[0].p, self.images[0].scale
+        left = np.stack([side.coefficients[1 + patches].sum(axis=0) for side in self.images])
+        right = [
+            side.coefficients[[1 + j for j, name in enumerate(side.players) if name == word]].sum(axis=0)
+            if word in side.players
+            else np.full(side.coefficients.shape[1], np.nan)
+            for side in self.texts
+        ]
+        return scale * left @ np.stack(right).T / (p * (1 - p))
+
+
+def explain_matrix(
+    model: VisionLanguageModel,
+    pictures: Sequence,
+    captions: Sequence,
+    p: float = 0.5,
+    *,
+    removal: str | Callable = "mean",
+    n_image_coalitions: int | None = None,
+    n_text_coalitions: int | None = None,
+    seed: int = 0,
+    batch_size: int = 64,
+) -> ExplanationMatrix:
+    """Explain every picture with every caption.
+
+    Parameters
+    ----------
+    model : VisionLanguageModel
+    pictures, captions : sequence
+        What :class:`~fixlip_helpers.games.VisionLanguageGame` takes as image and as text.
+    p : float
+    removal, batch_size
+        As for ``VisionLanguageGame``.
+    n_image_coalitions, n_text_coalitions : int, optional
+        Sizes of each side's design, in place of the default's.
+    seed : int
+
+    Returns
+    -------
+    ExplanationMatrix
+        Its N + M sides take some memory: at 64 patches and 128 columns 2 MB a picture, mostly coefficients.
+
+    Raises
+    ------
+    ValueError
+        If there is no picture or no caption, and as :func:`~fixlip_helpers.sides.fit_side`.
+    """
+    for name, given in (("pictures", pictures), ("captions", captions)):
+        if isinstance(given, str) or len(given) == 0:
+            raise ValueError(f"{name} = {given!r}; expected a sequence of at least one")
+    images = [
+        fit_side(
+            VisionLanguageGame(model, picture, captions[0], removal, batch_size, progress=False),
+            "image",
+            p,
+            m=n_image_coalitions,
+            seed=seed,
+        )
+        for picture in tqdm(pictures, "pictures", delay=2, leave=False)
+    ]
+    texts = [
+        fit_side(
+            VisionLanguageGame(model, pictures[0], caption, removal, batch_size, progress=False),
+            "text",
+            p,
+            m=n_text_coalitions,
+            seed=seed,
+            n_held_out=64,
+        )
+        for caption in tqdm(captions, "captions", delay=2, leave=False)
+    ]
+    return ExplanationMatrix(images, texts)
