@@ -3,7 +3,7 @@
 import os
 import sys
 
-from benchmarks import default_call, large, solver
+from benchmarks import default_call, large, matrix, solver
 
 print(f"{os.cpu_count()} cores, OMP_NUM_THREADS = {os.environ.get('OMP_NUM_THREADS', 'not set')}\n")
 kept = {"solver": solver.run()}
@@ -11,6 +11,8 @@ print()
 kept["large games"] = large.run()
 print()
 kept["default call"] = default_call.run()
+print()
+kept["all pairs"] = matrix.run()
 print()
 for name, holds in kept.items():
     print(f"{name}: {'holds' if holds else 'DOES NOT HOLD'}")
