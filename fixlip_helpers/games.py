@@ -13,17 +13,19 @@ Both kinds are protocols: any object that has these members can be explained.
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from math import comb
-from time import perf_counter
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
-from tqdm import tqdm
 
 from fixlip_helpers.coalitions import all_coalitions, as_coalitions, coalition_number
+from fixlip_helpers.encoding import check_finite, encode_in_batches
+from fixlip_helpers.players import image_players as find_image_players
+from fixlip_helpers.players import text_players as find_text_players
 
 if TYPE_CHECKING:
     import torch
@@ -32,8 +34,7 @@ if TYPE_CHECKING:
     from fixlip_helpers.explanation import Explanation
     from fixlip_helpers.masking import Removal
     from fixlip_helpers.models import Caption, Picture, VisionLanguageModel
-
-SECONDS_WITHOUT_BAR = 2.0  # encoding that is expected to take longer shows a progress bar
+    from fixlip_helpers.two_tower import TwoTower
 
 
 @runtime_checkable
@@ -51,8 +52,10 @@ class Game(Protocol):
 class TwoSidedGame(Protocol):
     """A game whose value is ``scale * <f(x), g(y)> + bias``; x: image players, y: text players.
 
-    Optional members: ``players``, a list of ``n_players`` names, and ``meta``, a dictionary
-    that is copied into the explanation (model, caption, grid, ...).
+    Optional members: ``players``, a list of ``n_players`` names; ``meta``, a dictionary
+    that is copied into the explanation (model, caption, grid, ...); and ``identity()``, a dictionary of
+    JSON-able facts that decide every embedding, by which a checkpoint knows the game again
+    (:class:`~fixlip_helpers.checkpoints.Checkpointed`).
     """
 
     n_image: int
@@ -87,13 +90,73 @@ class SideBySide:
         return self.n_image + self.n_text
 
     def __call__(self, coalitions: np.ndarray) -> np.ndarray:
-        """Values of whole coalitions, (m, n_players) bool -> (m,) float64; equal halves are encoded once."""
+        """Values of whole coalitions, (m, n_players) bool -> (m,) float64; equal halves are encoded once.
+
+        Raises
+        ------
+        ValueError
+            If the two sides differ in width, or an embedding is not finite.
+        """
         coalitions = as_coalitions(coalitions, self.n_players)
         images, image_of = np.unique(coalitions[:, : self.n_image], axis=0, return_inverse=True)
         texts, text_of = np.unique(coalitions[:, self.n_image :], axis=0, return_inverse=True)
-        f = np.asarray(self.encode_images(images), dtype=float)[image_of.ravel()]
-        g = np.asarray(self.encode_texts(texts), dtype=float)[text_of.ravel()]
+        f = checked_embeddings(self, "image", images, self.encode_images(images))[image_of.ravel()]
+        g = checked_embeddings(self, "text", texts, self.encode_texts(texts))[text_of.ravel()]
+        if f.shape != g.shape:
+            raise ValueError(
+                f"image embeddings have {f.shape[1]} numbers, text embeddings {g.shape[1]}; expected equally many"
+            )
         return self.scale * np.einsum("md,md->m", f, g) + self.bias
+
+    def full_value(self) -> float:
+        """The value with every player visible, one pass a side."""
+        return float(self(np.ones((1, self.n_players), dtype=bool))[0])
+
+    def empty_value(self) -> float:
+        """The game's own value with every player removed, one pass a side."""
+        return float(self(np.zeros((1, self.n_players), dtype=bool))[0])
+
+
+def checked_embeddings(
+    game: TwoSidedGame, side: str, coalitions: np.ndarray, embeddings: np.ndarray
+) -> np.ndarray:
+    """What one side of anybody's game gave for coalitions, as float64, or what is wrong with it.
+
+    Parameters
+    ----------
+    game : TwoSidedGame
+    side : "image" or "text"
+    coalitions : ndarray of bool, shape (m, n)
+    embeddings : array_like, shape (m, d)
+
+    Returns
+    -------
+    ndarray of float64, shape (m, d)
+
+    Raises
+    ------
+    ValueError
+        If the shape is another one; if a number is NaN or infinite: the side and the visible players of the
+        first such coalition are named.
+    """
+    embeddings = np.asarray(embeddings, dtype=float)
+    encoder = f"encode_{side}s of {type(game).__name__}"
+    if embeddings.ndim != 2 or len(embeddings) != len(coalitions):
+        raise ValueError(
+            f"{encoder} gave shape {embeddings.shape} for {len(coalitions)} coalitions; "
+            f"expected ({len(coalitions)}, d)"
+        )
+    check_finite(embeddings, coalitions, side_names(game, side), encoder)
+    return embeddings
+
+
+def side_names(game: TwoSidedGame, side: str) -> list[str]:
+    """Names of the image players or of the text players, whether or not the game names them."""
+    names = getattr(game, "players", None)
+    own = slice(game.n_image) if side == "image" else slice(game.n_image, None)
+    if names is not None:
+        return list(names)[own]
+    return [f"{side} player {i}" for i in range(game.n_image if side == "image" else game.n_text)]
 
 
 # --- Games given by tables ----------------------------------------------------------------
@@ -163,6 +226,17 @@ class EmbeddingTableGame(SideBySide):
     def encode_texts(self, coalitions: np.ndarray) -> np.ndarray:
         """Text embeddings, (m, n_text) bool -> (m, d) float64."""
         return self.text_embeddings[coalition_number(as_coalitions(coalitions, self.n_text))]
+
+    def identity(self) -> dict:
+        """What decides the embeddings: the tables themselves."""
+        return {"images": digest(self.image_embeddings), "texts": digest(self.text_embeddings)}
+
+
+def digest(numbers: np.ndarray) -> str:
+    """A fingerprint of an array: shape, type and every byte, as 16 hexadecimal digits of SHA-256."""
+    numbers = np.ascontiguousarray(numbers)
+    facts = f"{numbers.shape} {numbers.dtype.str} ".encode()
+    return hashlib.sha256(facts + numbers.tobytes()).hexdigest()[:16]
 
 
 # --- Toy games ----------------------------------------------------------------------------
@@ -296,14 +370,18 @@ class VisionLanguageGame(SideBySide):
     """One picture and one caption as a two-sided game: what does a CLIP-like model say of parts of them?
 
     Image players are the patches, row by row; text players are the tokens of the caption, special
-    tokens excluded. The value of a coalition is the model's logit for what it leaves visible
-    (Baniecki et al. 2025, Definition 3). A removed token is hidden by the attention mask and keeps
-    its position; a removed patch is treated as ``removal`` says.
+    tokens excluded; both can be coarser (:mod:`~fixlip_helpers.players`). The value of a coalition is the model's
+    logit for what it leaves visible (Baniecki et al. 2025, Definition 3). A removed token is hidden by the
+    attention mask and keeps its position; a removed patch is treated as ``removal`` says.
+
+    Where memory does not suffice for a batch, it is halved, with a warning, and encoding goes on; the
+    size that worked is kept in ``batch_sizes``.
 
     Parameters
     ----------
-    model : VisionLanguageModel
-        From :func:`~fixlip_helpers.models.load_model`.
+    model : VisionLanguageModel or TwoTower
+        From :func:`~fixlip_helpers.models.load_model`, or anybody's model in a
+        :class:`~fixlip_helpers.two_tower.TwoTower`.
     image : path, PIL image, array of shape (H, W, 3), or Picture
         As :func:`~fixlip_helpers.models.open_image` takes it.
     text : str or Caption
@@ -314,6 +392,12 @@ class VisionLanguageGame(SideBySide):
         Coalitions that are encoded at a time.
     progress : bool
         Show a bar where encoding is expected to take more than two seconds.
+    image_players : "patches", (rows, columns), or array of labels
+        Blocks of patches, or one label for each patch or for each pixel of ``model.prepare_image(image).seen``
+        (superpixels, boxes); patches with label -1 are always visible. See
+        :func:`~fixlip_helpers.players.image_players`.
+    text_players : "tokens", "words", or groups of token numbers
+        See :func:`~fixlip_helpers.players.text_players`.
 
     Attributes
     ----------
@@ -322,25 +406,33 @@ class VisionLanguageGame(SideBySide):
     caption : Caption
     image_passes, text_passes : int
         Coalitions encoded so far on each side.
+    batch_sizes : dict
+        Of each side, ``"image"`` and ``"text"``: what is encoded at a time, after memory had its say.
     players : list of str
-        ``"patch row,column"`` (both from 0), then the tokens.
+        ``"patch row,column"`` (both from 0) or ``"region ..."``, then the tokens or groups of tokens.
     meta : dict
-        Model, caption, grid, removal and words, which an explanation of the game keeps.
+        Model, caption, removal, words, and for the picture ``grid`` or ``image_groups``, which an explanation of
+        the game keeps.
 
     Raises
     ------
     ValueError, TypeError
-        As ``open_image`` and ``tokenize`` say; for an unknown removal; for a batch size below 1.
+        As ``open_image`` and ``tokenize`` say; for an unknown removal; for a batch size below 1; for
+        players that do not fit the picture or the caption. When encoding: if an embedding is NaN or infinite.
+    MemoryError
+        When encoding, if memory does not suffice for one coalition.
     """
 
     def __init__(
         self,
-        model: VisionLanguageModel,
+        model: VisionLanguageModel | TwoTower,
         image: str | os.PathLike | Image | np.ndarray | Picture,
         text: str | Caption,
         removal: str | Callable[..., Removal] = "mean",
         batch_size: int = 64,
         progress: bool = True,
+        image_players: str | Sequence[int] | np.ndarray = "patches",
+        text_players: str | Sequence[Sequence[int]] | Mapping[str, Sequence[int]] = "tokens",
     ) -> None:
         from fixlip_helpers.masking import prepare_removal
         from fixlip_helpers.models import Caption, Picture
@@ -351,30 +443,32 @@ class VisionLanguageGame(SideBySide):
         self.picture = image if isinstance(image, Picture) else model.prepare_image(image)
         self.caption = text if isinstance(text, Caption) else model.tokenize(text)
         self.removal_name, self.removal = prepare_removal(model, self.picture.pixels, removal)
-        self.n_image, self.n_text = model.n_patches, len(self.caption.players)
+        self.image_players, picture_facts = find_image_players(
+            image_players, model.grid, model.image_size, model.patch_size
+        )
+        self.text_players, words = find_text_players(text_players, self.caption.names, self.caption.words)
+        self.n_image, self.n_text = len(self.image_players), len(self.text_players)
         self.scale, self.bias = model.scale, model.bias
-        rows, columns = model.grid
-        patches = [f"patch {row},{column}" for row in range(rows) for column in range(columns)]
-        self.players = patches + self.caption.names
+        self.players = self.image_players.names + self.text_players.names
         self.meta = {
             "model": model.name,
             "caption": self.caption.text,
-            "grid": [rows, columns],
+            **picture_facts,
             "removal": self.removal_name,
-            "words": [[word, [self.n_image + i for i in pieces]] for word, pieces in self.caption.words],
+            "words": [[word, [self.n_image + i for i in players]] for word, players in words],
         }
         self.image_passes = self.text_passes = 0
+        self.batch_sizes = {"image": batch_size, "text": batch_size}
 
     def encode_images(self, coalitions: np.ndarray) -> np.ndarray:
         """Embeddings of partly removed pictures, (m, n_image) bool -> (m, d) of unit norm; m image passes."""
         import torch
 
         keep = as_coalitions(coalitions, self.n_image)
-        resident = torch.tensor(np.ascontiguousarray(keep), device=self.model.device)
-        batches = list(self.removal.batches(keep, self.batch_size))
-        embeddings = self._encode_batches(
-            batches, lambda rows: self.removal.encode(resident[rows]), "image passes"
-        )
+        patches = self.image_players.pieces(keep)
+        resident = torch.tensor(patches, device=self.model.device)
+        batches = list(self.removal.batches(patches, self.batch_sizes["image"]))
+        embeddings = self._encode("image", keep, batches, lambda rows: self.removal.encode(resident[rows]))
         self.image_passes += len(keep)
         return embeddings
 
@@ -384,49 +478,117 @@ class VisionLanguageGame(SideBySide):
 
         keep = as_coalitions(coalitions, self.n_text)
         masks = self.caption.attention_mask.repeat(len(keep), 1)
-        masks[:, list(self.caption.players)] = torch.tensor(np.ascontiguousarray(keep)).to(masks)
+        masks[:, list(self.caption.players)] = torch.tensor(self.text_players.pieces(keep)).to(masks)
         ids = self.caption.input_ids
-        batches = np.array_split(np.arange(len(keep)), range(self.batch_size, len(keep), self.batch_size))
-        embeddings = self._encode_batches(
-            batches,
+        embeddings = self._encode(
+            "text",
+            keep,
+            [np.arange(len(keep))],
             lambda rows: self.model.embed_tokens(ids.expand(len(rows), -1), masks[rows]),
-            "text passes",
         )
         self.text_passes += len(keep)
         return embeddings
 
-    def _encode_batches(
-        self, batches: list[np.ndarray], encode: Callable[[torch.Tensor], torch.Tensor], what: str
+    def _encode(
+        self,
+        side: str,
+        keep: np.ndarray,
+        batches: list[np.ndarray],
+        encode: Callable[[torch.Tensor], torch.Tensor],
     ) -> np.ndarray:
-        """Encode batches of row numbers and put the embeddings back in the order of the rows."""
+        """Encode the coalitions of one side, given by row numbers, in batches that memory suffices for."""
         import torch
 
-        n_rows, done, start, bar = sum(map(len, batches)), 0, perf_counter(), None
-        if n_rows == 0:
-            raise ValueError("coalitions has no rows; expected at least one coalition")
-        embeddings = None
+        names, half = side_names(self, side), self.model.dtype == torch.float16
+        advice = "float16 overflows above 65504: try bfloat16 or float32" if half else ""
+
+        def embeddings(rows: np.ndarray) -> np.ndarray:
+            part = encode(torch.from_numpy(rows).to(self.model.device)).cpu().numpy()
+            check_finite(part, keep[rows], names, f"the {side} encoder of {self.model.name!r}", advice)
+            return part
+
         with torch.inference_mode():
-            for rows in batches:
-                part = encode(torch.from_numpy(rows).to(self.model.device)).cpu().numpy()
-                if embeddings is None:
-                    embeddings = np.empty((n_rows, part.shape[1]), part.dtype)
-                embeddings[rows] = part
-                done += len(rows)
-                elapsed = perf_counter() - start
-                # the first batch warms things up: half a second must pass before its speed says anything
-                slow = elapsed > 0.5 and elapsed * n_rows / done > SECONDS_WITHOUT_BAR
-                if bar is None and self.progress and done < n_rows and slow:
-                    bar = tqdm(total=n_rows, initial=done, desc=what, unit="pass", leave=False)
-                elif bar is not None:
-                    bar.update(len(rows))
-        if bar is not None:
-            bar.close()
-        return embeddings
+            found, self.batch_sizes[side] = encode_in_batches(
+                batches, embeddings, self.batch_sizes[side], f"{side} passes", self.progress
+            )
+        return found
 
-    def full_value(self) -> float:
-        """The model's logit for the whole pair, one pass a side."""
-        return float(self(np.ones((1, self.n_players), dtype=bool))[0])
+    def identity(self) -> dict:
+        """What decides the embeddings: model and weights, picture, caption, removal, players.
 
-    def empty_value(self) -> float:
-        """The model's logit with every player removed, a real output of the model; one pass a side."""
-        return float(self(np.zeros((1, self.n_players), dtype=bool))[0])
+        A removal is known by its name and by what it leaves of the picture when all patches are gone, so that its
+        options count. The device does not: on another one the same numbers are due, to rounding.
+        """
+        nothing = np.zeros(self.model.n_patches, dtype=bool)
+        return {
+            "model": self.model.name,
+            "dtype": str(self.model.dtype).removeprefix("torch."),
+            "weights": self.model.fingerprint(),
+            "image": digest(np.asarray(self.picture.seen)),
+            "caption": self.caption.text,
+            "tokens": self.caption.input_ids[0].tolist(),
+            "removal": self.removal_name,
+            "emptied image": digest(np.asarray(self.removal.show(nothing))),
+            "image players": self.image_players.owner.tolist(),
+            "text players": self.text_players.owner.tolist(),
+        }
+
+
+# --- Reduced precision --------------------------------------------------------------------
+
+
+def precision_report(
+    game: TwoSidedGame, exact: TwoSidedGame, coalitions: np.ndarray, share: float = 0.01, seed: int = 0
+) -> dict:
+    """How far a game in reduced precision is from the same game in float32, on a few of its coalitions.
+
+    Parameters
+    ----------
+    game, exact : TwoSidedGame
+        The same picture and caption with the model loaded twice: ``load_model(name, dtype="bfloat16")`` and
+        ``load_model(name)``.
+    coalitions : ndarray of bool, shape (m, n_players)
+        Those that will be, or were, evaluated.
+    share : float
+        Part of the coalitions that is compared, in (0, 1]; at least 8, or all where there are fewer.
+    seed : int
+        Chooses which.
+
+    Returns
+    -------
+    dict
+        ``coalitions``, how many were compared; ``image`` and ``text``, the largest change of any number of an
+        embedding; ``value``, the largest change of a value, in logits; ``value_spread``, the standard
+        deviation of the exact values, to hold it against.
+
+    Raises
+    ------
+    ValueError
+        If the games differ in players, or ``share`` is out of range.
+    """
+    sizes = [(g.n_image, g.n_text) for g in (game, exact)]
+    if sizes[0] != sizes[1]:
+        raise ValueError(f"the games differ in (n_image, n_text): {sizes[0]} and {sizes[1]}")
+    if not 0 < share <= 1:
+        raise ValueError(f"share = {share!r}; expected a number above 0, at most 1")
+    rows = as_coalitions(coalitions, game.n_players)
+    few = min(len(rows), max(8, int(np.ceil(share * len(rows)))))
+    rows = rows[np.random.default_rng(seed).choice(len(rows), few, replace=False)]
+    halves = {"image": rows[:, : game.n_image], "text": rows[:, game.n_image :]}
+    reduced, full = (
+        {
+            side: checked_embeddings(g, side, half, getattr(g, f"encode_{side}s")(half))
+            for side, half in halves.items()
+        }
+        for g in (game, exact)
+    )
+    values, exact_values = (
+        g.scale * np.einsum("md,md->m", e["image"], e["text"]) + g.bias
+        for g, e in ((game, reduced), (exact, full))
+    )
+    return {
+        "coalitions": few,
+        **{side: float(np.abs(reduced[side] - full[side]).max()) for side in halves},
+        "value": float(np.abs(values - exact_values).max()),
+        "value_spread": float(exact_values.std()),
+    }

@@ -25,6 +25,7 @@ Sources: Radford et al. 2021 (CLIP), Zhai et al. 2023 (SigLIP), Tschannen et al.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -65,6 +66,8 @@ HUB_MODELS = {
 MAX_IMAGE_PIXELS = 100_000_000  # a decoded RGB picture of this size takes 300 MB
 MAX_ASPECT_RATIO = 50.0
 GEMMA_VOCABULARY = 256_000  # only SigLIP 2 has a text tower of this size
+WHOLE_FINGERPRINT = 10_000_000  # networks up to this many numbers are fingerprinted whole
+SAMPLE = 16_384  # numbers of each tensor that count in the fingerprint of a larger one
 
 
 class ImageWarning(UserWarning):
@@ -355,8 +358,12 @@ class VisionLanguageModel:
 
     @property
     def dtype(self) -> torch.dtype:
-        """Type of the network's weights."""
-        return self.network.logit_scale.dtype
+        """Type of the network's weights (the logit's scale and bias, two numbers, are kept more exactly)."""
+        return next(self.network.vision_model.parameters()).dtype
+
+    def fingerprint(self) -> str:
+        """The weights in 16 digits, see :func:`fingerprint`: a retrained model of the same name has others."""
+        return fingerprint(self.network)
 
     # Pictures
 
@@ -422,7 +429,7 @@ class VisionLanguageModel:
 
     def embed_pixels(self, pixels: torch.Tensor) -> torch.Tensor:
         """Image embeddings: normalised pixels (m, 3, H, W) -> (m, d), unit norm, float32 or float64."""
-        return self._unit(
+        return unit_rows(
             _pooled(self.network.get_image_features(pixel_values=pixels.to(self.device, self.dtype)))
         )
 
@@ -439,9 +446,9 @@ class VisionLanguageModel:
         vision = self.network.vision_model
         if self.family == "clip":
             hidden = vision.encoder(inputs_embeds=vision.pre_layrnorm(tokens)).last_hidden_state
-            return self._unit(self.network.visual_projection(vision.post_layernorm(hidden[:, 0])))
+            return unit_rows(self.network.visual_projection(vision.post_layernorm(hidden[:, 0])))
         hidden = vision.post_layernorm(vision.encoder(inputs_embeds=tokens).last_hidden_state)
-        return self._unit(vision.head(hidden))
+        return unit_rows(vision.head(hidden))
 
     # Captions
 
@@ -507,7 +514,7 @@ class VisionLanguageModel:
         A token whose mask is 0 is attended to by nobody; it keeps its position, as do all others.
         """
         input_ids, attention_mask = input_ids.to(self.device), attention_mask.to(self.device)
-        return self._unit(
+        return unit_rows(
             _pooled(self.network.get_text_features(input_ids=input_ids, attention_mask=attention_mask))
         )
 
@@ -540,13 +547,6 @@ class VisionLanguageModel:
         return self.scale * float(f.double() @ g.double()) + self.bias
 
     # What the above needs
-
-    def _unit(self, embeddings: torch.Tensor) -> torch.Tensor:
-        """Scale rows to unit norm, in at least single precision whatever the weights are."""
-        import torch
-
-        embeddings = embeddings if embeddings.dtype == torch.float64 else embeddings.float()
-        return torch.nn.functional.normalize(embeddings, dim=-1)
 
     def _word_level_vocabulary(self) -> frozenset[str] | None:
         """All words of a word-level tokenizer, ``None`` for one that works with pieces."""
@@ -600,6 +600,34 @@ class VisionLanguageModel:
             )
 
 
+def unit_rows(embeddings: torch.Tensor) -> torch.Tensor:
+    """Scale rows to unit norm, (m, d) of any type -> float64 where it was, else float32."""
+    import torch
+
+    embeddings = embeddings if embeddings.dtype == torch.float64 else embeddings.float()
+    return torch.nn.functional.normalize(embeddings, dim=-1)
+
+
+def fingerprint(network: torch.nn.Module) -> str:
+    """A network's weights as 16 hexadecimal digits of SHA-256: names, shapes, types and bytes.
+
+    All bytes count up to ``WHOLE_FINGERPRINT`` numbers (40 MB); of a larger network every tensor gives up to about
+    ``SAMPLE`` evenly spaced numbers, which any training or merging of adapters changes. The device and the
+    order in memory do not count.
+    """
+    import torch
+
+    weights = network.state_dict()
+    whole = sum(tensor.numel() for tensor in weights.values()) <= WHOLE_FINGERPRINT
+    found = hashlib.sha256()
+    for name, tensor in sorted(weights.items()):
+        numbers = tensor.detach().reshape(-1)
+        numbers = numbers if whole else numbers[:: max(1, len(numbers) // SAMPLE)]
+        found.update(f"{name} {tuple(tensor.shape)} {tensor.dtype} ".encode())
+        found.update(numbers.contiguous().cpu().view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()[:16]
+
+
 def _pooled(output: Any) -> torch.Tensor:
     """The embedding in what ``get_*_features`` returns: a tensor before transformers 5, an object since."""
     return getattr(output, "pooler_output", output)
@@ -646,6 +674,7 @@ def load_model(
     name_or_path: str | os.PathLike | None = None,
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
+    compile: bool = False,
 ) -> VisionLanguageModel:
     """Load an embedded model, a local folder, or a hub id of CLIP, SigLIP or SigLIP 2.
 
@@ -660,7 +689,12 @@ def load_model(
     device : str or torch.device, optional
         Default: environment variable ``FIXLIP_DEVICE``, else ``"cpu"``.
     dtype : str or torch.dtype, optional
-        Type of the weights: ``"float32"`` (default), ``"float64"``, ``"float16"``, ``"bfloat16"``.
+        Type of the weights: ``"float32"`` (default), ``"float64"``, ``"float16"``, ``"bfloat16"``. Embeddings come
+        as float32 (float64 of float64 weights), the logit's scale and bias are not rounded;
+        :func:`~fixlip_helpers.games.precision_report` says what a reduced type changes.
+    compile : bool
+        Compile the layers of both transformers with ``torch.compile``. The first batches then take a minute or
+        more, later ones less time: for thousands of passes, on a GPU. Needs a C++ compiler on a CPU.
 
     Returns
     -------
@@ -694,7 +728,24 @@ def load_model(
             f"embedded models: {', '.join(EMBEDDED)}"
         )
     network, tokenizer, image_processor = parts
-    return VisionLanguageModel(network.to(device=device, dtype=dtype), tokenizer, image_processor, name)
+    network = _placed(network, device, dtype)
+    if compile:
+        for tower in (network.vision_model, network.text_model):
+            tower.encoder.compile(dynamic=True)  # dropping tokens gives sequences of many lengths
+    return VisionLanguageModel(network, tokenizer, image_processor, name)
+
+
+def _placed(network: Any, device: torch.device, dtype: torch.dtype) -> Any:
+    """The network on its device in its type; the logit's scale and bias are never rounded to fewer than 32 bits."""
+    import torch
+
+    exact = {name: p.data for name, p in network.named_parameters() if name in ("logit_scale", "logit_bias")}
+    layout = torch.channels_last if device.type == "cuda" else torch.preserve_format
+    network = network.to(device=device, dtype=dtype, memory_format=layout)
+    if torch.finfo(dtype).bits < 32:  # bfloat16 would make a scale of 100 one of 98.9
+        for name, number in exact.items():
+            getattr(network, name).data = number.to(device)
+    return network
 
 
 def _load_parts(source: str, name: str, local: bool = True) -> tuple[Any, Any, Any]:

@@ -12,7 +12,7 @@ from PIL import Image
 from stand_ins import CAPTION, FAMILIES, noise_image, small_model
 from test_masking import drop_by_hand, filler_by_hand, normalise, paint_by_hand
 
-from fixlip_helpers import games, masking, models
+from fixlip_helpers import encoding, masking, models
 from fixlip_helpers.games import TwoSidedGame, VisionLanguageGame
 from fixlip_helpers.models import load_model
 
@@ -256,8 +256,8 @@ def test_a_bar_appears_only_if_more_than_two_seconds_are_expected(
         def close(self):
             self.closed = True
 
-    monkeypatch.setattr(games, "tqdm", Bar)
-    monkeypatch.setattr(games, "perf_counter", Clock(seconds_a_batch))
+    monkeypatch.setattr(encoding, "tqdm", Bar)
+    monkeypatch.setattr(encoding, "perf_counter", Clock(seconds_a_batch))
     game = VisionLanguageGame(small_model("clip"), noise_image(), CAPTION, batch_size=4, progress=progress)
     game.encode_images(some_coalitions(game, m=40)[:, :16])  # ten batches
     assert len(made) == bars
