@@ -7,13 +7,15 @@ NeurIPS 2025: the explanation is Definition 5, ``sampling="joint"`` the model-ag
 
 from __future__ import annotations
 
+import os
 from time import perf_counter
 
 import numpy as np
 
+from fixlip_helpers.checkpoints import Checkpointed
 from fixlip_helpers.coalitions import STREAMS, Design, authors_split, check_p, choose_design, n_monomials
 from fixlip_helpers.explanation import Explanation, player_names
-from fixlip_helpers.games import Game, TwoSidedGame
+from fixlip_helpers.games import Game, TwoSidedGame, checked_values
 from fixlip_helpers.shapley import check_identified, shapley_design, solve_enforced
 from fixlip_helpers.sides import (
     Remembered,
@@ -45,6 +47,7 @@ def fixlip(
     n_held_out: int = 256,
     errors: bool = False,
     tolerance: float | None = None,
+    checkpoint: str | os.PathLike | None = None,
 ) -> Explanation:
     """Explain a game by FIxLIP-p.
 
@@ -92,6 +95,10 @@ def fixlip(
         Spend passes until no cross-modal interaction has a standard error above this, in the game's unit, or the
         budget is gone ("auto": :data:`MOST_COALITIONS` of a side); ``meta["tolerance"]`` says which. Implies
         ``errors``; draws are independent and grow, so that no coalition is encoded twice. For cross-modal sampling.
+    checkpoint : path, optional
+        A folder that keeps every embedding of a two-sided game as soon as it is there
+        (:class:`~fixlip_helpers.checkpoints.Checkpointed`): a run that was interrupted, or one with a larger budget,
+        encodes only what the folder lacks.
 
     Returns
     -------
@@ -140,6 +147,10 @@ def fixlip(
     sampling = sampling or ("joint" if index == "FSII" else "cross")
     budget = budget if budget == "auto" else int(budget)
     sizes = n_image_coalitions, n_text_coalitions
+    if checkpoint is not None:
+        if not isinstance(game, TwoSidedGame):
+            raise TypeError(f"checkpoint is for two-sided games; {type(game).__name__} is none")
+        game = Checkpointed(game, checkpoint)
     if sampling == "joint":
         if not isinstance(game, Game):
             raise TypeError(f"{type(game).__name__} is no game: it needs n_players and a call on coalitions")
@@ -268,7 +279,9 @@ def _joint(
         )
     held_out = draw_held_out(design, p, n_held_out, seed, STREAMS["joint"] + STREAMS["held_out"])
     parts = [design.coalitions, held_out.coalitions, empty_and_full(n)]
-    (fitted, judged, ends), passes, evaluating = evaluate_once(game, parts)
+    (fitted, judged, ends), passes, evaluating = evaluate_once(
+        lambda coalitions: checked_values(game, coalitions, game(coalitions)), parts
+    )
     if index == "FSII":
         terms = solve_enforced(design.coalitions, fitted, design.weights, ends)
     else:

@@ -150,6 +150,19 @@ def checked_embeddings(
     return embeddings
 
 
+def checked_values(game: Game, coalitions: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """What anybody's game gave for coalitions, (m,) float64; refused as :func:`checked_embeddings` does."""
+    values = np.asarray(values, dtype=float)
+    if values.shape != (len(coalitions),):
+        raise ValueError(
+            f"{type(game).__name__} gave shape {values.shape} for {len(coalitions)} coalitions; "
+            f"expected ({len(coalitions)},)"
+        )
+    names = getattr(game, "players", None) or [f"player {i}" for i in range(game.n_players)]
+    check_finite(values[:, None], coalitions, list(names), type(game).__name__)
+    return values
+
+
 def side_names(game: TwoSidedGame, side: str) -> list[str]:
     """Names of the image players or of the text players, whether or not the game names them."""
     names = getattr(game, "players", None)

@@ -35,7 +35,7 @@ from fixlip_helpers.coalitions import (
     n_monomials,
 )
 from fixlip_helpers.explanation import Explanation, player_names, to_set_basis, written_whole
-from fixlip_helpers.games import SideBySide, TwoSidedGame
+from fixlip_helpers.games import SideBySide, TwoSidedGame, checked_embeddings
 from fixlip_helpers.uncertainty import Spread, spread_of, standard_errors
 from fixlip_helpers.wls import (
     UnderdeterminedError,
@@ -98,7 +98,9 @@ def encode_side(
     ridge_rows = draw(n, design.p, n_ridge, seed, stream + STREAMS["ridge"])
     held_out = draw_held_out(design, design.p, n_held_out, seed, stream + STREAMS["held_out"])
     rows = [design.coalitions, ridge_rows, held_out.coalitions, empty_and_full(n)]
-    (fitted, ridge, judged, ends), passes, encoding = evaluate_once(encode, rows)
+    (fitted, ridge, judged, ends), passes, encoding = evaluate_once(
+        lambda coalitions: checked_embeddings(game, modality, coalitions, encode(coalitions)), rows
+    )
     names = list(getattr(game, "players", None) or player_names(game.n_image, game.n_text))
     facts = getattr(game, "meta", {})
     meta = {key: fact for key, fact in facts.items() if key == "model" or (key in TEXT_FACTS) != is_image}

@@ -320,3 +320,40 @@ def test_pairs_of_lists_the_text_fastest():
         [1, 0, 1],
         [1, 1, 0],
     ]
+
+
+# --- Values that are none -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_value_that_is_no_number_is_named_with_its_coalition(value):
+    game = random_game(4, 1)
+    game.values[0b0110] = value
+    with pytest.raises(ValueError, match="'player 1', 'player 2'"):
+        fixlip(game, sampling="joint")
+    sides = random_embeddings(3, 2)
+    sides.image_embeddings[0b101, 0] = value
+    with pytest.raises(ValueError, match="'image player 0', 'image player 2'"):
+        fixlip(sides)
+
+
+def test_values_of_another_shape_are_refused():
+    class Column(TableGame):
+        def __call__(self, coalitions):
+            return super().__call__(coalitions)[:, None]
+
+    with pytest.raises(ValueError, match=r"Column gave shape \(16, 1\) for 16 coalitions; expected \(16,\)"):
+        fixlip(Column(np.arange(16.0)), sampling="joint")
+
+
+def test_a_checkpoint_keeps_passes(tmp_path):
+    game = random_embeddings(7, 4, seed=4)
+    asked, encode = [], game.encode_images
+    game.encode_images = lambda rows: asked.append(len(rows)) or encode(rows)
+    first = fixlip(game, checkpoint=tmp_path / "run")
+    assert sum(asked) == 128
+    again = fixlip(game, 0.3, checkpoint=tmp_path / "run")
+    assert sum(asked) == 128 and again.p == 0.3
+    assert_terms(terms(first), terms(fixlip(game)), 1e-12)
+    with pytest.raises(TypeError, match="TableGame is none"):
+        fixlip(random_game(3), sampling="joint", checkpoint=tmp_path / "other")

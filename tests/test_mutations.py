@@ -255,12 +255,38 @@ MUTATIONS = [
         "authors_split(budget, n_text, n_image)[::-1]",
         "authors_split(budget, n_text, n_image)",
     ),
+    (
+        "shapley",
+        "another kernel",
+        "1 / (t * (n - t))",
+        "1 / (t * (n - t)) ** 2",
+    ),
+    (
+        "shapley",
+        "ends exchanged",
+        "np.linalg.solve(fixed @ pull, ends",
+        "np.linalg.solve(fixed @ pull, ends[::-1]",
+    ),
+    (
+        "uncertainty",
+        "leverage forgotten",
+        "changes[rows] /= np.sqrt(1 - leverage)[:, None]",
+        "pass",
+    ),
+    (
+        "uncertainty",
+        "one side's errors forgotten",
+        "((image, text, r, s), (text, image, s, r))",
+        "((image, text, r, s),)",
+    ),
 ]
 
 TESTS = {
     "wls": ["test_wls.py"],
     "explanation": ["test_explanation.py"],
     "coalitions": ["test_coalitions.py"],
+    "shapley": ["test_shapley.py"],
+    "uncertainty": ["test_uncertainty.py"],
 }
 
 
@@ -294,6 +320,8 @@ def run_tests(folder, module):
         "-p",
         "no:cacheprovider",
         "--assert=plain",
+        "-m",
+        "not slow",
         *TESTS[module],
     ]
     environment = {
