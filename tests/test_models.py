@@ -292,13 +292,13 @@ def test_an_embedded_siglip_pads_to_its_own_length():
 
 
 def test_words_of_each_kind_of_tokenizer():
-    names, words = models._player_names(["hydr", "ant</w>", "a</w>", "ant</w>"])
+    names, words = models.name_players(["hydr", "ant</w>", "a</w>", "ant</w>"])
     assert names == ["hydr", "ant", "a", "ant"]
     assert words == [("hydrant", (0, 1)), ("a", (2,)), ("ant", (3,))]
-    names, words = models._player_names(["hydr", "ant", "▁", "a", "▁dog"])
+    names, words = models.name_players(["hydr", "ant", "▁", "a", "▁dog"])
     assert names == ["hydr", "ant", "▁", "a", "dog"]
     assert words == [("hydrant", (0, 1)), ("a", (2, 3)), ("dog", (4,))]
-    assert models._player_names(["red", "dog"])[1] == [("red", (0,)), ("dog", (1,))]
+    assert models.name_players(["red", "dog"])[1] == [("red", (0,)), ("dog", (1,))]
 
 
 @pytest.mark.parametrize("caption", ["", "   ", "\n\t"])
