@@ -6,6 +6,7 @@ SciPy are loaded when something first needs them.
 
 from importlib import import_module
 
+from fixlip_helpers.checkpoints import Checkpointed
 from fixlip_helpers.coalitions import Design
 from fixlip_helpers.explanation import Explanation
 from fixlip_helpers.fixlip import fixlip
@@ -16,6 +17,7 @@ from fixlip_helpers.games import (
     TableGame,
     TwoSidedGame,
     VisionLanguageGame,
+    precision_report,
 )
 from fixlip_helpers.matrix import explain_matrix
 from fixlip_helpers.metrics import faithfulness, pointing_game
@@ -23,9 +25,10 @@ from fixlip_helpers.sides import Side, combine, fit_side
 
 __version__ = "0.1.0"
 
-_LATER = {"load_model": "models", "available_models": "models"}
+_LATER = {"load_model": "models", "available_models": "models", "TwoTower": "two_tower"}
 
 __all__ = [
+    "Checkpointed",
     "Design",
     "EmbeddingTableGame",
     "Explanation",
@@ -34,6 +37,7 @@ __all__ = [
     "Side",
     "TableGame",
     "TwoSidedGame",
+    "TwoTower",
     "VisionLanguageGame",
     "available_models",
     "combine",
@@ -43,6 +47,7 @@ __all__ = [
     "fixlip",
     "load_model",
     "pointing_game",
+    "precision_report",
 ]
 
 

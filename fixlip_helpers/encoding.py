@@ -111,7 +111,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out: the words of CUDA, of MPS, of the CPU, or Python's own error."""
     text = str(error).lower()
     return isinstance(error, MemoryError) or any(
-        words in text for words in ("out of memory", "not enough memory", "alloc_failed")
+        words in text for words in ("out of memory", "not enough memory", "allocate memory", "alloc_failed")
     )
 
 

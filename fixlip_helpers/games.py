@@ -385,7 +385,8 @@ class VisionLanguageGame(SideBySide):
     Image players are the patches, row by row; text players are the tokens of the caption, special
     tokens excluded; both can be coarser (:mod:`~fixlip_helpers.players`). The value of a coalition is the model's
     logit for what it leaves visible (Baniecki et al. 2025, Definition 3). A removed token is hidden by the
-    attention mask and keeps its position; a removed patch is treated as ``removal`` says.
+    attention mask (or as the model's ``text_removal`` says) and keeps its position; a removed patch is treated as
+    ``removal`` says.
 
     Where memory does not suffice for a batch, it is halved, with a warning, and encoding goes on; the
     size that worked is kept in ``batch_sizes``.
@@ -470,6 +471,8 @@ class VisionLanguageGame(SideBySide):
             "removal": self.removal_name,
             "words": [[word, [self.n_image + i for i in players]] for word, players in words],
         }
+        if model.text_removal != "attention mask":
+            self.meta["text_removal"] = model.text_removal
         self.image_passes = self.text_passes = 0
         self.batch_sizes = {"image": batch_size, "text": batch_size}
 
@@ -540,6 +543,7 @@ class VisionLanguageGame(SideBySide):
             "image": digest(np.asarray(self.picture.seen)),
             "caption": self.caption.text,
             "tokens": self.caption.input_ids[0].tolist(),
+            "text removal": self.model.text_removal,
             "removal": self.removal_name,
             "emptied image": digest(np.asarray(self.removal.show(nothing))),
             "image players": self.image_players.owner.tolist(),

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import torch
 
     from fixlip_helpers.models import VisionLanguageModel
+    from fixlip_helpers.two_tower import TwoTower
 
 
 class Removal(Protocol):
@@ -54,7 +55,9 @@ class Removal(Protocol):
 class Painting:
     """Removal by paint: removed patches show ``filler``, (3, H, W) normalised pixels, in their place."""
 
-    def __init__(self, model: VisionLanguageModel, pixels: torch.Tensor, filler: torch.Tensor) -> None:
+    def __init__(
+        self, model: VisionLanguageModel | TwoTower, pixels: torch.Tensor, filler: torch.Tensor
+    ) -> None:
         self.model, self.resident, self.filler = model, pixels, filler.to(pixels)
 
     def batches(self, keep: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
@@ -82,7 +85,7 @@ class Painting:
         )
 
 
-def patch_mask(keep: torch.Tensor, model: VisionLanguageModel) -> torch.Tensor:
+def patch_mask(keep: torch.Tensor, model: VisionLanguageModel | TwoTower) -> torch.Tensor:
     """Patches to pixels: (b, n_patches) bool -> (b, H, W) bool.
 
     A strip at the right and lower edge that is too narrow for a patch, which the encoder never
@@ -97,13 +100,13 @@ def patch_mask(keep: torch.Tensor, model: VisionLanguageModel) -> torch.Tensor:
     return torch.nn.functional.pad(mask, (0, rest, 0, rest), value=True) if rest else mask
 
 
-def mean(model: VisionLanguageModel, pixels: torch.Tensor) -> Painting:
+def mean(model: VisionLanguageModel | TwoTower, pixels: torch.Tensor) -> Painting:
     """Paint with the processor's mean colour, which is 0 after normalisation (Baniecki et al. 2025)."""
     return Painting(model, pixels, filler=pixels.new_zeros(pixels.shape))
 
 
 def constant(
-    model: VisionLanguageModel, pixels: torch.Tensor, colour: str | tuple[int, int, int] = "black"
+    model: VisionLanguageModel | TwoTower, pixels: torch.Tensor, colour: str | tuple[int, int, int] = "black"
 ) -> Painting:
     """Paint with one colour: a name or ``#rrggbb`` that Pillow knows, or RGB values in 0 to 255.
 
@@ -119,7 +122,7 @@ def constant(
     return Painting(model, pixels, filler)
 
 
-def blur(model: VisionLanguageModel, pixels: torch.Tensor, sigma: float | None = None) -> Painting:
+def blur(model: VisionLanguageModel | TwoTower, pixels: torch.Tensor, sigma: float | None = None) -> Painting:
     """Replace removed patches by a Gaussian blur of the whole picture, computed once.
 
     Parameters
@@ -214,7 +217,18 @@ class Dropping:
 
 
 def drop(model: VisionLanguageModel, pixels: torch.Tensor) -> Dropping:
-    """Take the tokens of removed patches out of the sequence, after the position embedding."""
+    """Take the tokens of removed patches out of the sequence, after the position embedding.
+
+    Raises
+    ------
+    ValueError
+        If the model does not let anybody at its tokens, as one behind functions.
+    """
+    if not hasattr(model, "embed_patch_tokens"):
+        raise ValueError(
+            f"removal 'drop' takes tokens out of an image transformer, and {model.name!r} is known by its "
+            "functions only; expected 'mean', 'constant' or 'blur'"
+        )
     return Dropping(model, pixels)
 
 
@@ -222,7 +236,7 @@ REMOVALS: dict[str, Callable[..., Removal]] = {"mean": mean, "constant": constan
 
 
 def prepare_removal(
-    model: VisionLanguageModel, pixels: torch.Tensor, removal: str | Callable[..., Removal]
+    model: VisionLanguageModel | TwoTower, pixels: torch.Tensor, removal: str | Callable[..., Removal]
 ) -> tuple[str, Removal]:
     """Look a removal up by name, or take any function of the same kind, and prepare one picture with it.
 

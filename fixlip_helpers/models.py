@@ -112,6 +112,18 @@ def open_image(image: str | os.PathLike | Image.Image | np.ndarray) -> Image.Ima
     raise TypeError(f"image is a {type(image).__name__}; expected a path, a PIL image or a NumPy array")
 
 
+def open_for_encoder(image: str | os.PathLike | Image.Image | np.ndarray) -> Image.Image:
+    """:func:`open_image`, and ValueError for a picture more than ``MAX_ASPECT_RATIO`` times as long as wide."""
+    original = open_image(image)
+    short, long = sorted(original.size)
+    if long > MAX_ASPECT_RATIO * short:
+        raise ValueError(
+            f"image is {original.width} × {original.height} pixels; expected at most "
+            f"{MAX_ASPECT_RATIO:g} times as long as wide"
+        )
+    return original
+
+
 def _read_file(path: Path) -> Image.Image:
     """Decode one file; every way in which that can fail becomes one line."""
     if not path.exists():
@@ -254,7 +266,7 @@ class Caption:
     words: list[tuple[str, tuple[int, ...]]]
 
 
-def _player_names(pieces: list[str]) -> tuple[list[str], list[tuple[str, tuple[int, ...]]]]:
+def name_players(pieces: list[str]) -> tuple[list[str], list[tuple[str, tuple[int, ...]]]]:
     """Readable names of token pieces, and the words that they form.
 
     CLIP marks a word's last piece (``hydr``, ``ant</w>``), sentencepiece marks a word's first
@@ -281,7 +293,24 @@ def _player_names(pieces: list[str]) -> tuple[list[str], list[tuple[str, tuple[i
 # --- The model ----------------------------------------------------------------------------
 
 
-class VisionLanguageModel:
+class Scoring:
+    """What every model with two encoders can do: score a picture and a caption."""
+
+    def score(
+        self, image: str | os.PathLike | Image.Image | np.ndarray | Picture, caption: str | Caption
+    ) -> float:
+        """The logit of one picture and one caption: ``scale * cosine + bias``."""
+        import torch
+
+        picture = image if isinstance(image, Picture) else self.prepare_image(image)
+        text = caption if isinstance(caption, Caption) else self.tokenize(caption)
+        with torch.inference_mode():
+            f = self.embed_pixels(picture.pixels[None])[0]
+            g = self.embed_tokens(text.input_ids, text.attention_mask)[0]
+        return self.scale * float(f.double() @ g.double()) + self.bias
+
+
+class VisionLanguageModel(Scoring):
     """A CLIP-like model: two encoders, a tokenizer, an image processor, and how to use them together.
 
     Made by :func:`load_model`; the constructor is for networks that are already in memory.
@@ -319,6 +348,8 @@ class VisionLanguageModel:
     ValueError
         If the network is of another kind, or pools its text anywhere but at EOS (see :meth:`_check_pooling`).
     """
+
+    text_removal = "attention mask"  # what hides a removed token
 
     def __init__(self, network: Any, tokenizer: Any, image_processor: Any, name: str = "model") -> None:
         self.network = network.eval().requires_grad_(False)
@@ -377,13 +408,7 @@ class VisionLanguageModel:
         """
         import torch
 
-        original = open_image(image)
-        short, long = sorted(original.size)
-        if long > MAX_ASPECT_RATIO * short:
-            raise ValueError(
-                f"image is {original.width} × {original.height} pixels; expected at most "
-                f"{MAX_ASPECT_RATIO:g} times as long as wide"
-            )
+        original = open_for_encoder(image)
         pixels = torch.as_tensor(np.asarray(self.image_processor(images=original)["pixel_values"][0]))
         expected = (3, self.image_size, self.image_size)
         if tuple(pixels.shape) != expected:
@@ -504,7 +529,7 @@ class VisionLanguageModel:
         players = tuple(i for i, token in enumerate(ids) if token not in self._special)
         if self.family != "clip":
             ids = ids + [self.tokenizer.pad_token_id] * (self.context - len(ids))
-        names, words = _player_names(self.tokenizer.convert_ids_to_tokens(content))
+        names, words = name_players(self.tokenizer.convert_ids_to_tokens(content))
         input_ids = torch.tensor([ids], device=self.device)
         return Caption(caption, input_ids, torch.ones_like(input_ids), players, names, words)
 
@@ -530,21 +555,6 @@ class VisionLanguageModel:
             for word in dict.fromkeys(self._split(caption))
             if word not in self.vocabulary
         }
-
-    # Scores
-
-    def score(
-        self, image: str | os.PathLike | Image.Image | np.ndarray | Picture, caption: str | Caption
-    ) -> float:
-        """The logit of one picture and one caption: ``scale * cosine + bias``."""
-        import torch
-
-        picture = image if isinstance(image, Picture) else self.prepare_image(image)
-        text = caption if isinstance(caption, Caption) else self.tokenize(caption)
-        with torch.inference_mode():
-            f = self.embed_pixels(picture.pixels[None])[0]
-            g = self.embed_tokens(text.input_ids, text.attention_mask)[0]
-        return self.scale * float(f.double() @ g.double()) + self.bias
 
     # What the above needs
 

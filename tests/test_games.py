@@ -14,6 +14,7 @@ from fixlip_helpers.games import (
     TableGame,
     TwoSidedGame,
     parity,
+    precision_report,
     random_embeddings,
     random_game,
     unanimity,
@@ -106,3 +107,24 @@ def test_bad_games_are_refused():
         ExplanationGame(random_explanation(2, 2), noise_order3=-1)
     with pytest.raises(ValueError, match="noise_order4"):
         ExplanationGame(random_explanation(2, 1), noise_order4=0.1)
+
+
+def test_a_precision_report_is_the_largest_change_on_a_few_coalitions():
+    exact = random_embeddings(6, 3, seed=3)
+    reduced = EmbeddingTableGame(
+        exact.image_embeddings.astype(np.float16), exact.text_embeddings.astype(np.float16), 2.0, -1.0
+    )
+    coalitions = everything(9, 0.5)[0]
+    report = precision_report(reduced, exact, coalitions, share=1.0)
+    assert report["coalitions"] == 512
+    change = np.abs(reduced.image_embeddings - exact.image_embeddings).max()
+    assert report["image"] == pytest.approx(change) and 0 < report["text"] < 1e-3
+    assert report["value"] == pytest.approx(np.abs(reduced(coalitions) - exact(coalitions)).max())
+    assert report["value_spread"] == pytest.approx(exact(coalitions).std())
+    few = [precision_report(reduced, exact, coalitions[:m]) for m in (512, 5)]
+    assert [r["coalitions"] for r in few] == [8, 5] and few[0]["value"] <= report["value"]
+    assert precision_report(exact, exact, coalitions)["value"] == 0
+    with pytest.raises(ValueError, match=r"\(6, 3\) and \(6, 2\)"):
+        precision_report(exact, random_embeddings(6, 2), coalitions)
+    with pytest.raises(ValueError, match="share = 0"):
+        precision_report(exact, exact, coalitions, share=0)

@@ -21,7 +21,15 @@ from PIL import Image
 from stand_ins import CAPTION, FAMILIES, PIECES, noise_image, small_model
 
 from fixlip_helpers import models
-from fixlip_helpers.models import ImageWarning, VisionLanguageModel, available_models, load_model, open_image
+from fixlip_helpers.games import VisionLanguageGame, precision_report
+from fixlip_helpers.models import (
+    ImageWarning,
+    VisionLanguageModel,
+    available_models,
+    fingerprint,
+    load_model,
+    open_image,
+)
 
 REPOSITORY = str(models.ASSETS.parents[1])
 
@@ -292,13 +300,13 @@ def test_an_embedded_siglip_pads_to_its_own_length():
 
 
 def test_words_of_each_kind_of_tokenizer():
-    names, words = models._player_names(["hydr", "ant</w>", "a</w>", "ant</w>"])
+    names, words = models.name_players(["hydr", "ant</w>", "a</w>", "ant</w>"])
     assert names == ["hydr", "ant", "a", "ant"]
     assert words == [("hydrant", (0, 1)), ("a", (2,)), ("ant", (3,))]
-    names, words = models._player_names(["hydr", "ant", "▁", "a", "▁dog"])
+    names, words = models.name_players(["hydr", "ant", "▁", "a", "▁dog"])
     assert names == ["hydr", "ant", "▁", "a", "dog"]
     assert words == [("hydrant", (0, 1)), ("a", (2, 3)), ("dog", (4,))]
-    assert models._player_names(["red", "dog"])[1] == [("red", (0,)), ("dog", (1,))]
+    assert models.name_players(["red", "dog"])[1] == [("red", (0,)), ("dog", (1,))]
 
 
 @pytest.mark.parametrize("caption", ["", "   ", "\n\t"])
@@ -548,6 +556,78 @@ def test_dtype_and_device(folders):
     assert embedding.dtype == torch.float32 and float(embedding.norm()) == pytest.approx(1, abs=1e-6)
     single = load_model(folders / "siglip")
     assert half.score(noise_image(), CAPTION) == pytest.approx(single.score(noise_image(), CAPTION), abs=5)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("family", ["clip", "siglip"])
+def test_reduced_precision_on_every_path(folders, family, dtype):
+    """Pixels, dropped tokens and text: close to float32, of unit norm, and the logit's scale not rounded."""
+    single, half = load_model(folders / family), load_model(folders / family, dtype=dtype)
+    assert half.dtype == getattr(torch, dtype) and (half.scale, half.bias) == (single.scale, single.bias)
+    for removal in ("mean", "constant", "blur", "drop"):
+        exact, reduced = (
+            VisionLanguageGame(m, noise_image(), CAPTION, removal=removal) for m in (single, half)
+        )
+        rows = np.random.default_rng(0).random((8, exact.n_players)) < 0.5
+        for encode, part in (("encode_images", rows[:, :16]), ("encode_texts", rows[:, 16:])):
+            embeddings = getattr(reduced, encode)(part)
+            assert embeddings.dtype == np.float32
+            np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, atol=1e-6)
+        report = precision_report(reduced, exact, rows)
+        limit = {"float16": 0.005, "bfloat16": 0.04}[dtype]
+        assert 0 < report["image"] < limit and 0 < report["text"] < limit
+
+
+def test_attention_is_fused(folders):
+    for family in ("clip", "siglip"):
+        network = load_model(folders / family).network
+        for tower in (network.vision_model, network.text_model):
+            assert tower.config._attn_implementation == "sdpa"
+
+
+def test_compiled_encoders_give_the_same_embeddings(folders, monkeypatch):
+    """Traced for real, run by torch's own kernels: what the C++ compiler makes of it is torch's affair."""
+    compiled, compile_module = [], torch.nn.Module.compile
+
+    def traced(module, **options):
+        compiled.append(type(module).__name__)
+        compile_module(module, backend="eager", **options)
+
+    monkeypatch.setattr(torch.nn.Module, "compile", traced)
+    for family in ("clip", "siglip"):
+        fast, plain = load_model(folders / family, compile=True), load_model(folders / family)
+        for removal in ("mean", "drop"):
+            games = [VisionLanguageGame(m, noise_image(), CAPTION, removal=removal) for m in (fast, plain)]
+            rows = np.random.default_rng(0).random((6, games[0].n_players)) < 0.5
+            np.testing.assert_allclose(games[0](rows), games[1](rows), atol=1e-4 * plain.scale)
+        assert fast.fingerprint() == plain.fingerprint()
+    assert compiled == ["CLIPEncoder"] * 2 + ["SiglipEncoder"] * 2
+
+
+@pytest.mark.slow
+def test_compiled_for_real():
+    fast, plain = load_model("mini-clip", compile=True), load_model("mini-clip")
+    games = [VisionLanguageGame(m, noise_image(), "a red dog") for m in (fast, plain)]
+    rows = np.random.default_rng(0).random((70, games[0].n_players)) < 0.5
+    np.testing.assert_allclose(games[0](rows), games[1](rows), atol=1e-4 * plain.scale)
+
+
+def test_a_fingerprint_is_of_every_weight(monkeypatch):
+    model = small_model("clip")
+    made = model.fingerprint()
+    assert made == small_model("clip").fingerprint() and len(made) == 16
+    for parameter in (model.network.logit_scale, model.network.text_model.embeddings.token_embedding.weight):
+        with torch.no_grad():
+            parameter.view(-1)[-1] += 1e-3
+        assert model.fingerprint() != made
+        made = model.fingerprint()
+    monkeypatch.setattr(models, "WHOLE_FINGERPRINT", 1000)  # from here on only a sample of each tensor
+    sampled = model.fingerprint()
+    with torch.no_grad():
+        model.network.visual_projection.weight.mul_(1.0001)
+    assert model.fingerprint() not in (sampled, made)
+    model.network.to(memory_format=torch.channels_last)
+    assert model.fingerprint() == fingerprint(model.network.to(memory_format=torch.contiguous_format))
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:99", "meta:x", "mps:7"])
