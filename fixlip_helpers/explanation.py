@@ -358,7 +358,7 @@ class Explanation:
         np.fill_diagonal(pairs, 0)
         n_image = sum(members[0] < self.n_image for _, members in parts)
         stale = (
-            {"words"} if n_image == self.n_image else {"words", "grid"}
+            {"words"} if n_image == self.n_image else {"words", "grid", "image_groups"}
         )  # they number the players of before
         meta = {key: value for key, value in self.meta.items() if key not in stale}
         names, n_text = [name for name, _ in parts], len(parts) - n_image
