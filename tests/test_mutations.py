@@ -168,8 +168,8 @@ MUTATIONS = [
     (
         "explanation",
         "a missing pair in the file",
-        'pairs[upper] = record["pairs"]',
-        'pairs[upper] = record["pairs"]\n        pairs[0, 1] = 0',
+        "pairs[upper] = numbers",
+        "pairs[upper] = numbers\n    pairs[0, 1] = 0",
     ),
     (
         "explanation",
@@ -246,7 +246,7 @@ MUTATIONS = [
     (
         "coalitions",
         "what is drawn weighs as if nothing were listed",
-        "rest * drawn.weights",
+        "still.sum() * drawn.weights",
         "drawn.weights",
     ),
     (
