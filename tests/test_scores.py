@@ -13,7 +13,7 @@ from fixlip_helpers import scenes, scores
 from fixlip_helpers.models import ASSETS, EMBEDDED, load_model
 
 #: The promises that an encoder does not keep, as its card says. A better encoder must leave this list.
-MISSED = {"mini-clip": set(), "mini-siglip": {"swapped_colours"}}
+MISSED = {"mini-clip": set(), "mini-siglip": set()}
 
 SHIPPED = [name for name in EMBEDDED if (ASSETS / name / "training.json").exists()]
 
@@ -90,9 +90,11 @@ def test_the_card_shows_the_stored_scores(name):
 @pytest.mark.parametrize("name", SHIPPED)
 def test_the_stored_scores_are_what_a_new_measurement_gives(name):
     stored = stored_scores(name)
-    again = scores.measure(load_model(name), grids=stored["grids"])
+    again = scores.measure(load_model(name), grids=25)  # of the card's, which take half an hour
+    error = again["pointing_game_standard_error"]
     for key in scores.PROMISES:
-        assert again[key] == pytest.approx(stored[key], abs=0.01), key
+        slack = 3 * error if key == "pointing_game" else 0.01
+        assert again[key] == pytest.approx(stored[key], abs=slack), key
 
 
 def test_scenes_are_embedded_as_the_picture_processor_would(model):
