@@ -1,9 +1,10 @@
 """Checkpoints: encoder passes that are done stay done, whatever happens to the process.
 
-:class:`Checkpointed` puts a folder between an estimator and a two-sided game. Coalitions are encoded in blocks;
-each finished block is on disk before the next one starts. A run that was interrupted or killed is started
-again as it was, and encodes only what is missing; so does any other run on the same game, with another design,
-budget or ``p``: embeddings are found by coalition.
+:class:`Remembered` keeps embeddings as long as the process lives. :class:`Checkpointed` puts a folder between
+an estimator and a two-sided game. Coalitions are encoded in blocks; each finished block is on disk before the
+next one starts. A run that was interrupted or killed is started again as it was, and encodes only what is
+missing; so does any other run on the same game, with another design, budget or ``p``: embeddings are found by
+coalition.
 
 The folder holds ``game.json``, the facts that decide the embeddings (model, weights, picture, caption, ...), and
 files ``image-….safetensors`` and ``text-….safetensors``, one for each block: the coalitions, 8 players to a
@@ -31,11 +32,62 @@ from tqdm import tqdm
 from fixlip_helpers.coalitions import as_coalitions
 from fixlip_helpers.explanation import written_whole
 from fixlip_helpers.games import SideBySide, TwoSidedGame, checked_embeddings
+from fixlip_helpers.wls import blocks
 
 FORMAT, VERSION = "fixlip-checkpoint", 1
 
 
-class Checkpointed(SideBySide):
+class Remembered(SideBySide):
+    """A two-sided game that encodes no coalition twice: what was asked before is answered from memory.
+
+    So an explanation is refined at the price of what is new: ``fixlip`` with a larger budget on the same remembered
+    game encodes only the coalitions that the smaller one lacked.
+
+    Attributes
+    ----------
+    game : TwoSidedGame
+        The game itself; ``n_image``, ``n_text``, ``scale``, ``bias``, ``players`` and ``meta`` are its own.
+    """
+
+    def __init__(self, game: TwoSidedGame) -> None:
+        self.game = game
+        self.n_image, self.n_text = game.n_image, game.n_text
+        self.scale, self.bias = game.scale, game.bias
+        self.players, self.meta = getattr(game, "players", None), getattr(game, "meta", {})
+        self._known: dict[str, dict[bytes, np.ndarray]] = {"image": {}, "text": {}}
+
+    def encode_images(self, coalitions: np.ndarray) -> np.ndarray:
+        """Image embeddings, (m, n_image) bool -> (m, d); only coalitions that are not known are encoded."""
+        return self._look_up("image", self.game.encode_images, as_coalitions(coalitions, self.n_image))
+
+    def encode_texts(self, coalitions: np.ndarray) -> np.ndarray:
+        """Text embeddings, (m, n_text) bool -> (m, d); only coalitions that are not known are encoded."""
+        return self._look_up("text", self.game.encode_texts, as_coalitions(coalitions, self.n_text))
+
+    def _look_up(
+        self, side: str, encode: Callable[[np.ndarray], np.ndarray], coalitions: np.ndarray
+    ) -> np.ndarray:
+        """Embeddings from memory, which first gets those that it lacks."""
+        if len(coalitions) == 0:
+            return encode(coalitions)  # the game says what it thinks of that
+        known, keys = self._known[side], [row.tobytes() for row in np.packbits(coalitions, axis=1)]
+        lacking = list({key: row for row, key in enumerate(keys) if key not in known}.values())
+        if lacking:
+            self._learn(side, encode, coalitions[lacking])
+        return np.stack([known[key] for key in keys])
+
+    def _learn(self, side: str, encode: Callable[[np.ndarray], np.ndarray], coalitions: np.ndarray) -> None:
+        """Encode distinct coalitions that are not known, and remember them."""
+        _remember(self._known[side], np.packbits(coalitions, axis=1), np.asarray(encode(coalitions)))
+
+
+def _remember(known: dict[bytes, np.ndarray], coalitions: np.ndarray, embeddings: np.ndarray) -> None:
+    """Add embeddings by packed coalition; what is known stays."""
+    for row, embedding in zip(coalitions, embeddings, strict=True):
+        known.setdefault(row.tobytes(), embedding)
+
+
+class Checkpointed(Remembered):
     """A two-sided game whose embeddings are kept in a folder.
 
     Parameters
@@ -53,7 +105,7 @@ class Checkpointed(SideBySide):
     Attributes
     ----------
     game : TwoSidedGame
-        The game itself; ``n_image``, ``n_text``, ``scale``, ``bias``, ``players`` and ``meta`` are its own.
+        As of :class:`Remembered`.
     path : Path
 
     Raises
@@ -80,44 +132,25 @@ class Checkpointed(SideBySide):
     ) -> None:
         if not isinstance(block_size, int) or block_size < 1:
             raise ValueError(f"block_size is {block_size!r}; expected a whole number of at least 1")
-        self.game, self.path, self.block_size = game, Path(path), block_size
-        self.n_image, self.n_text = game.n_image, game.n_text
-        self.scale, self.bias = game.scale, game.bias
-        self.players, self.meta = getattr(game, "players", None), getattr(game, "meta", {})
+        super().__init__(game)
+        self.path, self.block_size = Path(path), block_size
         self._facts = _open(self.path, _identity(game, identity))
         self._known = {side: self._read(side) for side in ("image", "text")}
-
-    def encode_images(self, coalitions: np.ndarray) -> np.ndarray:
-        """Image embeddings, (m, n_image) bool -> (m, d); only coalitions that the folder lacks are encoded."""
-        return self._encode("image", self.game.encode_images, as_coalitions(coalitions, self.n_image))
-
-    def encode_texts(self, coalitions: np.ndarray) -> np.ndarray:
-        """Text embeddings, (m, n_text) bool -> (m, d); only coalitions that the folder lacks are encoded."""
-        return self._encode("text", self.game.encode_texts, as_coalitions(coalitions, self.n_text))
 
     def stored(self, side: str) -> int:
         """How many coalitions of a side, ``"image"`` or ``"text"``, the folder has embeddings of."""
         return len(self._known[side])
 
-    def _encode(
-        self, side: str, encode: Callable[[np.ndarray], np.ndarray], coalitions: np.ndarray
-    ) -> np.ndarray:
-        """Look up what is there, encode the rest block by block, write each block."""
-        if len(coalitions) == 0:
-            return encode(coalitions)  # the game says what it thinks of that
-        known, keys = self._known[side], [row.tobytes() for row in np.packbits(coalitions, axis=1)]
-        lacking = list({key: row for row, key in enumerate(keys) if key not in known}.values())
+    def _learn(self, side: str, encode: Callable[[np.ndarray], np.ndarray], coalitions: np.ndarray) -> None:
+        """Encode what is lacking block by block, and write each block."""
         # by size: a removal that shortens sequences can then encode whole batches of one length
-        lacking.sort(key=lambda row: coalitions[row].sum())
-        blocks = [
-            lacking[start : start + self.block_size] for start in range(0, len(lacking), self.block_size)
-        ]
-        for block in tqdm(blocks, f"blocks of {side} passes", delay=2, leave=False):
-            rows = coalitions[block]
+        coalitions = coalitions[np.argsort(coalitions.sum(axis=1), kind="stable")]
+        parts = blocks(len(coalitions), self.block_size)
+        for part in tqdm(parts, f"blocks of {side} passes", delay=2, leave=False):
+            rows = coalitions[part]
             embeddings = np.asarray(encode(rows))
             checked_embeddings(self, side, rows, embeddings)
             self._write(side, np.packbits(rows, axis=1), embeddings)
-        return np.stack([known[key] for key in keys])
 
     # The folder
 
@@ -137,7 +170,7 @@ class Checkpointed(SideBySide):
         _write_durably(
             self.path / f"{side}-{checksum[:16]}.safetensors", save(arrays, {"checksum": checksum})
         )
-        self._remember(self._known[side], coalitions, embeddings)
+        _remember(self._known[side], coalitions, embeddings)
 
     def _read(self, side: str) -> dict[bytes, np.ndarray]:
         """All embeddings of a side that the folder holds undamaged, by packed coalition."""
@@ -154,16 +187,11 @@ class Checkpointed(SideBySide):
             except (SafetensorError, KeyError, ValueError, TypeError):
                 whole = False
             if whole:
-                self._remember(known, coalitions, embeddings)
+                _remember(known, coalitions, embeddings)
             else:
                 warnings.warn(f"{path} is damaged (its checksum is wrong): it is encoded again", stacklevel=3)
                 path.unlink()
         return known
-
-    @staticmethod
-    def _remember(known: dict[bytes, np.ndarray], coalitions: np.ndarray, embeddings: np.ndarray) -> None:
-        for row, embedding in zip(coalitions, embeddings, strict=True):
-            known.setdefault(row.tobytes(), embedding)
 
 
 def _identity(game: TwoSidedGame, given: dict | None) -> dict:

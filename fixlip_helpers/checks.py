@@ -47,6 +47,17 @@ def _answered(check: Callable[..., Verdict]) -> Callable[..., Verdict]:
     return wrapper
 
 
+def _wrong_ones(given: set[str], truth: str, letters: str) -> Verdict:
+    """Whether an answer names the wrong statements, ``truth``, among those with these ``letters``."""
+    given = {str(letter).strip().lower() for letter in given}
+    if not given <= set(letters):
+        return Verdict(False, f"the statements have the letters a to {letters[-1]}.")
+    accused, missed = len(given - set(truth)), len(set(truth) - given)
+    if not accused + missed:
+        return Verdict(True)
+    return Verdict(False, f"accused though they are right: {accused}; wrong ones not found: {missed}.")
+
+
 # --- 05 Sampling ----------------------------------------------------------------------------------------------------
 
 
@@ -116,13 +127,7 @@ def ch05_phantom(values: Sequence[float]) -> Verdict:
 @_answered
 def ch05_reading(wrong: set[str]) -> Verdict:
     """Exercise 05.4: the letters of the wrong statements about samples."""
-    wrong, truth = {str(letter).strip().lower() for letter in wrong}, set("abdfh")
-    if not wrong <= set("abcdefgh"):
-        return Verdict(False, "the statements have the letters a to h.")
-    if wrong == truth:
-        return Verdict(True)
-    accused, missed = len(wrong - truth), len(truth - wrong)
-    return Verdict(False, f"accused though they are right: {accused}; wrong ones not found: {missed}.")
+    return _wrong_ones(wrong, "abdfh", "abcdefgh")
 
 
 # --- 06 Encoders ------------------------------------------------------------------------------------------
@@ -380,13 +385,7 @@ def ch10_helper(values: Sequence[float]) -> Verdict:
 @_answered
 def ch10_reading(wrong: set[str]) -> Verdict:
     """Exercise "What is wrong with this reading?": the letters of the wrong statements."""
-    wrong, truth = {str(letter).strip().lower() for letter in wrong}, set("acef")
-    if not wrong <= set("abcdefg"):
-        return Verdict(False, "the statements have the letters a to g.")
-    if wrong == truth:
-        return Verdict(True)
-    accused, missed = len(wrong - truth), len(truth - wrong)
-    return Verdict(False, f"accused though they are right: {accused}; wrong ones not found: {missed}.")
+    return _wrong_ones(wrong, "acef", "abcdefg")
 
 
 # --- 11 Cross-modal sampling ----------------------------------------------------------------------------------------
@@ -462,10 +461,4 @@ def ch11_pictures_do_not_help(embeddings: Sequence[np.ndarray]) -> Verdict:
 @_answered
 def ch11_reading(wrong: set[str]) -> Verdict:
     """Exercise 11.4: the letters of the wrong statements about fifty captions of one picture."""
-    wrong, truth = {str(letter).strip().lower() for letter in wrong}, set("aceg")
-    if not wrong <= set("abcdefg"):
-        return Verdict(False, "the statements have the letters a to g.")
-    if wrong == truth:
-        return Verdict(True)
-    accused, missed = len(wrong - truth), len(truth - wrong)
-    return Verdict(False, f"accused though they are right: {accused}; wrong ones not found: {missed}.")
+    return _wrong_ones(wrong, "aceg", "abcdefg")

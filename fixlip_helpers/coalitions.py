@@ -80,6 +80,11 @@ def all_coalitions(n: int) -> np.ndarray:
     return (np.arange(2**n)[:, None] >> np.arange(n) & 1).astype(bool)
 
 
+def empty_and_full(n: int) -> np.ndarray:
+    """The coalition of nobody and that of everybody, shape (2, n), bool."""
+    return np.array([[False] * n, [True] * n])
+
+
 def coalition_number(coalitions: np.ndarray) -> np.ndarray:
     """The row at which :func:`all_coalitions` lists each coalition, shape (m,), int64."""
     return coalitions @ (1 << np.arange(coalitions.shape[1], dtype=np.int64))
@@ -399,8 +404,20 @@ def monomials(coalitions: np.ndarray, p: float) -> np.ndarray:
     return phi
 
 
+def default_draws(side: str, n: int) -> int:
+    """How many draws a side gets where no size is given: four for each monomial, for an image or all at least 4096."""
+    m = 4 * n_monomials(n)
+    return m if side == "text" else max(4096, m)
+
+
 def choose_design(
-    side: str, n: int, p: float, name: str | Design = "auto", m: int | None = None, seed: int = 0
+    side: str,
+    n: int,
+    p: float,
+    name: str | Design = "auto",
+    m: int | None = None,
+    seed: int = 0,
+    independently: bool = False,
 ) -> Design:
     """The design of one side, by name and size, or the best that this package knows.
 
@@ -419,6 +436,8 @@ def choose_design(
         runs as there are monomials, or more. A text is enumerated up to 10 players.
     m : int, optional
     seed : int
+    independently : bool
+        Let ``"auto"`` draw independently wherever it does not enumerate.
 
     Raises
     ------
@@ -440,14 +459,17 @@ def choose_design(
     if name == "auto":
         if 2**n <= (m if m is not None else 1024 if side == "text" else 4096):
             return enumeration(n, p)
-        name = "orthogonal_array" if m is None and side != "text" and p == 0.5 else "independent"
+        array = m is None and side != "text" and p == 0.5 and not independently
+        name = "orthogonal_array" if array else "independent"
     if name == "enumeration":
         if m not in (None, 2**n):
             raise ValueError(f"m = {m}; the enumeration of {n} players has {2**n} coalitions")
         return enumeration(n, p)
     if m is None:
-        m = 4 ** (n - 1).bit_length() if name == "orthogonal_array" else 4 * n_monomials(n)
-        m = m if side == "text" else max(4096, m)
+        m = default_draws(side, n)
+        if name == "orthogonal_array":
+            runs = 4 ** (n - 1).bit_length()
+            m = runs if side == "text" else max(4096, runs)
     return DESIGNS[name](n, p, m, seed, STREAMS[side])
 
 

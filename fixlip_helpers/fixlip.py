@@ -12,17 +12,24 @@ from time import perf_counter
 
 import numpy as np
 
-from fixlip_helpers.checkpoints import Checkpointed
-from fixlip_helpers.coalitions import STREAMS, Design, authors_split, check_p, choose_design, n_monomials
+from fixlip_helpers.checkpoints import Checkpointed, Remembered
+from fixlip_helpers.coalitions import (
+    STREAMS,
+    Design,
+    authors_split,
+    check_p,
+    choose_design,
+    default_draws,
+    empty_and_full,
+    n_monomials,
+)
 from fixlip_helpers.explanation import Explanation, player_names
 from fixlip_helpers.games import Game, TwoSidedGame, checked_values
 from fixlip_helpers.shapley import check_identified, shapley_design, solve_enforced
 from fixlip_helpers.sides import (
-    Remembered,
     assemble,
     combine,
     draw_held_out,
-    empty_and_full,
     encode_side,
     evaluate_once,
     fit_side,
@@ -30,6 +37,9 @@ from fixlip_helpers.sides import (
 )
 from fixlip_helpers.uncertainty import joint_errors
 from fixlip_helpers.wls import UnderdeterminedError, solve_dense, solve_product
+
+MOST_COALITIONS = 65_536
+"""Draws of a side at which ``tolerance`` gives up with ``budget="auto"``."""
 
 
 def fixlip(
@@ -158,14 +168,11 @@ def fixlip(
             raise ValueError(
                 "joint sampling draws whole coalitions: it takes one design and a budget, no sizes of sides"
             )
-        given_design = design
+        n, m = game.n_players, None if budget == "auto" else budget
         if index == "FSII":
-            design = shapley_design(game.n_players, _size(game.n_players, budget), seed)
+            design = shapley_design(n, m or default_draws("joint", n), seed)
         else:
-            m = None if budget == "auto" else budget
-            design = choose_design("joint", game.n_players, p, design or "auto", m, seed)
-            if errors and given_design is None and design.name != "enumeration":
-                design = choose_design("joint", game.n_players, p, "independent", m, seed)
+            design = choose_design("joint", n, p, design or "auto", m, seed, independently=errors)
         explanation = _joint(game, p, design, index, seed, n_held_out, errors)
     else:
         if not isinstance(game, TwoSidedGame):
@@ -188,10 +195,6 @@ def fixlip(
     return explanation
 
 
-MOST_COALITIONS = 65_536
-"""Draws of a side at which ``tolerance`` gives up with ``budget="auto"``."""
-
-
 def _sides(
     game: TwoSidedGame, p: float, designs: tuple, sizes: tuple, seed: int, n_held_out: int, errors: bool
 ) -> Explanation:
@@ -205,7 +208,7 @@ def _until(
     game: TwoSidedGame, p: float, tolerance: float, most: tuple, seed: int, n_held_out: int
 ) -> Explanation:
     """Side fits on growing designs until the cross-modal interactions are known to a tolerance."""
-    game = Remembered(game)
+    game = game if isinstance(game, Remembered) else Remembered(game)
     n = game.n_image, game.n_text
     most = [
         size if size is not None else min(2 ** min(side, 20), MOST_COALITIONS)
@@ -303,12 +306,7 @@ def _joint(
         terms[0], float(ends[0]), terms[1], terms[2], index, own_p, players, n_image, n_text, meta
     )
     if errors:
-        explanation.errors = joint_errors(design, fitted, n_image, n_text)
+        explanation.errors = joint_errors(explanation, design, fitted)
     meta["held_out_r2"] = r_squared(judged, explanation.predict(held_out.coalitions), held_out.weights)
     meta["seconds"] = {"encoder": evaluating, "outside": perf_counter() - start - evaluating}
     return explanation
-
-
-def _size(n: int, budget: int | str) -> int:
-    """How many coalitions of all players a budget stands for."""
-    return max(4096, 4 * n_monomials(n)) if budget == "auto" else budget

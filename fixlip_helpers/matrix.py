@@ -134,28 +134,26 @@ def explain_matrix(
     ValueError
         If there is no picture or no caption, and as :func:`~fixlip_helpers.sides.fit_side`.
     """
+    from fixlip_helpers.models import Caption, Picture
+
     for name, given in (("pictures", pictures), ("captions", captions)):
         if isinstance(given, str) or len(given) == 0:
             raise ValueError(f"{name} = {given!r}; expected a sequence of at least one")
-    images = [
-        fit_side(
-            VisionLanguageGame(model, picture, captions[0], removal, batch_size, progress=False),
-            "image",
-            p,
-            m=n_image_coalitions,
-            seed=seed,
-        )
-        for picture in tqdm(pictures, "pictures", delay=2, leave=False)
-    ]
-    texts = [
-        fit_side(
-            VisionLanguageGame(model, pictures[0], caption, removal, batch_size, progress=False),
-            "text",
-            p,
-            m=n_text_coalitions,
-            seed=seed,
-            n_held_out=64,
-        )
-        for caption in tqdm(captions, "captions", delay=2, leave=False)
-    ]
-    return ExplanationMatrix(images, texts)
+    # A side asks nothing of its partner, so that any one will do.
+    any_caption = captions[0] if isinstance(captions[0], Caption) else model.tokenize(captions[0])
+    any_picture = pictures[0] if isinstance(pictures[0], Picture) else model.prepare_image(pictures[0])
+
+    def fit(picture: object, caption: object, modality: str, m: int | None, n_held_out: int) -> Side:
+        game = VisionLanguageGame(model, picture, caption, removal, batch_size, progress=False)
+        return fit_side(game, modality, p, m=m, seed=seed, n_held_out=n_held_out)
+
+    return ExplanationMatrix(
+        [
+            fit(picture, any_caption, "image", n_image_coalitions, 256)
+            for picture in tqdm(pictures, "pictures", delay=2, leave=False)
+        ],
+        [
+            fit(any_picture, caption, "text", n_text_coalitions, 64)
+            for caption in tqdm(captions, "captions", delay=2, leave=False)
+        ],
+    )

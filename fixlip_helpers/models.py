@@ -266,6 +266,14 @@ class Caption:
     words: list[tuple[str, tuple[int, ...]]]
 
 
+def check_caption(caption: str) -> None:
+    """TypeError for a caption that is no string, ValueError for an empty one."""
+    if not isinstance(caption, str):
+        raise TypeError(f"caption is a {type(caption).__name__}; expected a string")
+    if not caption.strip():
+        raise ValueError("caption is empty; expected at least one word")
+
+
 def name_players(pieces: list[str]) -> tuple[list[str], list[tuple[str, tuple[int, ...]]]]:
     """Readable names of token pieces, and the words that they form.
 
@@ -491,10 +499,7 @@ class VisionLanguageModel(Scoring):
         """
         import torch
 
-        if not isinstance(caption, str):
-            raise TypeError(f"caption is a {type(caption).__name__}; expected a string")
-        if not caption.strip():
-            raise ValueError("caption is empty; expected at least one word")
+        check_caption(caption)
         text = " ".join(caption.split())
         if (
             self.family == "siglip2"

@@ -22,12 +22,13 @@ from fixlip_helpers.coalitions import (
     Design,
     all_coalitions,
     check_count,
+    empty_and_full,
     list_and_draw,
     monomials,
     n_monomials,
 )
 from fixlip_helpers.explanation import to_set_basis
-from fixlip_helpers.wls import UnderdeterminedError, normal_equations, solve_normal, unpack
+from fixlip_helpers.wls import Monomials, UnderdeterminedError, normal_equations, solve_normal, unpack
 
 CENTRE = 0.5
 """Centre of the basis in which the regression is solved; its solution does not depend on it."""
@@ -64,8 +65,9 @@ def shapley_design(n: int, m: int, seed: int = 0, stream: int = STREAMS["joint"]
         raise ValueError(f"n = {n}; Shapley weights need at least 2 players")
     if n <= 24 and check_count("m", m) >= 2**n - 2:
         coalitions = all_coalitions(n)[1:-1]
-        shares = size_shares(n) / np.bincount(all_coalitions(n).sum(axis=1))
-        return Design(coalitions, shares[coalitions.sum(axis=1)], None, "shapley", None)
+        sizes = coalitions.sum(axis=1)
+        weights = (size_shares(n) / np.maximum(1, np.bincount(sizes, minlength=n + 1)))[sizes]
+        return Design(coalitions, weights, None, "shapley", None)
     return list_and_draw(n, size_shares(n), m, None, "shapley", seed, stream)
 
 
@@ -97,15 +99,17 @@ def solve_enforced(
     """
     n = coalitions.shape[1]
     K = n_monomials(n) if order == 2 else 1 + n
-    fixed = monomials(np.array([[False] * n, [True] * n]), CENTRE)[:, :K]
+    fixed = monomials(empty_and_full(n), CENTRE)[:, :K]
     ends = np.asarray(ends, dtype=float)
-    gram, moments = np.zeros((K, K)), np.zeros((K, 1))
-    if len(coalitions):
+    if order == 1:
+        z = Monomials(coalitions, CENTRE)
+        gram, moments = z.squares(weights), z.first_order(weights * values)
+    else:
         gram, moments = normal_equations(coalitions, weights, values[:, None], CENTRE)
-        gram, moments = gram[:K, :K], moments[:K]
+        moments = moments[:, 0]
     # What both ends add is the same for every surrogate that takes their values: it changes no solution and makes
     # the matrix regular where the other coalitions alone leave one or two directions open.
-    solved = solve_normal(gram + fixed.T @ fixed, np.column_stack([moments[:, 0] + fixed.T @ ends, fixed.T]))
+    solved = solve_normal(gram + fixed.T @ fixed, np.column_stack([moments + fixed.T @ ends, fixed.T]))
     free, pull = solved[:, 0], solved[:, 1:]
     # Lagrange: move from the free solution along G⁻¹A' until A c = ends.
     coefficients = np.zeros(n_monomials(n))

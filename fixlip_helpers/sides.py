@@ -25,17 +25,17 @@ from tqdm import tqdm
 from fixlip_helpers.coalitions import (
     STREAMS,
     Design,
-    as_coalitions,
     check_count,
     choose_design,
     coalition_keys,
     draw,
+    empty_and_full,
     enumeration,
     monomials,
     n_monomials,
 )
 from fixlip_helpers.explanation import Explanation, player_names, to_set_basis, written_whole
-from fixlip_helpers.games import SideBySide, TwoSidedGame, checked_embeddings
+from fixlip_helpers.games import TwoSidedGame, checked_embeddings
 from fixlip_helpers.uncertainty import Spread, spread_of, standard_errors
 from fixlip_helpers.wls import (
     UnderdeterminedError,
@@ -124,38 +124,6 @@ def encode_side(
     )
 
 
-class Remembered(SideBySide):
-    """A two-sided game that encodes no coalition twice: what was asked before is answered from memory.
-
-    So an explanation is refined at the price of what is new: ``fixlip`` with a larger budget on the same remembered
-    game encodes only the coalitions that the smaller one lacked. (:class:`~fixlip_helpers.checkpoints.Checkpointed`
-    remembers on disk.)
-    """
-
-    def __init__(self, game: TwoSidedGame) -> None:
-        self.game, self._known = game, {"image": {}, "text": {}}
-        self.n_image, self.n_text = game.n_image, game.n_text
-        self.scale, self.bias = game.scale, game.bias
-        self.players = list(getattr(game, "players", None) or player_names(game.n_image, game.n_text))
-        self.meta = getattr(game, "meta", {})
-
-    def encode_images(self, coalitions: np.ndarray) -> np.ndarray:
-        """Image embeddings, (m, n_image) bool -> (m, d)."""
-        return self._encode("image", self.game.encode_images, as_coalitions(coalitions, self.n_image))
-
-    def encode_texts(self, coalitions: np.ndarray) -> np.ndarray:
-        """Text embeddings, (m, n_text) bool -> (m, d)."""
-        return self._encode("text", self.game.encode_texts, as_coalitions(coalitions, self.n_text))
-
-    def _encode(self, side: str, encode: Callable, coalitions: np.ndarray) -> np.ndarray:
-        known, keys = self._known[side], [row.tobytes() for row in coalitions]
-        new = list({key: number for number, key in enumerate(keys) if key not in known}.values())
-        if new:
-            embeddings = encode(coalitions[new])
-            known |= {keys[number]: row for number, row in zip(new, embeddings, strict=True)}
-        return np.stack([known[key] for key in keys])
-
-
 def evaluate_once(evaluate: Callable, parts: list[np.ndarray]) -> tuple[list[np.ndarray], int, float]:
     """Encode (or evaluate a game on) several arrays of coalitions at once, each distinct coalition once.
 
@@ -173,11 +141,6 @@ def evaluate_once(evaluate: Callable, parts: list[np.ndarray]) -> tuple[list[np.
     distinct = np.asarray(evaluate(rows[first]), dtype=float)
     seconds = perf_counter() - start
     return np.split(distinct[back], np.cumsum([len(part) for part in parts])[:-1]), len(first), seconds
-
-
-def empty_and_full(n: int) -> np.ndarray:
-    """The coalition of nobody and that of everybody, shape (2, n), bool."""
-    return np.array([[False] * n, [True] * n])
 
 
 def draw_held_out(design: Design, p: float, m: int, seed: int, stream: int) -> Design:
@@ -361,10 +324,7 @@ def fit_side(
         raise ValueError(f"n_held_out = {n_held_out}; expected at least 2")
     start = perf_counter()
     n = game.n_image if modality == "image" else game.n_text
-    if errors and isinstance(design, str) and design == "auto":
-        design = choose_design(modality, n, p, "auto", m, seed)
-        design = design if design.name == "enumeration" else "independent"
-    design = choose_design(modality, n, p, design, m, seed)
+    design = choose_design(modality, n, p, design, m, seed, independently=errors)
     if ridge is None and (errors or design.name == "enumeration"):
         ridge = 0.0
     needed = n_monomials(design.n) if ridge == 0 else 1 + design.n

@@ -28,6 +28,7 @@ from fixlip_helpers.models import (
     Caption,
     Picture,
     Scoring,
+    check_caption,
     fingerprint,
     name_players,
     open_for_encoder,
@@ -255,10 +256,7 @@ class TwoTower(Scoring):
         """
         import torch
 
-        if not isinstance(caption, str):
-            raise TypeError(f"caption is a {type(caption).__name__}; expected a string")
-        if not caption.strip():
-            raise ValueError("caption is empty; expected at least one word")
+        check_caption(caption)
         (ids, mask), (empty, _) = self._ids(caption), self._ids("")
         first, n = _content(ids, empty)
         if n == 0:

@@ -20,12 +20,13 @@ with the text side's, and the reverse (delta method); both sides' variances add 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fixlip_helpers.coalitions import Design, monomials, n_monomials
-from fixlip_helpers.explanation import StandardErrors
+from fixlip_helpers.explanation import Explanation, StandardErrors, to_fourier_basis
 from fixlip_helpers.wls import UnderdeterminedError, blocks, normal_equations, split_monomials
 
 if TYPE_CHECKING:
@@ -51,9 +52,24 @@ class Spread:
     design: Design
     changes: np.ndarray
 
+    @cached_property
     def factor(self) -> tuple | None:
-        """Cholesky factor of the design's Gram matrix; None where that is the identity."""
-        return factor_of(self.design)
+        """Cholesky factor of the design's Gram matrix, as SciPy's ``cho_solve`` takes it; None for the identity."""
+        design = self.design
+        if design.orthonormal:
+            return None
+        from scipy.linalg import cho_factor
+
+        gram, _ = normal_equations(design.coalitions, design.weights, np.zeros((len(design), 0)), design.p)
+        return cho_factor(gram, lower=True, overwrite_a=True)
+
+    def solve_rows(self, phi: np.ndarray) -> np.ndarray:
+        """``G⁻¹ φ_a`` for each row of ``phi``, shape (b, K)."""
+        if self.factor is None:
+            return phi
+        from scipy.linalg import cho_solve
+
+        return cho_solve(self.factor, phi.T).T
 
 
 def spread_of(design: Design, embeddings: np.ndarray, coefficients: np.ndarray) -> Spread | None:
@@ -106,34 +122,17 @@ def spread_of(design: Design, embeddings: np.ndarray, coefficients: np.ndarray) 
             f"{len(design)} distinct coalitions for {K} terms leave nothing over to measure errors by: "
             f"{2 * K} or more are advised"
         )
-    factor = factor_of(design)
+    spread = Spread(design, changes)
     for rows in blocks(len(design), 1024):
         phi = monomials(design.coalitions[rows], p)
-        leverage = design.weights[rows] * np.einsum("ak,ak->a", phi, solve_rows(factor, phi))
+        leverage = design.weights[rows] * np.einsum("ak,ak->a", phi, spread.solve_rows(phi))
         if leverage.max() > 1 - 1e-9:
             raise UnderdeterminedError(
                 f"without one of its {len(design)} coalitions the {K} terms are no longer identified: {2 * K} or "
                 "more are advised"
             )
         changes[rows] /= np.sqrt(1 - leverage)[:, None]
-    return Spread(design, changes)
-
-
-def factor_of(design: Design) -> tuple | None:
-    """Cholesky factor, as SciPy's ``cho_solve`` takes it, of a design's Gram matrix; None for the identity."""
-    if design.orthonormal:
-        return None
-    from scipy.linalg import cho_factor
-
-    gram, _ = normal_equations(design.coalitions, design.weights, np.zeros((len(design), 0)), design.p)
-    return cho_factor(gram, lower=True, overwrite_a=True)
-
-
-def solve_rows(factor: tuple | None, phi: np.ndarray) -> np.ndarray:
-    """``G⁻¹ φ_a`` for each row of ``phi``, shape (b, K)."""
-    from scipy.linalg import cho_solve
-
-    return phi if factor is None else cho_solve(factor, phi.T).T
+    return spread
 
 
 def standard_errors(image: Side, text: Side) -> StandardErrors:
@@ -151,52 +150,41 @@ def standard_errors(image: Side, text: Side) -> StandardErrors:
     """
     n_image, n_text = len(image.players), len(text.players)
     r, s = split_monomials(n_image, n_text)
-    variance, freedom = _Variance(n_image, n_text, image.p), []
+    variance = _Variance(n_image, n_text, image.p)
     for side, other, mine, theirs in ((image, text, r, s), (text, image, s, r)):
-        if side.spread is None:
-            if not side.enumerated:
-                raise ValueError(
-                    f"the {side.modality} side was fitted without errors: fit it with errors=True"
-                )
-            continue
-        design, factor = side.spread.design, side.spread.factor()
-        seen = image.scale * side.spread.changes @ other.coefficients.T  # (m, K of the other side)
-        freedom.append(_freedom(design))
-        for rows in variance.blocks(design):
-            left = solve_rows(factor, monomials(design.coalitions[rows], design.p))
-            variance.add(left[:, mine] * seen[rows][:, theirs], design.groups is not None)
-    return variance.errors(min(freedom) if freedom else None)
+        if side.spread is not None:
+            # how much each coalition's residual counts with each term of the other side, (m, K of the other side)
+            seen = image.scale * side.spread.changes @ other.coefficients.T
+            variance.add(side.spread, seen, mine, theirs)
+        elif not side.enumerated:
+            raise ValueError(f"the {side.modality} side was fitted without errors: fit it with errors=True")
+    return variance.errors()
 
 
-def joint_errors(design: Design, values: np.ndarray, n_image: int, n_text: int) -> StandardErrors:
+def joint_errors(explanation: Explanation, design: Design, values: np.ndarray) -> StandardErrors:
     """Standard errors of weighted least squares on whole coalitions.
 
     Parameters
     ----------
+    explanation : Explanation
+        As fitted to them.
     design : Design
         Of all players.
     values : ndarray, shape (m,)
-    n_image, n_text : int
 
     Raises
     ------
     ValueError, UnderdeterminedError
         As :func:`spread_of`.
     """
-    factor, variance = factor_of(design), _Variance(n_image, n_text, design.p)
-    _, moments = normal_equations(design.coalitions, design.weights, values[:, None], design.p)
-    spread = spread_of(design, values[:, None], solve_rows(factor, moments.T).T)
-    if spread is None:
-        return variance.errors(None)
-    for rows in variance.blocks(design):
-        left = solve_rows(factor, monomials(design.coalitions[rows], design.p))
-        variance.add(left * spread.changes[rows], design.groups is not None)
-    return variance.errors(_freedom(design))
-
-
-def _freedom(design: Design) -> int:
-    """Degrees of freedom of a design's errors: draws left over, or shifts less one."""
-    return len(design) - n_monomials(design.n) if design.groups is None else int(design.groups.max())
+    n, p = explanation.n_players, design.p
+    constant, linear, pairs = to_fourier_basis(explanation.baseline, explanation.main, explanation.pairs, p)
+    coefficients = np.concatenate([[constant], linear, pairs[np.triu_indices(n, 1)]])
+    variance = _Variance(explanation.n_image, explanation.n_text, p)
+    spread = spread_of(design, values[:, None], coefficients[:, None])
+    if spread is not None:
+        variance.add(spread, spread.changes, slice(None), slice(None))
+    return variance.errors()
 
 
 class _Variance:
@@ -205,43 +193,50 @@ class _Variance:
     def __init__(self, n_image: int, n_text: int, p: float) -> None:
         self.n_image, self.n, self.p = n_image, n_image + n_text, p
         self.sums: dict[str, np.ndarray] = {}
+        self.freedom: list[int] = []  # draws left over, or shifts less one, of each side
 
-    def blocks(self, design: Design) -> list:
-        """Row numbers to go through at once: a whole shift of an array, else as many as fit into 64 MB."""
-        if design.groups is not None:
-            return [np.flatnonzero(design.groups == g) for g in range(design.groups.max() + 1)]
-        return blocks(len(design), max(1, 8_000_000 // self.n**2))
+    def add(
+        self, spread: Spread, seen: np.ndarray, mine: np.ndarray | slice, theirs: np.ndarray | slice
+    ) -> None:
+        """Add what the draws of one side move.
 
-    def add(self, coefficients: np.ndarray, together: bool = False) -> None:
-        """Add the changes of all coefficients, (b, K), that each coalition makes by itself, or all ``together``."""
-        if together:
-            coefficients = coefficients.sum(axis=0, keepdims=True)
+        ``mine`` and ``theirs`` say of which monomials of this side, and of which columns of ``seen``, each term of
+        the explanation is made.
+        """
+        design, groups = spread.design, spread.design.groups
+        if groups is None:
+            self.freedom.append(len(design) - n_monomials(design.n))
+            parts = blocks(len(design), max(1, 8_000_000 // self.n**2))  # 64 MB of pairs at a time
+        else:
+            self.freedom.append(int(groups.max()))
+            parts = [np.flatnonzero(groups == group) for group in range(groups.max() + 1)]
+        for rows in parts:
+            left = spread.solve_rows(monomials(design.coalitions[rows], design.p))
+            moved = left[:, mine] * seen[rows][:, theirs]
+            # the coalitions of a group come and go together
+            self._add_squares(moved if groups is None else moved.sum(axis=0, keepdims=True))
+
+    def _add_squares(self, coefficients: np.ndarray) -> None:
+        """Add the squares of what changes of all coefficients, (b, K), do to each number."""
         n, p, sigma = self.n, self.p, np.sqrt(self.p * (1 - self.p))
         constant, linear = coefficients[:, 0], coefficients[:, 1 : n + 1]
         pairs = np.zeros((len(coefficients), n, n))
         first, second = np.triu_indices(n, 1)
         pairs[:, first, second] = pairs[:, second, first] = coefficients[:, n + 1 :] / sigma**2
-        cross = np.concatenate(
-            [
-                pairs[:, : self.n_image, self.n_image :].sum(2),
-                pairs[:, : self.n_image, self.n_image :].sum(1),
-            ],
-            1,
-        )
-        row = pairs.sum(axis=2)
+        cross, row = pairs[:, : self.n_image, self.n_image :], pairs.sum(axis=2)
         parts = {
             "baseline": constant - p / sigma * linear.sum(axis=1) + p**2 * row.sum(axis=1) / 2,
             "main": linear / sigma - p * row,
             "pairs": pairs,
             "first_order": linear / sigma,
-            "cross_totals": cross,
+            "cross_totals": np.concatenate([cross.sum(axis=2), cross.sum(axis=1)], axis=1),
         }
         for name, change in parts.items():
             self.sums[name] = self.sums.get(name, 0.0) + (change**2).sum(axis=0)
 
-    def errors(self, freedom: int | None) -> StandardErrors:
+    def errors(self) -> StandardErrors:
         """Square roots; zeros where nothing was drawn."""
         if not self.sums:
-            self.add(np.zeros((1, n_monomials(self.n))))
+            self._add_squares(np.zeros((1, n_monomials(self.n))))
         roots = {name: np.sqrt(total) for name, total in self.sums.items()}
-        return StandardErrors(**roots, degrees_of_freedom=None if freedom is None else int(freedom))
+        return StandardErrors(**roots, degrees_of_freedom=min(self.freedom, default=None))

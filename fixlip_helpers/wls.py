@@ -39,7 +39,7 @@ from fixlip_helpers.coalitions import (
     monomials,
     n_monomials,
 )
-from fixlip_helpers.explanation import to_set_basis, written_whole
+from fixlip_helpers.explanation import from_upper_triangle, to_set_basis, written_whole
 
 MAX_TERMS = 21_000
 """Most unknowns for which normal equations are formed (3.5 GB)."""
@@ -810,9 +810,7 @@ def split_monomials(n_image: int, n_text: int) -> tuple[np.ndarray, np.ndarray]:
 
 def unpack(coefficients: np.ndarray, n: int) -> tuple:
     """Coefficients of :func:`monomials`, shape (K,), as constant, linear (n,) and symmetric pairs (n, n)."""
-    pairs = np.zeros((n, n))
-    pairs[np.triu_indices(n, 1)] = coefficients[n + 1 :]
-    return coefficients[0], coefficients[1 : n + 1], pairs + pairs.T
+    return coefficients[0], coefficients[1 : n + 1], from_upper_triangle(coefficients[n + 1 :], n)
 
 
 def blocks(total: int, size: int) -> list[slice]:

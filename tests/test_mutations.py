@@ -48,20 +48,20 @@ MUTATIONS = [
     (
         "wls",
         "factor one half",
-        "return coefficients[0], coefficients[1 : n + 1], pairs + pairs.T",
-        "return coefficients[0], coefficients[1 : n + 1], (pairs + pairs.T) / 2",
+        "from_upper_triangle(coefficients[n + 1 :], n)",
+        "from_upper_triangle(coefficients[n + 1 :], n) / 2",
     ),
     (
         "wls",
         "a pair counted on one side only",
-        "coefficients[1 : n + 1], pairs + pairs.T",
-        "coefficients[1 : n + 1], pairs",
+        "from_upper_triangle(coefficients[n + 1 :], n)",
+        "np.triu(from_upper_triangle(coefficients[n + 1 :], n))",
     ),
     (
         "wls",
         "a missing pair",
-        "coefficients[n + 1 :]\n",
-        "coefficients[n + 1 :]\n    pairs[n - 2, n - 1] = 0\n",
+        "from_upper_triangle(coefficients[n + 1 :], n)",
+        "from_upper_triangle([*coefficients[n + 1 : -1], 0.0], n)",
     ),
     (
         "wls",

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from fixlip_helpers import combine, fit_side, fixlip
+from fixlip_helpers.checkpoints import Remembered
 from fixlip_helpers.coalitions import choose_design
 from fixlip_helpers.explanation import Explanation, player_names
 from fixlip_helpers.games import ExplanationGame, random_embeddings, random_game
-from fixlip_helpers.sides import Remembered, Side
+from fixlip_helpers.sides import Side
 from fixlip_helpers.uncertainty import joint_errors
 from fixlip_helpers.wls import UnderdeterminedError
 
@@ -133,7 +134,7 @@ def test_weights_count_repeats_not_distinct_rows():
     game = random_game(6, 3)
     design = choose_design("joint", 6, 0.5, "independent", 400)
     assert len(design) <= 64
-    errors = joint_errors(design, game(design.coalitions), 6, 0)
+    errors = joint_errors(fixlip(game, sampling="joint", design=design), design, game(design.coalitions))
     assert 0 < errors.pairs.max() < 1
 
 
