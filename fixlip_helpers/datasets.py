@@ -1,6 +1,8 @@
-"""Pictures and explanations that come with the package.
+"""Games, pictures, explanations and tables that come with the package.
 
-So far one pair: what the real CLIP ViT-B/32 (``openai/clip-vit-base-patch32``) makes of a photograph
+The game of Part I: all 64 values of ``mini-clip`` on three words and three regions of the hero scene.
+
+The published pair: what the real CLIP ViT-B/32 (``openai/clip-vit-base-patch32``) makes of a photograph
 of a *white* dog captioned "black dog next to a yellow hydrant". The four explanations were published
 with the release of the FIxLIP paper and were computed by its authors.
 
@@ -14,10 +16,13 @@ from __future__ import annotations
 
 import json
 from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
+
+from fixlip_helpers.games import TableGame
 
 if TYPE_CHECKING:
     from fixlip_helpers.explanation import Explanation
@@ -29,6 +34,61 @@ _PUBLISHED = (
     ("game", "GAME", "first-order", None),
     ("gradeclip", "Grad-ECLIP", "first-order", None),
 )
+
+
+def part_one_game() -> TableGame:
+    """The running game of Part I: three regions of a picture and three words, with all 64 values.
+
+    Returns
+    -------
+    TableGame
+        Six players. Players 0 to 2 are regions of the example ``hero`` of
+        :func:`fixlip_helpers.scenes.examples`: the patches of the (white) dog, the patches of the (yellow) bus,
+        and the background. Players 3 to 5 are the words of the caption "black dog bus". Values are logits of
+        ``mini-clip``, rounded to hundredths, so that every number in Part I can be worked out by hand.
+
+    Notes
+    -----
+    Made by ``python scripts/part_one_game.py``, in the order of
+    :func:`~fixlip_helpers.coalitions.all_coalitions`: row ``r`` shows player ``i`` if bit ``i`` of ``r`` is set.
+
+    Examples
+    --------
+    >>> game = part_one_game()
+    >>> game.players
+    ['dog region', 'bus region', 'background', 'black', 'dog', 'bus']
+    >>> game.values.shape
+    (64,)
+    """
+    stored = stored_result("part_one_game")
+    return TableGame(stored["values"], stored["players"])
+
+
+def stored_result(name: str) -> dict:
+    """A stored table that took too long to compute in a chapter, with the command that made it.
+
+    Parameters
+    ----------
+    name : str
+        Of a file in the repository's folder ``results``, without ``.json``.
+
+    Returns
+    -------
+    dict
+        The file's content: ``command`` and what its own key names say.
+
+    Raises
+    ------
+    ValueError
+        If there is no such table; the message lists those that there are.
+    """
+    package = Path(__file__).resolve().parent
+    folder = next(folder for folder in (package / "results", package.parent / "results") if folder.is_dir())
+    path = folder / f"{name}.json"
+    if not path.is_file():
+        allowed = sorted(file.stem for file in folder.glob("*.json"))
+        raise ValueError(f"name is {name!r}; the stored tables are {', '.join(allowed)}")
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def published_clip() -> tuple[Image.Image, dict[str, Explanation]]:

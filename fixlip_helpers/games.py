@@ -183,18 +183,25 @@ class TableGame:
     values : array_like, shape (2**n,)
         Value of each coalition; player ``i`` is visible in row ``r`` if bit ``i`` of ``r`` is set,
         the order of :func:`~fixlip_helpers.coalitions.all_coalitions`.
+    players : sequence of str, optional
+        Their names.
 
     Raises
     ------
     ValueError
-        If the number of values is not a power of two.
+        If the number of values is not a power of two, or there is not one name for each player.
     """
 
-    def __init__(self, values: np.ndarray) -> None:
+    def __init__(self, values: np.ndarray, players: Sequence[str] | None = None) -> None:
         self.values = np.asarray(values, dtype=float)
         self.n_players = self.values.size.bit_length() - 1
         if self.values.shape != (2**self.n_players,):
             raise ValueError(f"values has shape {self.values.shape}; expected (2**n,), one per coalition")
+        if players is not None and len(players) != self.n_players:
+            raise ValueError(
+                f"players has {len(players)} names; expected {self.n_players}, one for each player"
+            )
+        self.players = None if players is None else list(players)
 
     def __call__(self, coalitions: np.ndarray) -> np.ndarray:
         """Values, shape (m,), of boolean coalitions of shape (m, n_players)."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fixlip_helpers.datasets import published_clip
+from fixlip_helpers.datasets import part_one_game, published_clip, stored_result
 from fixlip_helpers.explanation import Explanation, to_fourier_basis
+from scripts.part_one_game import part_one_values
 
 TOKENS = ["black", "dog", "next", "to", "a", "yellow", "hydr", "ant"]
 
@@ -64,3 +65,15 @@ def test_they_are_saved_like_any_explanation(published, tmp_path):
         again = Explanation.load(explanation.save(tmp_path / f"{name}.json"))
         np.testing.assert_array_equal(again.pairs, explanation.pairs)
         assert again.meta == explanation.meta
+
+
+def test_the_game_of_part_one_is_what_its_command_makes():
+    game = part_one_game()
+    np.testing.assert_allclose(game.values, part_one_values(), atol=0.0051 + 1e-3)
+    assert game.players == ["dog region", "bus region", "background", "black", "dog", "bus"]
+    np.testing.assert_array_equal(game.values, np.round(game.values, 2))
+
+
+def test_a_table_that_is_not_stored_is_named_with_those_that_are():
+    with pytest.raises(ValueError, match=r"name is 'none'; the stored tables are .*part_one_game"):
+        stored_result("none")
