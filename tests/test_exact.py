@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from truth import weighted_banzhaf, weighted_banzhaf_interaction
+from truth import brute_force, everything, weighted_banzhaf, weighted_banzhaf_interaction
 
 from fixlip_helpers.coalitions import all_coalitions
 from fixlip_helpers.exact import (
@@ -43,6 +43,20 @@ def test_banzhaf_values_and_interactions_by_their_definition(game, p):
             truth = weighted_banzhaf_interaction(game, n, p, i, j)
             assert pairs[i, j] == pairs[j, i] == pytest.approx(truth, abs=1e-9)
     assert not pairs.diagonal().any()
+
+
+@pytest.mark.parametrize("p", [0.3, 0.5, 0.7])
+def test_banzhaf_interactions_are_the_pairs_of_the_regression(p):
+    game, (coalitions, weights) = random_game(5, 1), everything(5, p)
+    _, _, pairs = brute_force(coalitions, game(coalitions), weights)
+    np.testing.assert_allclose(banzhaf_interactions(game, p), pairs, atol=1e-9)
+
+
+def test_shapley_interactions_are_the_mean_over_p():
+    game = random_game(6, 3)
+    nodes, weights = np.polynomial.legendre.leggauss(4)  # exact for the degree 4 that 6 players can have
+    mean = sum(w / 2 * banzhaf_interactions(game, (1 + x) / 2) for x, w in zip(nodes, weights, strict=True))
+    np.testing.assert_allclose(shapley_interactions(game), mean, atol=1e-9)
 
 
 @given(games)
