@@ -1,8 +1,8 @@
 """Exact values and interactions of small games, from all their coalitions.
 
 Everything here is a sum over the Möbius transform or a contraction of the multilinear extension
-``f(q) = E ν``, in which player ``i`` is visible with probability ``q_i`` (Owen, Management Science 1972): values
-are slopes of f, interactions its mixed second derivatives. A game of n players has 2^n values, so this is for up to
+``F(q) = E ν``, in which player ``i`` is visible with probability ``q_i`` (Owen, Management Science 1972): values
+are slopes of F, interactions its mixed second derivatives. A game of n players has 2^n values, so this is for up to
 :data:`MOST_PLAYERS`; larger games are what the estimators are for.
 """
 
@@ -34,13 +34,13 @@ def all_values(game: Game) -> np.ndarray:
 
 
 def mobius(game: Game) -> np.ndarray:
-    """Möbius transform (Harsanyi dividends): ``a_L = Σ_{M ⊆ L} (-1)^{|L| - |M|} ν(M)``.
+    """Möbius transform (Harsanyi dividends): ``m(L) = Σ_{M ⊆ L} (-1)^{|L| - |M|} ν(M)``.
 
     Returns
     -------
     ndarray, shape (2**n,), float64
-        ``a_L`` in row ``L``: what the players of L make together beyond what all smaller groups of them make.
-        ``ν(M)`` is the sum of ``a_L`` over the subsets L of M.
+        ``m(L)`` in row ``L``: what the players of L make together beyond what all smaller groups of them make.
+        ``ν(M)`` is the sum of ``m(L)`` over the subsets L of M.
     """
     table = _axes(all_values(game))
     for player in range(table.ndim):
@@ -50,7 +50,7 @@ def mobius(game: Game) -> np.ndarray:
 
 
 def multilinear_extension(game: Game, q: np.ndarray) -> np.ndarray:
-    """Mean value ``f(q)`` when each player ``i`` is visible with its own probability ``q_i``, independently.
+    """Mean value ``F(q)`` when each player ``i`` is visible with its own probability ``q_i``, independently.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def banzhaf_interactions(game: Game, p: float = 0.5) -> np.ndarray:
 
 
 def shapley_values(game: Game) -> np.ndarray:
-    """Shapley values: each group's dividend ``a_L`` shared equally among its members.
+    """Shapley values: each group's dividend ``m(L)`` shared equally among its members.
 
     Returns
     -------
@@ -117,7 +117,7 @@ def shapley_values(game: Game) -> np.ndarray:
 
 
 def shapley_interactions(game: Game) -> np.ndarray:
-    """Shapley interaction index (SII) of all pairs: ``Σ_{L ∋ i, j} a_L / (|L| - 1)``.
+    """Shapley interaction index (SII) of all pairs: ``Σ_{L ∋ i, j} m(L) / (|L| - 1)``.
 
     Grabisch and Roubens, International Journal of Game Theory 1999.
 
