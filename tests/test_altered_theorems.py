@@ -16,6 +16,17 @@ ROOT = Path(__file__).resolve().parent.parent
 
 ALTERED = [
     # chapter, theorem, text that is there, text in its place
+    ("01_coalitions", "thm-ch01-mobius", "small & ~big == 0", "big & ~small == 0"),
+    ("01_coalitions", "thm-ch01-one-value", "(-1.0) **", "1.0 **"),
+    ("02_shapley_and_banzhaf", "thm-ch02-shapley", "/ members.sum(axis=1)", "/ members.sum(axis=1) ** 2"),
+    (
+        "02_shapley_and_banzhaf",
+        "thm-ch02-slopes",
+        "banzhaf_values(game, p)[i]",
+        "banzhaf_values(game, 1 - p)[i]",
+    ),
+    ("02_shapley_and_banzhaf", "thm-ch02-slopes", "(game, p).sum()", "(game, p).mean()"),
+    ("02_shapley_and_banzhaf", "thm-ch02-areas", "w / 2 *", "w *"),
     ("03_interactions", "thm-ch03-slopes", "F(at + a + c) - F(at + a - c)", "F(at + a + c) + F(at + a - c)"),
     ("03_interactions", "thm-ch03-slopes", "w / 2 * mean_derivative", "w * mean_derivative"),
     ("03_interactions", "thm-ch03-drift", "pairs.sum(axis=1), atol=1e-5", "-pairs.sum(axis=1), atol=1e-5"),

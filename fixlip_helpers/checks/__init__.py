@@ -6,6 +6,7 @@ tests. An answer that is still ``None`` or ``...`` is no answer yet, and no erro
 """
 
 from fixlip_helpers.checks.chapter_01 import *  # noqa: F403
+from fixlip_helpers.checks.chapter_02 import *  # noqa: F403
 from fixlip_helpers.checks.chapter_03 import *  # noqa: F403
 from fixlip_helpers.checks.chapter_04 import *  # noqa: F403
 from fixlip_helpers.checks.chapter_05 import *  # noqa: F403
