@@ -22,6 +22,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from fixlip_helpers.metrics import quarter_cells
+
 SIZE = 128  # pixels along one side of a scene
 PATCH = 16  # pixels along one side of a patch
 GRID = (SIZE // PATCH, SIZE // PATCH)  # patches down, patches across
@@ -340,9 +342,7 @@ class Scene:
         """For a 2 × 2 scene: each noun's quarter as ``(64,)`` bool; empty for any other scene."""
         if len(self.backgrounds) != 4:
             return {}
-        row, column = np.divmod(np.arange(N_PATCHES), GRID[1])
-        quarter = 2 * (row >= GRID[0] // 2) + (column >= GRID[1] // 2)
-        return {thing.noun: quarter == k for k, thing in enumerate(self.objects)}
+        return {thing.noun: cell for thing, cell in zip(self.objects, quarter_cells(GRID), strict=True)}
 
     def patches(self, word: str, at_least: float = 0.1) -> np.ndarray:
         """The truth: to which patches a word refers.

@@ -297,6 +297,7 @@ def copy(tmp_path_factory):
     (folder / "fixlip_helpers" / "assets").mkdir(parents=True)
     for source in (ROOT / "fixlip_helpers").glob("*.py"):
         shutil.copy(source, folder / "fixlip_helpers")
+    shutil.copytree(ROOT / "fixlip_helpers/metrics", folder / "fixlip_helpers/metrics")
     shutil.copy(ROOT / "fixlip_helpers/assets/explanation.schema.json", folder / "fixlip_helpers/assets")
     for name in ["truth.py", *(test for tests in TESTS.values() for test in tests)]:
         shutil.copy(ROOT / "tests" / name, folder)

@@ -1,0 +1,104 @@
+"""Insertion and deletion curves, and the area between them.
+
+For every k the explanation names the k players that it would keep: those of largest surrogate value (insertion), and
+those of smallest (deletion). The model is asked what it says of them. With pairs the kept sets come from
+:func:`~fixlip_helpers.metrics.subsets.best_subsets` and need not be nested; without pairs they are a sort.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from fixlip_helpers.coalitions import check_count
+from fixlip_helpers.explanation import Explanation
+from fixlip_helpers.games import Game
+from fixlip_helpers.metrics.subsets import best_subsets
+
+SMALLEST_SHARE = 0.05
+"""An input has no AID where ``ν(N) - ν(∅)`` is at most this share of the range that the model's answers span along
+both curves: division by it would blow the curves up, or turn them round."""
+
+
+@dataclass(frozen=True, eq=False)
+class InsertionDeletion:
+    """What the model says of the sets that an explanation keeps.
+
+    Attributes
+    ----------
+    share : ndarray, shape (n + 1,)
+        ``k / n``.
+    insertion_values, deletion_values : ndarray, shape (n + 1,)
+        The model's answers, in the game's unit.
+    insertion, deletion : ndarray, shape (n + 1,), or None
+        The same with ``ν(∅) = 0`` and ``ν(N) = 1``; None where the input has no AID.
+    insertion_area, deletion_area, aid : float or None
+        Areas under the curves by the trapezoid rule, and insertion less deletion.
+    inserted, deleted : ndarray of bool, shape (n + 1, n)
+        The kept sets.
+    exact : bool
+        Whether they are known to be the best, rather than found by search.
+    """
+
+    share: np.ndarray = field(repr=False)
+    insertion_values: np.ndarray = field(repr=False)
+    deletion_values: np.ndarray = field(repr=False)
+    insertion: np.ndarray | None = field(repr=False)
+    deletion: np.ndarray | None = field(repr=False)
+    insertion_area: float | None
+    deletion_area: float | None
+    aid: float | None
+    inserted: np.ndarray = field(repr=False)
+    deleted: np.ndarray = field(repr=False)
+    exact: bool
+
+    def __str__(self) -> str:
+        empty, full = self.insertion_values[[0, -1]]
+        ends = f"ν(∅) = {empty:.2f}, ν(N) = {full:.2f}"
+        if self.aid is None:
+            return f"no AID: {ends}, and all players together raise the score too little"
+        return f"AID {self.aid:+.3f} = insertion {self.insertion_area:.3f} - deletion {self.deletion_area:.3f} ({ends})"
+
+
+def insertion_deletion(explanation: Explanation, game: Game, seed: int = 0) -> InsertionDeletion:
+    """Curves and AID of an explanation, at the price of 2n passes (a side's repeated coalitions are encoded once).
+
+    Parameters
+    ----------
+    explanation : Explanation
+    game : Game
+        Of the same players.
+    seed : int
+        Shuffles the players first: who goes first among equals.
+
+    Returns
+    -------
+    InsertionDeletion
+
+    Raises
+    ------
+    ValueError
+        If the numbers of players differ.
+    """
+    n = explanation.n_players
+    if game.n_players != n:
+        raise ValueError(f"the explanation has {n} players, the game {game.n_players}")
+    order = np.random.default_rng(check_count("seed", seed)).permutation(n)
+    shuffled = explanation.main[order], explanation.pairs[np.ix_(order, order)]
+    both, exact = [], True
+    for largest in (True, False):
+        found = best_subsets(shuffled, largest=largest)
+        sets = np.empty_like(found.sets)
+        sets[:, order] = found.sets
+        both.append(sets)
+        exact &= found.exact
+    values = np.asarray(game(np.concatenate(both)), dtype=float).reshape(2, n + 1)
+    empty, full, share = values[0, 0], values[0, -1], np.arange(n + 1) / n
+    curves = areas = None, None
+    aid = None
+    if full - empty > SMALLEST_SHARE * np.ptp(values):
+        curves = (values - empty) / (full - empty)
+        areas = [float(np.trapezoid(curve, share)) for curve in curves]
+        aid = areas[0] - areas[1]
+    return InsertionDeletion(share, *values, *curves, *areas, aid, *both, exact)
