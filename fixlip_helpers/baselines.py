@@ -1,14 +1,13 @@
-"""What FIxLIP is compared with: gradient maps, values without pairs, exCLIP, and controls that know nothing.
+"""What FIxLIP is compared with: gradient maps, values without pairs, and exCLIP.
 
 Each method gives an :class:`~fixlip_helpers.explanation.Explanation` of one picture and one caption:
 
 * first order, by gradients: :func:`game_relevance` (GAME) and :func:`grad_eclip`;
 * first order, by removal: :func:`shapley` and :func:`banzhaf` values;
-* pairs across, by gradients: :func:`exclip`;
-* controls, which a good method must beat: :func:`random`, :func:`counts_only`, :func:`words_only`,
-  :func:`shuffled_patches`.
+* pairs across, by gradients: :func:`exclip`.
 
-:func:`explain_with` calls any of them, and FIxLIP itself, by name (:data:`METHODS`).
+:func:`explain_with` calls any of them, FIxLIP itself, and the controls of :mod:`~fixlip_helpers.metrics.controls` by
+name (:data:`METHODS`).
 """
 
 from __future__ import annotations
@@ -20,10 +19,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fixlip_helpers.coalitions import STREAMS, check_count, check_p, default_draws, empty_and_full
+from fixlip_helpers.coalitions import check_count, check_p, default_draws, empty_and_full
 from fixlip_helpers.explanation import Explanation, player_names, to_fourier_basis
 from fixlip_helpers.fixlip import fixlip
 from fixlip_helpers.games import Game, VisionLanguageGame, checked_values
+from fixlip_helpers.metrics.controls import counts_only, random_explanation, shuffled_patches, words_only
 from fixlip_helpers.shapley import shapley_design, solve_enforced
 from fixlip_helpers.sides import evaluate_once
 from fixlip_helpers.towers import (
@@ -350,66 +350,6 @@ def _additive(like: Explanation, baseline: float, values: np.ndarray, method: st
     )
 
 
-# --- Controls -----------------------------------------------------------------------------------------------
-
-
-def random(like: Explanation, seed: int = 0) -> Explanation:
-    """Normal random numbers in the places of an explanation's terms, seeded: it knows nothing of the game."""
-    rng = np.random.default_rng([check_count("seed", seed), STREAMS["evaluation"]])
-    upper = np.triu(rng.normal(size=like.pairs.shape), 1)
-    return replace(
-        like, baseline=0.0, main=rng.normal(size=like.n_players), pairs=upper + upper.T,
-        meta={**like.meta, "method": "random"}, errors=None,
-    )  # fmt: skip
-
-
-def counts_only(like: Explanation) -> Explanation:
-    """What numbers of visible patches and words tell: each kind of term replaced by its mean over the kind.
-
-    All patches get one main term, all tokens one; pairs of two patches, of a patch and a token, and of two tokens
-    get one each. Under ``P_p`` that is the surrogate's mean given the two counts.
-    """
-    is_text = np.arange(like.n_players) >= like.n_image
-    kind = is_text[:, None].astype(int) + is_text
-    apart = ~np.eye(like.n_players, dtype=bool)
-    main, pairs = like.main.copy(), like.pairs.copy()
-    for text in (False, True):
-        if (is_text == text).any():
-            main[is_text == text] = like.main[is_text == text].mean()
-    for each in range(3):
-        of_kind = (kind == each) & apart
-        if of_kind.any():
-            pairs[of_kind] = like.pairs[of_kind].mean()
-    return replace(like, main=main, pairs=pairs, meta={**like.meta, "method": "counts only"}, errors=None)
-
-
-def words_only(like: Explanation) -> Explanation:
-    """What the caption's words tell among themselves: terms with a patch are gone.
-
-    The picture is taken at its mean: a token keeps ``e_j + p Σ_i e_ij`` over the patches i.
-    """
-    p = check_p(0.5 if like.p is None else like.p)
-    image, text = slice(like.n_image), slice(like.n_image, None)
-    main, pairs = np.zeros_like(like.main), np.zeros_like(like.pairs)
-    main[text] = like.main[text] + p * like.cross_modal().sum(axis=0)
-    pairs[text, text] = like.pairs[text, text]
-    own = like.pairs[image, image]
-    baseline = like.baseline + p * like.main[image].sum() + p**2 * own.sum() / 2
-    return replace(
-        like, baseline=float(baseline), main=main, pairs=pairs, meta={**like.meta, "method": "words only"}, errors=None
-    )  # fmt: skip
-
-
-def shuffled_patches(like: Explanation, seed: int = 0) -> Explanation:
-    """The true terms with the patches in random order, seeded: right in size, wrong in place."""
-    rng = np.random.default_rng([check_count("seed", seed), STREAMS["evaluation"], 1])
-    order = np.concatenate([rng.permutation(like.n_image), like.n_image + np.arange(like.n_text)])
-    return replace(
-        like, main=like.main[order], pairs=like.pairs[np.ix_(order, order)],
-        meta={**like.meta, "method": "shuffled patches"}, errors=None,
-    )  # fmt: skip
-
-
 # --- By name ------------------------------------------------------------------------------------------------
 
 
@@ -471,7 +411,7 @@ METHODS = {
     "exclip": Method("exCLIP", lambda subject: exclip(subject.model, subject.image, subject.caption)),
     "game": Method("GAME", lambda subject: game_relevance(subject.model, subject.image, subject.caption)),
     "grad-eclip": Method("Grad-ECLIP", lambda subject: grad_eclip(subject.model, subject.image, subject.caption)),
-    "random": Method("control: random numbers", lambda subject: random(subject.fixlip(), subject.seed)),
+    "random": Method("control: random numbers", lambda subject: random_explanation(subject.fixlip(), subject.seed)),
     "counts": Method("control: numbers of patches and words", lambda subject: counts_only(subject.fixlip())),
     "words": Method("control: the words among themselves", lambda subject: words_only(subject.fixlip())),
     "shuffled": Method("control: patches shuffled", lambda subject: shuffled_patches(subject.fixlip(), subject.seed)),

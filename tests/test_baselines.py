@@ -15,16 +15,12 @@ from fixlip_helpers import baselines
 from fixlip_helpers.baselines import (
     METHODS,
     banzhaf,
-    counts_only,
     exclip,
     explain_with,
     find_method,
     game_relevance,
     grad_eclip,
-    random,
     shapley,
-    shuffled_patches,
-    words_only,
 )
 from fixlip_helpers.coalitions import all_coalitions
 from fixlip_helpers.exact import banzhaf_values, shapley_values
@@ -383,62 +379,6 @@ def test_shapley_values_are_shapiqs():
     np.testing.assert_allclose(found.main, [exact[(i,)] for i in range(6)], atol=1e-8)
     np.testing.assert_allclose(found.main, shapley_values(game), atol=1e-8)
     assert found.predict(all_coalitions(6)[[0, -1]]) == pytest.approx(game.values[[0, -1]])
-
-
-# --- Controls -------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def explained():
-    return fixlip(random_embeddings(3, 3, seed=4), 0.3, design="enumeration")
-
-
-def conditional_means(values, weights, keys):
-    """Mean of values given the key of each row, under the weights."""
-    _, group = np.unique(keys, axis=0, return_inverse=True)
-    group = group.ravel()
-    return (np.bincount(group, weights * values) / np.bincount(group, weights))[group]
-
-
-def under_p(n, p):
-    coalitions = all_coalitions(n)
-    size = coalitions.sum(axis=1)
-    return coalitions, p**size * (1 - p) ** (n - size)
-
-
-def test_counts_only_is_the_mean_given_the_counts(explained):
-    coalitions, weights = under_p(6, 0.3)
-    counts = np.column_stack([coalitions[:, :3].sum(axis=1), coalitions[:, 3:].sum(axis=1)])
-    truth = conditional_means(explained.predict(coalitions), weights, counts)
-    np.testing.assert_allclose(counts_only(explained).predict(coalitions), truth, atol=1e-9)
-
-
-def test_words_only_is_the_mean_given_the_words(explained):
-    coalitions, weights = under_p(6, 0.3)
-    truth = conditional_means(explained.predict(coalitions), weights, coalitions[:, 3:])
-    np.testing.assert_allclose(words_only(explained).predict(coalitions), truth, atol=1e-9)
-
-
-def test_shuffled_patches_keep_the_words_and_the_sizes(explained):
-    found = [shuffled_patches(explained, seed) for seed in range(8)]
-    for each in found:
-        assert sorted(each.main[:3]) == sorted(explained.main[:3])
-        np.testing.assert_array_equal(each.pairs[3:, 3:], explained.pairs[3:, 3:])
-        assert np.sort(each.cross_modal(), axis=0) == pytest.approx(np.sort(explained.cross_modal(), axis=0))
-    assert len({tuple(each.main) for each in found}) > 1
-    assert (shuffled_patches(explained, 5).main == found[5].main).all()
-
-
-def test_random_is_seeded_and_knows_nothing(explained):
-    assert (random(explained, 1).pairs == random(explained, 1).pairs).all()
-    assert (random(explained, 1).main != random(explained, 2).main).all()
-    correlations = [
-        np.corrcoef(random(explained, s).predict(all_coalitions(6)), explained.predict(all_coalitions(6)))[
-            0, 1
-        ]
-        for s in range(200)
-    ]
-    assert abs(np.mean(correlations)) < 4 * np.std(correlations) / np.sqrt(200)
 
 
 # --- By name --------------------------------------------------------------------------------
