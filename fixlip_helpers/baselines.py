@@ -186,6 +186,7 @@ def exclip(
     layer: int = -1,
     steps: int = 32,
     batch_size: int = 64,
+    image_part: np.ndarray | None = None,
 ) -> Explanation:
     """exCLIP: second-order attributions by integrated Jacobians (Möller et al. 2024).
 
@@ -210,6 +211,9 @@ def exclip(
         Points of the integral (Gauss and Legendre's), at least 1.
     batch_size : int
         Passes at a time; decides memory.
+    image_part : ndarray, optional
+        What :func:`exclip_image_part` gave for this picture, ``layer`` and ``steps``: several captions of a picture
+        share it.
 
     Returns
     -------
@@ -224,23 +228,22 @@ def exclip(
         If there is no such layer, ``steps`` or ``batch_size`` is not allowed, or picture, caption or model
         cannot be used.
     """
-    if check_count("steps", steps) < 1 or check_count("batch_size", batch_size) < 1:
-        raise ValueError(f"steps = {steps}, batch_size = {batch_size}; expected at least 1")
     import torch
 
+    _check_steps(steps, batch_size)
     with eager_attention(model.network):
         towers = open_towers(model, image, caption)
         text = model.tokenize(caption) if isinstance(caption, str) else caption
-        black = torch.as_tensor(model.from_colour((0, 0, 0))).to(model.device, model.dtype)
-        blank = black[None, :, None, None].expand(1, 3, model.image_size, model.image_size)
-        references = open_image_tower(model, blank), open_text_tower(model, text, emptied=True)
-        parts, embedded = [], []
+        references = _black_tower(model), open_text_tower(model, text, emptied=True)
+        parts, embedded = [image_part], []
         for tower, reference in zip(towers, references, strict=True):
             first = tower.layer(layer)
-            parts.append(_integrated(tower, reference.hidden[first], first, steps, batch_size))
             both = torch.cat([tower.hidden[first], reference.hidden[first]])
             with torch.no_grad():
                 embedded.append(_array(tower.embed(both, first)))
+        if image_part is None:
+            parts[0] = _integrated(towers[0], references[0], layer, steps, batch_size)
+        parts.append(_integrated(towers[1], references[1], layer, steps, batch_size))
     everything = model.scale * parts[0] @ parts[1].T  # all positions of the picture x all of the caption
     (own_image, no_image), (own_text, no_text) = embedded
     cross = everything[np.ix_(towers[0].players, towers[1].players)]
@@ -262,13 +265,46 @@ def exclip(
     return Explanation(0.0, None, main, pairs, "exCLIP", None, players, n_image, n_text, meta)
 
 
-def _integrated(tower: Tower, reference: torch.Tensor, first: int, steps: int, batch_size: int) -> np.ndarray:
+def exclip_image_part(
+    model: VisionLanguageModel,
+    image: Image.Image | Picture | str,
+    layer: int = -1,
+    steps: int = 32,
+    batch_size: int = 64,
+) -> np.ndarray:
+    """The picture's part in :func:`exclip`, the same for all captions: (positions, d) float64."""
+    from fixlip_helpers.models import Picture
+
+    _check_steps(steps, batch_size)
+    with eager_attention(model.network):
+        picture = image if isinstance(image, Picture) else model.prepare_image(image)
+        tower = open_image_tower(model, picture.pixels[None])
+        return _integrated(tower, _black_tower(model), layer, steps, batch_size)
+
+
+def _check_steps(steps: int, batch_size: int) -> None:
+    if check_count("steps", steps) < 1 or check_count("batch_size", batch_size) < 1:
+        raise ValueError(f"steps = {steps}, batch_size = {batch_size}; expected at least 1")
+
+
+def _black_tower(model: VisionLanguageModel) -> Tower:
+    """The image tower with a black picture."""
+    import torch
+
+    black = torch.as_tensor(model.from_colour((0, 0, 0))).to(model.device, model.dtype)
+    return open_image_tower(
+        model, black[None, :, None, None].expand(1, 3, model.image_size, model.image_size)
+    )
+
+
+def _integrated(tower: Tower, reference: Tower, layer: int, steps: int, batch_size: int) -> np.ndarray:
     """``∫ J_i (a - r)_i dα`` for each position i, (L, d) float64: how the embedding moves as position i does."""
     import torch
     from torch.autograd import forward_ad
 
-    end = tower.hidden[first]
-    towards, length = end - reference, end.shape[1]
+    first = tower.layer(layer)
+    start, end = reference.hidden[first], tower.hidden[first]
+    towards, length = end - start, end.shape[1]
     nodes, weights = np.polynomial.legendre.leggauss(steps)
     directions = (
         torch.eye(length, device=end.device, dtype=end.dtype)[:, :, None] * towards
@@ -276,7 +312,7 @@ def _integrated(tower: Tower, reference: torch.Tensor, first: int, steps: int, b
     total = 0.0
     with torch.no_grad(), forward_ad.dual_level():
         for node, weight in zip((nodes + 1) / 2, weights / 2, strict=True):
-            point = reference + float(node) * towards
+            point = start + float(node) * towards
             moved = []
             for some in directions.split(batch_size):
                 dual = forward_ad.make_dual(point.repeat(len(some), 1, 1), some)
@@ -363,8 +399,8 @@ class Subject:
     seed : int
     game : TwoSidedGame, optional
         Of the three; default: a :class:`~fixlip_helpers.games.VisionLanguageGame`.
-    fixlip : callable, optional
-        ``fixlip(p)`` gives the FIxLIP-p explanation where it is at hand or has a quicker way.
+    fixlip, exclip : callable, optional
+        ``fixlip(p)`` and ``exclip()`` give these explanations where there is a quicker way to them.
     si_budget : int, optional
         Values of the game for FIxLIP-SI and Shapley values.
     """
@@ -377,17 +413,22 @@ class Subject:
         seed: int = 0,
         game: VisionLanguageGame | None = None,
         fixlip: Callable[[float], Explanation] | None = None,
+        exclip: Callable[[], Explanation] | None = None,
         si_budget: int | None = None,
     ) -> None:
         self.model, self.image, self.caption, self.seed = model, image, caption, seed
         self.game = VisionLanguageGame(model, image, caption) if game is None else game
-        self.si_budget, self._own_way, self._known = si_budget, fixlip, {}
+        self.si_budget, self._fixlip, self._exclip, self._known = si_budget, fixlip, exclip, {}
 
     def fixlip(self, p: float = 0.5) -> Explanation:
         """FIxLIP-p of the game, computed once for each p."""
         if p not in self._known:
-            self._known[p] = self._own_way(p) if self._own_way else fixlip(self.game, p, seed=self.seed)
+            self._known[p] = self._fixlip(p) if self._fixlip else fixlip(self.game, p, seed=self.seed)
         return self._known[p]
+
+    def exclip(self) -> Explanation:
+        """exCLIP with its defaults."""
+        return self._exclip() if self._exclip else exclip(self.model, self.image, self.caption)
 
     def fixlip_si(self) -> Explanation:
         """FIxLIP-SI of the game."""
@@ -408,7 +449,7 @@ METHODS = {
     "fixlip-si": Method("FIxLIP-SI, faithful Shapley interactions", lambda subject: subject.fixlip_si()),
     "banzhaf-P": Method("p-weighted Banzhaf values", lambda subject, p: banzhaf(subject.fixlip(p)), takes_p=True),
     "shapley": Method("Shapley values", lambda subject: shapley(subject.game, subject.si_budget, subject.seed)),
-    "exclip": Method("exCLIP", lambda subject: exclip(subject.model, subject.image, subject.caption)),
+    "exclip": Method("exCLIP", lambda subject: subject.exclip()),
     "game": Method("GAME", lambda subject: game_relevance(subject.model, subject.image, subject.caption)),
     "grad-eclip": Method("Grad-ECLIP", lambda subject: grad_eclip(subject.model, subject.image, subject.caption)),
     "random": Method("control: random numbers", lambda subject: random_explanation(subject.fixlip(), subject.seed)),

@@ -643,3 +643,7 @@ def _compare(ours: Explanation, published: Explanation, encoder: VisionLanguageM
         click.echo(
             f"Agreement is to be expected only if {encoder.name!r} holds the weights of {PHOTO_MODEL}."
         )
+
+
+# The commands of experiments enter the group when their module is read.
+from fixlip_helpers import cli_experiments  # noqa: E402, F401

@@ -1,0 +1,639 @@
+"""Experiments: any methods on any models and inputs, measured, resumable, with intervals.
+
+The unit of work is one input on one model: a picture with all of its captions. Within it nothing is fitted or encoded
+twice: a picture's side serves all its captions (Theorem 2), and the coalitions on which methods are judged
+are evaluated once for all methods. A finished unit's rows are on disk, in a Parquet file of its own, before
+the next unit counts; the same command started again does what is missing. Every random choice follows from the
+request's seed and the input, so that rows depend neither on the order of units nor on the number of workers.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from fixlip_helpers.baselines import Subject, exclip, exclip_image_part, find_method
+from fixlip_helpers.checkpoints import Remembered
+from fixlip_helpers.coalitions import check_count, check_p, choose_design, n_monomials
+from fixlip_helpers.datasets import Input, open_inputs
+from fixlip_helpers.engines import in_process, on_ray
+from fixlip_helpers.explanation import Explanation, written_whole
+from fixlip_helpers.games import VisionLanguageGame
+from fixlip_helpers.metrics import (
+    bootstrap_interval,
+    faithfulness,
+    insertion_deletion,
+    pointing_game,
+    quarter_cells,
+)
+from fixlip_helpers.sides import Side, combine, fit_side
+
+if TYPE_CHECKING:
+    import pandas
+
+    from fixlip_helpers.models import VisionLanguageModel
+
+METRICS = ("faithfulness", "aid", "pgr")
+
+DEFAULT_METHODS = (
+    *("fixlip-0.5", "banzhaf-0.5", "exclip", "game", "grad-eclip"),
+    *("random", "counts", "words", "shuffled"),
+)
+"""All but the two of Shapley weights, which do not factorise and cost a pass of both towers for each value."""
+
+
+# --- What is asked ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to measure, on what.
+
+    Attributes
+    ----------
+    data : str
+        As for :func:`~fixlip_helpers.datasets.open_inputs`.
+    models, methods, metrics : tuple of str
+        Names; the methods are those of :data:`~fixlip_helpers.baselines.METHODS`, the metrics those of
+        :data:`METRICS`.
+    ps : tuple of float
+        Probabilities of visibility at which faithfulness is judged.
+    coalitions : int
+        How many fresh coalitions judge faithfulness.
+    image_coalitions : int or None
+        From how many FIxLIP fits a picture where no orthogonal array serves, at p other than 0.5; None: its default.
+    si_budget : int
+        Values of the game for FIxLIP-SI and Shapley values.
+    select : int or None
+        The paper's selection: only so many inputs, those whose best caption has the highest score, each
+        with that caption alone. None: all inputs, all captions.
+    seed : int
+    """
+
+    data: str
+    models: tuple[str, ...] = ("mini-clip",)
+    methods: tuple[str, ...] = DEFAULT_METHODS
+    metrics: tuple[str, ...] = ("faithfulness",)
+    ps: tuple[float, ...] = (0.3, 0.5, 0.7)
+    coalitions: int = 1024
+    image_coalitions: int | None = None
+    si_budget: int = 2**14
+    select: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, given in (("models", self.models), ("methods", self.methods), ("metrics", self.metrics)):
+            if not given:
+                raise ValueError(f"{name} is empty; name at least one")
+            if len(set(given)) < len(given):
+                raise ValueError(f"{name} = {', '.join(given)}; a name comes twice")
+        for method in self.methods:
+            find_method(method)
+        for metric in self.metrics:
+            if metric not in METRICS:
+                raise ValueError(f"metric {metric!r}; expected one of {', '.join(METRICS)}")
+        for p in self.ps:
+            check_p(p)
+        for name in ("coalitions", "si_budget"):
+            if check_count(name, getattr(self, name)) < 2:
+                raise ValueError(f"{name} = {getattr(self, name)}; expected at least 2")
+        for name in ("select", "image_coalitions"):
+            given = getattr(self, name)
+            if given is not None and check_count(name, given) < 1:
+                raise ValueError(f"{name} = {given}; expected at least 1")
+        check_count("seed", self.seed)
+
+    @cached_property
+    def inputs(self) -> list[Input]:
+        """The inputs that ``data`` names."""
+        return open_inputs(self.data, self.seed)
+
+
+# --- One picture on one model -----------------------------------------------------------------
+
+
+class Bench:
+    """One picture on one model, explained by any method with any caption; keeps what can be used again.
+
+    Parameters
+    ----------
+    model : VisionLanguageModel
+    one : Input
+    request : Request
+
+    Raises
+    ------
+    ValueError
+        If the picture cannot be read.
+    """
+
+    def __init__(self, model: VisionLanguageModel, one: Input, request: Request) -> None:
+        self.model, self.one, self.request = model, one, request
+        self.picture = model.prepare_image(one.image())
+        self._image_sides: dict[float, Side] = {}
+        self._image_part: np.ndarray | None = None
+
+    def subject(self, caption: str) -> Subject:
+        """The picture with a caption, for all methods; its game encodes no coalition twice."""
+        game = Remembered(VisionLanguageGame(self.model, self.picture, caption, progress=False))
+        return Subject(
+            self.model,
+            self.picture,
+            caption,
+            self.request.seed,
+            game,
+            fixlip=lambda p: self._fixlip(game, p),
+            exclip=lambda: self._exclip(caption),
+            si_budget=self.request.si_budget,
+        )
+
+    def _fixlip(self, game: Remembered, p: float) -> Explanation:
+        """FIxLIP-p; the picture's side is fitted once for all captions (Theorem 2)."""
+        request = self.request
+        if p not in self._image_sides:
+            self._image_sides[p] = fit_side(game, "image", p, m=_image_draws(request, p), seed=request.seed)
+        return combine(self._image_sides[p], fit_side(game, "text", p, seed=request.seed))
+
+    def _exclip(self, caption: str) -> Explanation:
+        """exCLIP; the picture's Jacobian is integrated once for all captions."""
+        if self._image_part is None:
+            self._image_part = exclip_image_part(self.model, self.picture)
+        return exclip(self.model, self.picture, caption, image_part=self._image_part)
+
+
+def _image_draws(request: Request, p: float) -> int | None:
+    """How many image coalitions are asked for at p; None: the design's default."""
+    return None if p == 0.5 else request.image_coalitions
+
+
+# --- The rows of one unit -------------------------------------------------------------------
+
+
+def measure(bench: Bench) -> list[dict]:
+    """All rows of one input on one model: each caption, method and metric in turn."""
+    request, rows = bench.request, []
+    for caption in bench.one.captions:
+        subject = bench.subject(caption)
+        for method in request.methods:
+            explanation = find_method(method)(subject)
+            for metric in request.metrics:
+                for found in _MEASURES[metric](bench, subject, explanation):
+                    facts = {"model": bench.model.name, "input": bench.one.id, "caption": caption}
+                    rows.append(facts | {"method": method} | found)
+    return rows
+
+
+def _faithfulness_rows(bench: Bench, subject: Subject, explanation: Explanation) -> Iterator[dict]:
+    request = bench.request
+    for p in request.ps:
+        judged = faithfulness(explanation, subject.game, p, request.coalitions, request.seed, bootstrap=0)
+        for name in ("r2", "pearson", "spearman"):
+            yield _row(f"faithfulness {name}", getattr(judged, name), p=p)
+
+
+def _aid_rows(bench: Bench, subject: Subject, explanation: Explanation) -> Iterator[dict]:
+    curves = insertion_deletion(explanation, subject.game, seed=bench.request.seed)
+    yield _row("insertion", curves.insertion_area)
+    yield _row("deletion", curves.deletion_area)
+    yield _row("aid", curves.aid)
+
+
+def _pgr_rows(bench: Bench, subject: Subject, explanation: Explanation) -> Iterator[dict]:
+    quarters = bench.one.quarters
+    if not quarters:
+        raise ValueError(
+            f"input {bench.one.id!r} is no grid of four classes: pgr needs scenes:grids or class folders"
+        )
+    pieces = {word: players for word, players in explanation.meta["words"] if word in quarters}
+    cells = dict(zip(quarters, quarter_cells(bench.model.grid), strict=True))
+    yield _row("pgr", pointing_game(explanation, cells, pieces), words=len(pieces))
+
+
+def _row(metric: str, value: float | None, p: float | None = None, words: int | None = None) -> dict:
+    """A measured value; NaN where the metric is not defined for the input."""
+    nan = float("nan")
+    return {
+        "metric": metric,
+        "p": nan if p is None else float(p),
+        "words": nan if words is None else float(words),
+        "value": nan if value is None else float(value),
+    }
+
+
+_MEASURES = {"faithfulness": _faithfulness_rows, "aid": _aid_rows, "pgr": _pgr_rows}
+
+
+# --- A run ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run has come to.
+
+    Attributes
+    ----------
+    rows : pandas.DataFrame
+        One row for each model, input, caption, method, metric (with its ``p`` or number of ``words``).
+    failures : list of (model, input, reason)
+        Inputs that were skipped.
+    """
+
+    rows: pandas.DataFrame
+    failures: list[tuple[str, str, str]]
+
+
+def evaluate(
+    request: Request,
+    out: str | os.PathLike,
+    *,
+    device: str | None = None,
+    workers: int = 0,
+    ray_address: str | None = None,
+    gpus: float = 0,
+) -> Outcome:
+    """Measure what a request asks for, and keep it in a folder.
+
+    Parameters
+    ----------
+    request : Request
+    out : path
+        Folder for ``request.json``, ``rows/MODEL/NUMBER.parquet`` (one file for each finished input),
+        ``rows.parquet``, ``summary.csv``, ``summary.md`` and a figure for each metric. If it holds a part of the
+        same request's results, only the rest is computed.
+    device : str, optional
+        As for :func:`~fixlip_helpers.models.load_model`.
+    workers : int
+        0: in this process. Otherwise that many Ray actors.
+    ray_address, gpus
+        See :func:`~fixlip_helpers.engines.on_ray`.
+
+    Returns
+    -------
+    Outcome
+
+    Raises
+    ------
+    ValueError
+        If ``out`` holds results of another request, a model cannot be loaded, the data cannot be opened, or Ray
+        is asked for and not there.
+    """
+    folder = Path(out)
+    _keep_request(request, folder)
+    failures = []
+    for model in request.models:
+        units = _units(request, model, folder, device)
+        missing = [unit for unit in units if not _part(folder, model, unit).exists()]
+        if not missing:
+            continue
+        work = _Work(request, model, device)
+        if workers:
+            found = on_ray(work, missing, workers, ray_address, gpus)
+        else:
+            found = in_process(work(), missing)
+        for unit, result in tqdm(
+            found, model, total=len(units), initial=len(units) - len(missing), unit="input"
+        ):
+            if isinstance(result, str):
+                failures.append((model, request.inputs[unit.number].id, result))
+            else:
+                _write_parquet(result, _part(folder, model, unit))
+    rows = _gather(folder)
+    _write_parquet(rows, folder / "rows.parquet")
+    if len(rows):
+        table = summary(rows)
+        _write_text(folder / "summary.csv", table.to_csv(index=False))
+        _write_text(folder / "summary.md", as_markdown(table))
+        draw_figures(table, folder)
+    return Outcome(rows, failures)
+
+
+class Unit(NamedTuple):
+    """An input, by its number, with the one caption that was selected for it, or with all of them."""
+
+    number: int
+    caption: str | None
+
+
+class _Work:
+    """Makes the function of one unit on one model, which gives its rows or says why there are none."""
+
+    def __init__(self, request: Request, model: str, device: str | None) -> None:
+        self.request, self.model, self.device = request, model, device
+
+    def __call__(self) -> Callable[[Unit], list[dict] | str]:
+        from fixlip_helpers.models import load_model
+
+        model, inputs = load_model(self.model, self.device), self.request.inputs
+
+        def work(unit: Unit) -> list[dict] | str:
+            one = inputs[unit.number]
+            if unit.caption is not None:
+                one = replace(one, captions=(unit.caption,))
+            try:
+                return measure(Bench(model, one, self.request))
+            except ValueError as error:
+                return str(error)
+
+        return work
+
+
+def _keep_request(request: Request, folder: Path) -> None:
+    """Write the request into its folder, or compare it with the one that is there."""
+    path = folder / "request.json"
+    asked = json.loads(json.dumps(asdict(request)))
+    if path.exists():
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        differ = [key for key in asked if asked[key] != stored.get(key)]
+        if differ:
+            key = differ[0]
+            raise ValueError(
+                f"{str(folder)!r} holds results of another request ({', '.join(differ)} differ: {key} is "
+                f"{stored.get(key)!r} there and {asked[key]!r} here); use another folder"
+            )
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_text(path, json.dumps(asked, indent=1) + "\n")
+
+
+def _units(request: Request, model: str, folder: Path, device: str | None) -> list[Unit]:
+    """All inputs, or the paper's selection for this model, which is kept in the folder."""
+    if request.select is None:
+        return [Unit(number, None) for number in range(len(request.inputs))]
+    path = folder / "rows" / _slug(model) / "selection.json"
+    if not path.exists():
+        best = best_captions(model, request.inputs, device)
+        ranked = sorted(best, key=lambda number: (-best[number][0], number))[: request.select]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_text(path, json.dumps([[number, best[number][1]] for number in ranked]) + "\n")
+    return [Unit(*unit) for unit in json.loads(path.read_text(encoding="utf-8"))]
+
+
+def best_captions(
+    model: str, inputs: Sequence[Input], device: str | None = None
+) -> dict[int, tuple[float, str]]:
+    """Each input's caption with the highest score, by number: ``(score, caption)``; unreadable inputs are left out."""
+    from fixlip_helpers.models import load_model
+
+    encoder, best = load_model(model, device), {}
+    for number, one in enumerate(tqdm(inputs, "selection", delay=2, leave=False)):
+        try:
+            picture = encoder.prepare_image(one.image())
+            scores = []
+            for caption in one.captions:
+                game = VisionLanguageGame(encoder, picture, caption, progress=False)
+                scores.append((float(game(np.ones((1, game.n_players), dtype=bool))[0]), caption))
+        except ValueError:
+            continue
+        best[number] = max(scores)
+    return best
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", name)
+
+
+def _part(folder: Path, model: str, unit: Unit) -> Path:
+    return folder / "rows" / _slug(model) / f"{unit.number:06d}.parquet"
+
+
+def _gather(folder: Path) -> pandas.DataFrame:
+    import pandas
+
+    parts = [pandas.read_parquet(path) for path in sorted(folder.glob("rows/*/*.parquet"))]
+    return pandas.concat(parts, ignore_index=True) if parts else pandas.DataFrame()
+
+
+def _write_parquet(rows: list[dict] | pandas.DataFrame, path: Path) -> None:
+    import pandas
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(path) as beside:
+        pandas.DataFrame(rows).to_parquet(beside, index=False)
+
+
+def _write_text(path: Path, text: str) -> None:
+    with written_whole(path) as beside:
+        beside.write_text(text, encoding="utf-8")
+
+
+# --- Tables with intervals ------------------------------------------------------------------
+
+
+def summary(
+    rows: pandas.DataFrame, level: float = 0.95, draws: int = 2000, seed: int = 0
+) -> pandas.DataFrame:
+    """Means over inputs, with bootstrap intervals.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        As in :class:`Outcome`.
+    level : float
+        Of the intervals.
+    draws : int
+        Bootstrap samples of inputs; the captions of one input come and go together.
+    seed : int
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row for each model, metric, p, words and method: ``inputs``, ``left_out`` (where the metric is
+        not defined), ``mean``, ``low`` and ``high``.
+    """
+    import pandas
+
+    keys = ["model", "metric", "p", "words", "method"]
+    found = []
+    for key, group in rows.groupby(keys, dropna=False, sort=False):
+        by_input = group.groupby("input", sort=True)["value"].mean()
+        values = by_input.dropna().to_numpy()
+        mean, low, high = (
+            bootstrap_interval(values, level, draws, seed) if len(values) else [float("nan")] * 3
+        )
+        counts = {"inputs": len(values), "left_out": len(by_input) - len(values)}
+        found.append(dict(zip(keys, key, strict=True)) | counts | {"mean": mean, "low": low, "high": high})
+    return pandas.DataFrame(found)
+
+
+def tables(table: pandas.DataFrame) -> Iterator[tuple[str, list]]:
+    """A title and rows, best first, for each model, metric, p and number of words of a summary."""
+    for (model, metric, p, words), group in table.groupby(
+        ["model", "metric", "p", "words"], dropna=False, sort=False
+    ):
+        settings = [f"p = {p:g}"] * (p == p) + [f"{words:g} words"] * (words == words)
+        ranked = group.sort_values("mean", ascending=metric == "deletion")
+        yield f"{model}: {', '.join([metric, *settings])}", list(ranked.itertuples())
+
+
+def as_markdown(table: pandas.DataFrame) -> str:
+    """A summary as Markdown."""
+    parts = []
+    for title, rows in tables(table):
+        parts.append(f"## {title}\n")
+        parts.append("| method | mean | 95 % interval | inputs | left out |\n|---|---|---|---|---|")
+        for row in rows:
+            interval = f"{row.low:.3f} to {row.high:.3f}"
+            parts.append(f"| {row.method} | {row.mean:.3f} | {interval} | {row.inputs} | {row.left_out} |")
+        parts.append("")
+    return "\n".join(parts)
+
+
+# --- What a request takes -------------------------------------------------------------------
+
+
+class Plan(NamedTuple):
+    """What one model's part of a request is expected to take, in one process."""
+
+    model: str
+    inputs: int
+    image_passes: int
+    text_passes: int
+    seconds: float
+
+
+def plan(request: Request, device: str | None = None) -> Iterator[Plan]:
+    """For each model: how many passes and seconds, from the sizes of the designs and a short probe of the first input.
+
+    Raises
+    ------
+    ValueError
+        If a model cannot be loaded or the first input cannot be used.
+    """
+    from fixlip_helpers.models import load_model
+
+    for name in request.models:
+        model = load_model(name, device)
+        bench = Bench(model, request.inputs[0], request)
+        game = VisionLanguageGame(model, bench.picture, request.inputs[0].captions[0], progress=False)
+        probe = np.random.default_rng(0).random((32, game.n_image)) < 0.5
+        game.encode_images(probe[:2])
+        start = perf_counter()
+        game.encode_images(probe)
+        each = (perf_counter() - start) / len(probe)
+        images, texts = _passes(request, game.n_image, game.n_text)
+        captions = 1 if request.select else len(request.inputs[0].captions)
+        inputs = min(len(request.inputs), request.select or len(request.inputs))
+        image_passes = inputs * (images[0] + captions * images[1])
+        text_passes = inputs * captions * texts
+        seconds = each * (image_passes + text_passes / 4)
+        yield Plan(name, inputs, image_passes, text_passes, seconds)
+
+
+def _passes(request: Request, n_image: int, n_text: int) -> tuple[tuple[int, int], int]:
+    """Image passes of a picture and of each of its captions, and text passes of a caption; gradients left out."""
+    fitted = {0.5} if {"random", "counts", "words", "shuffled"} & set(request.methods) else set()
+    fitted |= {
+        float(name.rpartition("-")[2])
+        for name in request.methods
+        if name.startswith(("fixlip-0", "banzhaf-"))
+    }
+    picture = sum(
+        len(choose_design("image", n_image, p, m=_image_draws(request, p))) + 386 for p in sorted(fitted)
+    )
+    caption, texts = 0, len(fitted) * (2**n_text if n_text <= 10 else 4 * n_monomials(n_text))
+    if {"fixlip-si", "shapley"} & set(request.methods):
+        caption, texts = caption + request.si_budget, texts + 2**n_text
+    if "faithfulness" in request.metrics:
+        caption += len(request.ps) * request.coalitions
+    if "aid" in request.metrics:
+        caption += 2 * (n_image + n_text) * len(request.methods)
+    return (picture, caption), texts
+
+
+# --- The paper's experiments ----------------------------------------------------------------
+
+PAPER_MODELS = (
+    "openai/clip-vit-base-patch32",
+    "openai/clip-vit-base-patch16",
+    "google/siglip2-base-patch32-256",
+)
+_ALL = ("fixlip-0.3", "fixlip-0.5", "fixlip-0.7", "banzhaf-0.5", *DEFAULT_METHODS[2:])
+_SMALL = {
+    "models": ("mini-clip", "mini-siglip"),
+    "coalitions": 512,
+    "image_coalitions": 2048,
+    "si_budget": 2**13,
+}
+
+EXPERIMENTS: dict[str, dict] = {
+    "figure3": {"metrics": ("aid",), "methods": (*_ALL, "fixlip-si", "shapley"), "kind": "pairs", "count": 50},
+    "figure4": {"metrics": ("faithfulness",), "methods": (*_ALL, "fixlip-si", "shapley"), "kind": "pairs", "count": 50},
+    "table1": {"metrics": ("pgr",), "methods": DEFAULT_METHODS, "kind": "grids", "count": 50},
+}  # fmt: skip
+"""The paper's experiments by name: Figure 3 (AID), Figure 4 (p-faithfulness), Table 1 (pointing game)."""
+
+
+def paper_request(what: str, models: Sequence[str] = (), data: str | None = None) -> tuple[Request, str]:
+    """The request of one of the paper's experiments, and a sentence that names its scale.
+
+    Parameters
+    ----------
+    what : str
+        A key of :data:`EXPERIMENTS`.
+    models : sequence of str
+        Default: the paper's three with data, the two embedded ones without.
+    data : str, optional
+        COCO or class folders, as for :func:`~fixlip_helpers.datasets.open_inputs`. None: the picture world.
+
+    Raises
+    ------
+    ValueError
+        If there is no such experiment.
+    """
+    if what not in EXPERIMENTS:
+        raise ValueError(f"experiment {what!r}; expected one of {', '.join(EXPERIMENTS)}")
+    chosen = EXPERIMENTS[what]
+    asked = {"metrics": chosen["metrics"], "methods": chosen["methods"]}
+    if data is None:
+        name = f"scenes:{chosen['kind']}:0:{chosen['count']}"
+        request = Request(name, **asked, **_SMALL | ({"models": tuple(models)} if models else {}))
+        return request, f"at small scale: {chosen['count']} {chosen['kind']} of the picture world"
+    select = 1000 if chosen["kind"] == "pairs" else None
+    request = Request(data, tuple(models) or PAPER_MODELS, **asked, select=select, si_budget=2**17)
+    kind = "the 1 000 pairs of the highest score" if select else "all grids"
+    return request, f"with the paper's parameters: {kind} of {data}"
+
+
+# --- Figures --------------------------------------------------------------------------------
+
+
+def draw_figures(table: pandas.DataFrame, folder: Path) -> list[Path]:
+    """A figure for each metric of a summary: every method's mean with its interval; models side by side."""
+    import matplotlib.pyplot as plt
+
+    from fixlip_helpers.plots import INK, STYLE
+
+    paths = []
+    for metric, rows in table.groupby("metric", sort=False):
+        panels = list(rows.groupby(["model", "p", "words"], dropna=False, sort=False))
+        methods = list(dict.fromkeys(rows["method"]))
+        with plt.rc_context(STYLE):
+            shape = {"figsize": (3.1 * len(panels) + 1.2, 0.34 * len(methods) + 1.3), "layout": "constrained"}
+            fig, axes = plt.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False, **shape)
+            for ax, ((model, p, words), panel) in zip(axes[0], panels, strict=True):
+                at = [methods.index(method) for method in panel["method"]]
+                ends = np.abs(panel[["low", "high"]].to_numpy().T - panel["mean"].to_numpy())
+                ax.errorbar(panel["mean"], at, xerr=np.nan_to_num(ends), fmt="o", color=INK, capsize=3)
+                ax.set_title(
+                    " · ".join([model] + [f"p = {p:g}"] * (p == p) + [f"{words:g} words"] * (words == words))
+                )
+                ax.axvline(0.5 if metric == "pgr" else 0, color="#888888", linewidth=0.8)
+                ax.set_yticks(range(len(methods)), methods)
+            axes[0, 0].invert_yaxis()
+            fig.supxlabel(metric)
+            path = folder / f"{_slug(metric)}.png"
+            with written_whole(path) as beside:
+                fig.savefig(beside, format="png", dpi=120)
+            plt.close(fig)
+        paths.append(path)
+    return paths
