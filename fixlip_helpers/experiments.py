@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
@@ -287,6 +288,8 @@ def evaluate(
         If ``out`` holds results of another request, a model cannot be loaded, the data cannot be opened, or Ray
         is asked for and not there.
     """
+    if not (find_spec("pandas") and find_spec("pyarrow")):
+        raise ValueError("experiments need pandas and pyarrow: pip install 'fixlip-helpers[experiments]'")
     folder = Path(out)
     _keep_request(request, folder)
     failures = []

@@ -52,7 +52,8 @@ def brought(name: str, extras: frozenset[str], found: dict[str, str]) -> dict[st
 
 def main() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    named = project["dependencies"] + project["optional-dependencies"]["book"] + BOOK_AND_TESTS
+    optional = [line for extra in project["optional-dependencies"].values() for line in extra]
+    named = project["dependencies"] + optional + BOOK_AND_TESTS
     direct = sorted({canonicalize_name(Requirement(line).name) for line in named})
     pins: dict[str, str] = {}
     for name in direct:

@@ -1,0 +1,356 @@
+"""Experiments: what is asked, rows that survive a kill, the same rows on any engine, tables with intervals."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from fixlip_helpers import experiments
+from fixlip_helpers.cli import _run, fixlip
+from fixlip_helpers.engines import in_process, on_ray
+from fixlip_helpers.experiments import (
+    EXPERIMENTS,
+    Bench,
+    Request,
+    as_markdown,
+    evaluate,
+    measure,
+    paper_request,
+    plan,
+    summary,
+)
+from fixlip_helpers.metrics import faithfulness, insertion_deletion, pointing_game
+from fixlip_helpers.models import load_model
+from fixlip_helpers.scenes import examples
+
+QUICK = {
+    "methods": ("grad-eclip", "game"),
+    "metrics": ("faithfulness", "aid"),
+    "ps": (0.5,),
+    "coalitions": 16,
+}
+
+
+def quick(data="scenes:pairs:3:3", **other):
+    return Request(data, **(QUICK | other))
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_model("mini-clip")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A folder with the results of the quick request."""
+    folder = tmp_path_factory.mktemp("results")
+    return folder, evaluate(quick(), folder)
+
+
+def parts(folder):
+    return sorted(folder.glob("rows/*/*.parquet"))
+
+
+# --- What is asked --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wrong, message", [
+    ({"methods": ()}, "methods is empty"),
+    ({"methods": ("game", "game")}, "comes twice"),
+    ({"methods": ("gradcam",)}, "expected one of fixlip-P"),
+    ({"metrics": ("pgr", "iou")}, "metric 'iou'; expected one of faithfulness, aid, pgr"),
+    ({"ps": (0.5, 1.0)}, "p = 1"),
+    ({"coalitions": 1}, "coalitions = 1; expected at least 2"),
+    ({"si_budget": 0}, "si_budget = 0"),
+    ({"image_coalitions": 0}, "image_coalitions = 0; expected at least 1"),
+    ({"select": 0}, "select = 0; expected at least 1"),
+    ({"seed": -1}, "seed = -1"),
+])  # fmt: skip
+def test_wrong_requests_are_refused(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        quick(**wrong)
+
+
+# --- Rows -----------------------------------------------------------------------------------
+
+
+def test_rows_are_what_the_functions_say(model, finished):
+    request, (_, outcome) = quick(), finished
+    bench = Bench(model, request.inputs[1], request)
+    (caption,) = bench.one.captions
+    subject = bench.subject(caption)
+    from fixlip_helpers.baselines import grad_eclip
+
+    heat = grad_eclip(model, bench.picture, caption)
+    judged = faithfulness(heat, subject.game, 0.5, 16, 0, bootstrap=0)
+    truth = {
+        "faithfulness r2": judged.r2,
+        "faithfulness spearman": judged.spearman,
+        "aid": insertion_deletion(heat, subject.game).aid,
+    }
+    rows = outcome.rows[(outcome.rows["input"] == bench.one.id) & (outcome.rows["method"] == "grad-eclip")]
+    for metric, value in truth.items():
+        found = rows.loc[rows["metric"] == metric, "value"].item()
+        assert math.isnan(found) if value is None else found == pytest.approx(value, abs=1e-5), metric
+    assert len(outcome.rows) == 3 * 2 * (3 + 3) and not outcome.failures
+
+
+def test_pointing_game_rows(model):
+    request = Request("scenes:grids:3:1", methods=("grad-eclip",), metrics=("pgr",))
+    bench = Bench(model, request.inputs[0], request)
+    rows = pandas.DataFrame(measure(bench))
+    assert rows["words"].value_counts().to_dict() == {1.0: 4, 2.0: 4, 3.0: 4, 4.0: 1}
+    from fixlip_helpers.baselines import grad_eclip
+    from fixlip_helpers.metrics import quarter_cells
+
+    caption = bench.one.captions[5]
+    cells = dict(zip(bench.one.quarters, quarter_cells(model.grid), strict=True))
+    truth = pointing_game(grad_eclip(model, bench.picture, caption), cells)
+    assert rows.loc[rows["caption"] == caption, "value"].item() == pytest.approx(truth, abs=1e-6)
+    with pytest.raises(ValueError, match="no grid of four classes"):
+        measure(Bench(model, quick().inputs[0], quick(metrics=("pgr",))))
+
+
+def test_a_picture_is_encoded_once_for_its_captions(model, monkeypatch):
+    """Two captions: the second costs no image pass of FIxLIP's fit."""
+    fits = []
+    true_fit = experiments.fit_side
+    monkeypatch.setattr(experiments, "fit_side", lambda *a, **k: fits.append(a[1]) or true_fit(*a, **k))
+    request = Request("scenes:grids:3:1", methods=("fixlip-0.3",), metrics=("pgr",), image_coalitions=200)
+    bench = Bench(model, request.inputs[0], request)
+    for caption in bench.one.captions[:3]:
+        bench.subject(caption).fixlip(0.3)
+    assert fits == ["image", "text", "text", "text"]
+
+
+# --- A run ----------------------------------------------------------------------------------
+
+
+def test_a_finished_run_is_not_repeated_and_a_missing_part_is(finished, monkeypatch):
+    folder, outcome = finished
+    before = {path: path.stat().st_mtime_ns for path in parts(folder)}
+    assert len(before) == 3
+    monkeypatch.setattr(experiments, "measure", lambda bench: 1 / 0)
+    again = evaluate(quick(), folder)
+    monkeypatch.undo()
+    pandas.testing.assert_frame_equal(again.rows, outcome.rows)
+    parts(folder)[1].unlink()
+    pandas.testing.assert_frame_equal(evaluate(quick(), folder).rows, outcome.rows)
+    after = {path: path.stat().st_mtime_ns for path in parts(folder)}
+    assert [before[path] == after[path] for path in sorted(before)] == [True, False, True]
+    assert {"request.json", "rows.parquet", "summary.csv", "summary.md", "aid.png"} <= {
+        path.name for path in folder.iterdir()
+    }
+
+
+def test_without_pandas_it_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setattr(experiments, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"pip install 'fixlip-helpers\[experiments\]'"):
+        evaluate(quick(), tmp_path)
+
+
+def test_results_of_another_request_are_refused(finished):
+    with pytest.raises(ValueError, match=r"another request \(seed differ: seed is 0 there and 1 here\)"):
+        evaluate(quick(seed=1), finished[0])
+
+
+def test_a_killed_run_goes_on(tmp_path, finished):
+    """Killed as soon as one input is finished; the next run does the other two and has the same rows."""
+    command = [
+        *(sys.executable, "-m", "fixlip_helpers", "evaluate", "--data", "scenes:pairs:3:3", "--out", str(tmp_path)),
+        *("--method", "grad-eclip", "--method", "game", "--metric", "faithfulness", "--metric", "aid"),
+        *("--p", "0.5", "--coalitions", "16"),
+    ]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not parts(tmp_path) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = {path: path.stat().st_mtime_ns for path in parts(tmp_path)}
+    assert done
+    outcome = evaluate(quick(), tmp_path)
+    assert all(path.stat().st_mtime_ns == made for path, made in done.items())
+    ours, theirs = outcome.rows, finished[1].rows
+    np.testing.assert_allclose(ours["value"], theirs["value"], atol=1e-5)
+
+
+def test_one_bad_input_is_skipped_and_named(tmp_path):
+    hero = examples()["hero"]
+    hero.image.save(tmp_path / "good.png")
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    lines = ["image,caption", f"good.png,{hero.caption}", "bad.png,a dog", f"missing.png,{hero.caption}"]
+    lines.append("good2.png," + "dog " * 80)
+    Image.new("RGB", (64, 64), "red").save(tmp_path / "good2.png")
+    (tmp_path / "pairs.csv").write_text("\n".join(lines), encoding="utf-8")
+    command = [
+        "evaluate",
+        "--data",
+        str(tmp_path / "pairs.csv"),
+        "--out",
+        str(tmp_path / "out"),
+        "--p",
+        "0.5",
+    ]
+    command += ["--method", "grad-eclip", "--coalitions", "8"]
+    result = CliRunner().invoke(fixlip, command)
+    assert result.exit_code == 1
+    assert result.output.count("skipped: mini-clip") == 3
+    for name in ("bad.png", "missing.png", "good2.png"):
+        assert f"input '{name}'" in result.output
+    rows = pandas.read_parquet(tmp_path / "out" / "rows.parquet")
+    assert set(rows["input"]) == {"good.png"}
+
+
+def test_selection_takes_the_best_caption_of_the_best_inputs(tmp_path):
+    hero = examples()["hero"]
+    hero.image.save(tmp_path / "hero.png")
+    Image.new("RGB", (128, 128), "white").save(tmp_path / "white.png")
+    lines = [
+        "image,caption",
+        "white.png,a white dog",
+        f"hero.png,{hero.caption}",
+        "hero.png,a white dog and a yellow bus",
+    ]
+    (tmp_path / "pairs.csv").write_text("\n".join(lines), encoding="utf-8")
+    outcome = evaluate(quick(str(tmp_path / "pairs.csv"), select=1), tmp_path / "out")
+    assert set(outcome.rows["caption"]) == {"a white dog and a yellow bus"}
+    selection = json.loads((tmp_path / "out/rows/mini-clip/selection.json").read_text())
+    assert selection == [[1, "a white dog and a yellow bus"]]
+
+
+# --- Engines --------------------------------------------------------------------------------
+
+
+def test_ray_gives_the_same_rows(tmp_path, finished):
+    outcome = evaluate(quick(), tmp_path, workers=2)
+    np.testing.assert_allclose(outcome.rows["value"], finished[1].rows["value"], atol=1e-5)
+
+
+def test_a_killed_worker_is_replaced_and_its_unit_done_again(tmp_path):
+    def make_work():
+        def work(unit):
+            mark = tmp_path / f"{unit} was begun"
+            if unit == 2 and not mark.exists():
+                mark.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            return unit**2
+
+        return work
+
+    assert sorted(on_ray(make_work, range(5), workers=2)) == [(k, k**2) for k in range(5)]
+    assert (tmp_path / "2 was begun").exists()
+
+
+def test_a_unit_that_always_kills_its_worker_ends_the_run():
+    def make_work():
+        return lambda unit: os.kill(os.getpid(), signal.SIGKILL)
+
+    with pytest.raises(RuntimeError, match="the worker of 7 died 2 times"):
+        list(on_ray(make_work, [7], workers=1, retries=1))
+
+
+def test_without_ray_or_cluster_it_says_what_to_do(monkeypatch):
+    assert list(in_process(lambda unit: -unit, [1, 2])) == [(1, -1), (2, -2)]
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ValueError, match=r"pip install 'fixlip-helpers\[scale\]'"):
+        next(on_ray(lambda: print, [1]))
+
+
+# --- Tables ---------------------------------------------------------------------------------
+
+
+def table_of(values, inputs):
+    rows = {
+        "model": "m",
+        "input": inputs,
+        "caption": "c",
+        "method": "game",
+        "metric": "aid",
+        "p": float("nan"),
+    }
+    return pandas.DataFrame(rows | {"words": float("nan"), "value": values})
+
+
+def test_summary_averages_captions_within_an_input_first():
+    table = summary(table_of([1.0, 3.0, 6.0, float("nan")], ["a", "a", "b", "c"]))
+    (row,) = table.itertuples()
+    assert (row.inputs, row.left_out, row.mean) == (2, 1, 4.0)
+    assert 2.0 <= row.low <= row.mean <= row.high <= 6.0
+
+
+def test_intervals_cover_the_mean():
+    rng = np.random.default_rng(0)
+    covered = 0
+    for seed in range(200):
+        values = rng.normal(3, 1, size=40)
+        (row,) = summary(table_of(values, list(range(40))), draws=400, seed=seed).itertuples()
+        covered += row.low <= 3 <= row.high
+    assert 180 <= covered <= 199
+
+
+def test_markdown_puts_the_best_first(finished):
+    text = as_markdown(summary(finished[1].rows))
+    assert "## mini-clip: aid" in text and "| method | mean | 95 % interval | inputs | left out |" in text
+    means = [
+        float(line.split("|")[2]) for line in text.split("## mini-clip: aid")[1].split("\n") if "| g" in line
+    ]
+    assert means == sorted(means, reverse=True)
+
+
+# --- The commands ---------------------------------------------------------------------------
+
+
+def test_dry_run_says_what_it_takes_and_writes_nothing(tmp_path):
+    out = tmp_path / "out"
+    command = ["reproduce", "figure4", "--dry-run", "--out", str(out)]
+    result = CliRunner().invoke(fixlip, command)
+    assert result.exit_code == 0 and not out.exists()
+    assert "at small scale: 50 pairs of the picture world" in result.output
+    assert "mini-clip: 50 inputs, about" in result.output and "mini-siglip: 50 inputs, about" in result.output
+
+
+def test_the_plan_counts_the_passes_that_are_made(model):
+    request = Request("scenes:pairs:3:1", methods=("fixlip-0.3",), metrics=("faithfulness",), ps=(0.3,), coalitions=64,
+                      image_coalitions=300)  # fmt: skip
+    (expected,) = plan(request)
+    bench = Bench(model, request.inputs[0], request)
+    made = []
+    true_encode = type(model).embed_pixels
+    try:
+        type(model).embed_pixels = lambda self, pixels: made.append(len(pixels)) or true_encode(self, pixels)
+        measure(bench)
+    finally:
+        type(model).embed_pixels = true_encode
+    assert sum(made) == pytest.approx(expected.image_passes, rel=0.05)
+
+
+@pytest.mark.parametrize("what", EXPERIMENTS)
+def test_the_papers_parameters(what):
+    request, scale = paper_request(what, data="coco")
+    assert request.models == experiments.PAPER_MODELS and request.si_budget == 2**17
+    assert (request.select == 1000) == (what != "table1") and "the paper's parameters" in scale
+    small, scale = paper_request(what)
+    assert small.models == ("mini-clip", "mini-siglip") and "small scale" in scale
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (["evaluate", "--data", "nowhere"], "does not exist; expected scenes:pairs"),
+    (["evaluate", "--data", "scenes:pairs:0:1", "--method", "lime"], "method 'lime'; expected one of"),
+    (["evaluate", "--data", "scenes:pairs:0:1", "--metric", "iou"], "metric 'iou'; expected one of"),
+    (["evaluate", "--data", "scenes:pairs:0:1", "--model", "nothing/here"], "nothing/here"),
+    (["reproduce", "figure5"], "make bench"),
+])  # fmt: skip
+def test_wrong_commands_end_with_2_and_one_line(arguments, message, tmp_path, capsys):
+    assert _run([*arguments, "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
