@@ -38,6 +38,12 @@ ALTERED = [
     ),
     ("03_interactions", "thm-ch03-third", "p * said + (1 - p) * unsaid", "(1 - p) * said + p * unsaid"),
     ("03_interactions", "thm-ch03-third", "triple, said - unsaid", "triple, unsaid - said"),
+    (
+        "08_first_order",
+        "thm-ch08-one-map",
+        "four[0] - four[1] - four[2] + four[3]",
+        "four[0] - four[1] + four[2] - four[3]",
+    ),
     ("04_faithful_approximation", "thm-ch04-orthonormal", "phi.T @ (P(p)", "phi.T @ (P(1 - p)"),
     (
         "04_faithful_approximation",
