@@ -44,6 +44,12 @@ ALTERED = [
         "four[0] - four[1] - four[2] + four[3]",
         "four[0] - four[1] + four[2] - four[3]",
     ),
+    (
+        "09_gradient_interactions",
+        "thm-ch09-complete",
+        "both - picture - words + neither",
+        "both - picture + words - neither",
+    ),
     ("04_faithful_approximation", "thm-ch04-orthonormal", "phi.T @ (P(p)", "phi.T @ (P(1 - p)"),
     (
         "04_faithful_approximation",

@@ -13,6 +13,7 @@ from fixlip_helpers.checks.chapter_05 import *  # noqa: F403
 from fixlip_helpers.checks.chapter_06 import *  # noqa: F403
 from fixlip_helpers.checks.chapter_07 import *  # noqa: F403
 from fixlip_helpers.checks.chapter_08 import *  # noqa: F403
+from fixlip_helpers.checks.chapter_09 import *  # noqa: F403
 from fixlip_helpers.checks.chapter_10 import *  # noqa: F403
 from fixlip_helpers.checks.chapter_11 import *  # noqa: F403
 from fixlip_helpers.checks.verdict import Verdict as Verdict
