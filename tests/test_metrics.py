@@ -448,6 +448,8 @@ def test_bad_subsets_are_refused():
         best_subsets((np.zeros(3), np.zeros((2, 2))))
     with pytest.raises(ValueError, match="symmetric"):
         best_subsets((np.zeros(2), np.array([[0, 1], [0, 0]])))
+    with pytest.raises(ValueError, match="exact = True for 25"):
+        best_subsets(instance(25, 0), exact=True)
 
 
 # --- Insertion and deletion ---------------------------------------------------------------
