@@ -347,6 +347,16 @@ def test_block_intervals_hold_the_truth():
     assert all(count >= 32 for count in held.values()), held  # of 40
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_silent_explanation_has_no_correlation_and_no_interval_of_it():
+    game = random_embeddings(6, 5, seed=4)
+    result = block_faithfulness(words_only(fixlip(game)), game, m_image=50, m_text=30)
+    for name in ("patches", "cross-modal", "within patches"):
+        assert np.isnan(result[name].pearson) and result[name].pearson_interval is None
+        assert result[name].r2 == pytest.approx(0) and result[name].r2_interval == pytest.approx((0, 0))
+    assert result["words"].pearson_interval is not None
+
+
 def test_bad_block_requests_are_refused():
     explanation = fixlip(random_embeddings(3, 3))
     with pytest.raises(TypeError, match="no two-sided game"):
@@ -448,6 +458,8 @@ def test_bad_subsets_are_refused():
         best_subsets((np.zeros(3), np.zeros((2, 2))))
     with pytest.raises(ValueError, match="symmetric"):
         best_subsets((np.zeros(2), np.array([[0, 1], [0, 0]])))
+    with pytest.raises(ValueError, match="exact = True for 25"):
+        best_subsets(instance(25, 0), exact=True)
 
 
 # --- Insertion and deletion ---------------------------------------------------------------

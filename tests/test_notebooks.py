@@ -163,7 +163,8 @@ def test_cells_are_short(path, chapter):
 def test_imports_only_what_the_package_brings(path, chapter):
     """So that the notebook runs in Colab after its set-up cell."""
     allowed = {
-        "PIL", "collections", "dataclasses", "fixlip_helpers", "functools", "importlib", "IPython", "ipywidgets", "itertools", "json",
+        "PIL", "collections", "dataclasses",
+        "fixlip_helpers", "functools", "importlib", "IPython", "ipywidgets", "itertools", "json",
         "math", "matplotlib", "numpy", "os", "pathlib", "random", "scipy", "shapiq", "time", "torch", "transformers",
     }  # fmt: skip
     for cell in code_cells(chapter):

@@ -182,7 +182,7 @@ class BlockScore:
     pearson, spearman : float
         NaN where the block of ν or of ν̂ does not vary.
     r2_interval, pearson_interval : (low, high), or None
-        Bootstrap intervals; None where nothing was drawn, it was not asked for, or the block does not vary.
+        Bootstrap intervals; None where nothing was drawn, it was not asked for, or there is no score.
     """
 
     share: float
@@ -277,7 +277,8 @@ def block_faithfulness(
         found = own.bootstrapped(*weights)
         for name, score in scores.items():
             if score.r2 is not None:
-                r2, pearson = (quantiles(part, level) for part in found[name])
+                r2 = quantiles(found[name][0], level)
+                pearson = None if np.isnan(score.pearson) else quantiles(found[name][1], level)
                 scores[name] = BlockScore(score.share, score.r2, score.pearson, score.spearman, r2, pearson)
     return BlockFaithfulness(scores, p, (len(image), len(text)))
 

@@ -1,18 +1,16 @@
 """Best subsets of a quadratic set function, for every size at once.
 
 Which k players give ``main·x + ½ x' pairs x`` its largest (or smallest) value? For one k this is the quadratic knapsack
-with equal weights, NP-hard in general. Small sets of players are searched completely; others by greedy chains from many
-starts, each of which is then improved by swaps.
+with equal weights, NP-hard in general. Few players are searched completely; more by greedy chains from many starts,
+whose sets are then improved by swaps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from fixlip_helpers.coalitions import all_coalitions
 from fixlip_helpers.explanation import Explanation
 
 MOST_EXACT = 18
@@ -102,6 +100,8 @@ def best_subsets(
         exact = True
     else:
         exact = n <= MOST_EXACT if exact is None else exact
+        if exact and n > 24:
+            raise ValueError(f"exact = True for {n} players: at most 24 can be compared completely")
         sets = _compare_all(main, pairs) if exact else _search(main, pairs, values)
     return BestSubsets(sets, sign * quadratic(sets, main, pairs), exact)
 
@@ -114,65 +114,68 @@ def quadratic(sets: np.ndarray, main: np.ndarray, pairs: np.ndarray) -> np.ndarr
 
 def _compare_all(main: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     """By values of all 2^n subsets, built by doubling: what player i adds to each subset of the players before."""
-    values = np.zeros(1)
-    for i in range(len(main)):
+    n, values, sizes = len(main), np.zeros(1), np.zeros(1, dtype=np.int8)
+    for i in range(n):
         gain = np.full(1, main[i])
         for j in range(i):
             gain = np.concatenate([gain, gain + pairs[i, j]])
-        values = np.concatenate([values, values + gain])
-    sets = all_coalitions(len(main))
-    # the largest value comes last within each size
-    order = np.lexsort((values, sets.sum(axis=1)))
-    sizes = sets[order].sum(axis=1)
-    return sets[order[np.flatnonzero(np.diff(sizes, append=len(main) + 1))]]
+        values, sizes = np.concatenate([values, values + gain]), np.concatenate([sizes, sizes + 1])
+    highest = np.full(n + 1, -np.inf)
+    np.maximum.at(highest, sizes, values)
+    winners = np.flatnonzero(values == highest[sizes])
+    _, first = np.unique(sizes[winners], return_index=True)
+    return (winners[first][:, None] >> np.arange(n) & 1).astype(bool)
 
 
 def _search(main: np.ndarray, pairs: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Greedy chains from many starts, then swaps, then steps from the neighbouring sizes until nothing improves."""
-    sets = _chains(main, pairs, _starts(main, values))  # (chains, n + 1, n)
-    # A sort by value, and chains that drop players from the full set, come along.
-    sets = np.concatenate([sets, _sorted(values)[None], _sorted(main)[None], _dropped(main, pairs)[None]])
-    chains, sizes, n = sets.shape
-    # Half of the chains, the best at each size: the rest seldom win after swaps.
-    found = quadratic(sets.reshape(-1, n), main, pairs).reshape(chains, sizes)
-    kept = np.argsort(-found, axis=0, kind="stable")[: max(4, chains // 2)]
-    sets = sets[kept, np.arange(sizes)]
-    improved = _swap(sets.reshape(-1, n), main, pairs).reshape(sets.shape)
-    best = _best(improved, main, pairs)
+    """Chains and sorts, each of their sets improved by swaps; then steps from the neighbouring sizes."""
+    chains = [*_chains(main, pairs), _dropped(main, pairs)]
+    # By value and by main term from the top, from the bottom, and from zero.
+    sorts = [_sorted(key) for by in (values, main) for key in (by, -by, -np.abs(by))]
+    different = np.unique(np.concatenate([*chains, *sorts]), axis=0)
+    best = _best(_swap(different, main, pairs), main, pairs)
     while True:
-        grown = np.concatenate([best[:1], _add(best[:-1], main, pairs)])
-        shrunk = np.concatenate([_remove(best[1:], main, pairs), best[-1:]])
-        neighbours = _swap(np.concatenate([grown, shrunk]), main, pairs).reshape(2, sizes, n)
-        better = _best(np.stack([best, *neighbours]), main, pairs)
+        grown, shrunk = _add(best[:-1], main, pairs), _remove(best[1:], main, pairs)
+        better = _best(
+            np.concatenate([best, _swap(np.concatenate([grown, shrunk]), main, pairs)]), main, pairs
+        )
         gain = quadratic(better, main, pairs) - quadratic(best, main, pairs)
-        if gain.max() <= 1e-12 * (np.abs(main).sum() + np.abs(pairs).sum()):
+        if gain.max() <= _rounding(main, pairs):
             return best
         best = better
 
 
+def _rounding(main: np.ndarray, pairs: np.ndarray) -> float:
+    """Gains up to this are none."""
+    return 1e-12 * (np.abs(main).sum() + np.abs(pairs).sum())
+
+
 def _best(sets: np.ndarray, main: np.ndarray, pairs: np.ndarray) -> np.ndarray:
-    """Of (c, sizes, n) the best row at each size, (sizes, n); the first of equal ones."""
-    values = quadratic(sets.reshape(-1, sets.shape[2]), main, pairs).reshape(sets.shape[:2])
-    return sets[values.argmax(axis=0), np.arange(sets.shape[1])]
+    """Of (m, n) the best row of each size 0..n, (n + 1, n); each size must be there."""
+    sizes = sets.sum(axis=1)
+    order = np.lexsort((quadratic(sets, main, pairs), sizes))  # the largest value comes last within each size
+    return sets[order[np.flatnonzero(np.diff(sizes[order], append=len(main) + 1))]]
 
 
-def _starts(main: np.ndarray, values: np.ndarray, of_each: int = 4) -> Sequence[int]:
-    """First players of the chains: top, bottom and near-zero ones by main term and by first-order value."""
-    rankings = [np.argsort(key, kind="stable") for by in (main, values) for key in (-by, by, np.abs(by))]
-    return list(dict.fromkeys(int(i) for ranking in rankings for i in ranking[:of_each]))
+def _chains(main: np.ndarray, pairs: np.ndarray) -> list[np.ndarray]:
+    """Add the player that gains most, to the end: k players in the k-th array, a row for each chain.
 
-
-def _chains(main: np.ndarray, pairs: np.ndarray, starts: Sequence[int]) -> np.ndarray:
-    """From each start, add the player that gains most, to the end: (starts, n + 1, n) bool."""
+    A chain starts from each single player (top, bottom and near-zero ones among them), and from the couples that make
+    most together, or most beyond what each makes alone, n of each kind.
+    """
     n = len(main)
-    sets = np.zeros((len(starts), n + 1, n), dtype=bool)
-    x = np.zeros((len(starts), n), dtype=bool)
-    x[np.arange(len(starts)), starts] = True
-    sets[:, 1] = x
+    first, second = np.triu_indices(n, 1)
+    beyond = pairs[first, second]
+    together = main[first] + main[second] + beyond
+    chosen = np.unique([np.argsort(-by, kind="stable")[:n] for by in (beyond, together)])
+    couples = np.zeros((len(chosen), n), dtype=bool)
+    for side in (first, second):
+        couples[np.arange(len(chosen)), side[chosen]] = True
+    rows = [np.eye(n, dtype=bool)]
     for k in range(2, n + 1):
-        x = _add(x, main, pairs)
-        sets[:, k] = x
-    return sets
+        started = [rows[-1], couples] if k == 3 else [rows[-1]]
+        rows.append(_add(np.unique(np.concatenate(started), axis=0), main, pairs))
+    return rows
 
 
 def _sorted(by: np.ndarray) -> np.ndarray:
@@ -205,18 +208,23 @@ def _remove(sets: np.ndarray, main: np.ndarray, pairs: np.ndarray) -> np.ndarray
     return out
 
 
-def _swap(sets: np.ndarray, main: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+def _swap(sets: np.ndarray, main: np.ndarray, pairs: np.ndarray, at_a_time: int = 512) -> np.ndarray:
     """Exchange a member for an outsider, the best pair of each row at a time, until no exchange gains."""
     sets, active = sets.copy(), np.arange(len(sets))
-    smallest = 1e-12 * (np.abs(main).sum() + np.abs(pairs).sum())
     while len(active):
-        x = sets[active]
-        gain = main + x @ pairs
-        # Putting j in for i gains gain_j - gain_i - pairs_ij.
-        change = np.where(x, -np.inf, gain)[:, None, :] - np.where(x, gain, np.inf)[:, :, None] - pairs
-        flat = change.reshape(len(active), -1)
-        chosen = flat.argmax(axis=1)
-        active, chosen = active[flat.max(axis=1) > smallest], chosen[flat.max(axis=1) > smallest]
-        out, into = np.divmod(chosen, len(main))
-        sets[active, out], sets[active, into] = False, True
+        going_on = []
+        for start in range(0, len(active), at_a_time):
+            rows = active[start : start + at_a_time]
+            x = sets[rows]
+            gain = main + x @ pairs
+            # Putting j in for i gains gain_j - gain_i - pairs_ij.
+            change = np.where(x, -np.inf, gain)[:, None, :] - np.where(x, gain, np.inf)[:, :, None] - pairs
+            change = change.reshape(len(rows), -1)
+            chosen = change.argmax(axis=1)
+            gains = change[np.arange(len(rows)), chosen] > _rounding(main, pairs)
+            out, into = np.divmod(chosen[gains], len(main))
+            rows = rows[gains]
+            sets[rows, out], sets[rows, into] = False, True
+            going_on.append(rows)
+        active = np.concatenate(going_on)
     return sets
