@@ -50,6 +50,7 @@ ALTERED = [
         "both - picture - words + neither",
         "both - picture + words - neither",
     ),
+    ("17_comparing_models", "thm-ch17-affine", "(game, p) / spread", "(game, p) / spread**2"),
     ("04_faithful_approximation", "thm-ch04-orthonormal", "phi.T @ (P(p)", "phi.T @ (P(1 - p)"),
     (
         "04_faithful_approximation",
