@@ -50,6 +50,18 @@ ALTERED = [
         "both - picture - words + neither",
         "both - picture + words - neither",
     ),
+    (
+        "13_reading_explanations",
+        "thm-ch13-difference",
+        "pair, shown - hidden) and",
+        "pair, hidden - shown) and",
+    ),
+    (
+        "13_reading_explanations",
+        "thm-ch13-linear",
+        "first.pairs - second.pairs) and",
+        "second.pairs - first.pairs) and",
+    ),
     ("17_comparing_models", "thm-ch17-affine", "(game, p) / spread", "(game, p) / spread**2"),
     ("04_faithful_approximation", "thm-ch04-orthonormal", "phi.T @ (P(p)", "phi.T @ (P(1 - p)"),
     (

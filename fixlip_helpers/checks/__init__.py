@@ -16,6 +16,7 @@ from fixlip_helpers.checks.chapter_08 import *  # noqa: F403
 from fixlip_helpers.checks.chapter_09 import *  # noqa: F403
 from fixlip_helpers.checks.chapter_10 import *  # noqa: F403
 from fixlip_helpers.checks.chapter_11 import *  # noqa: F403
+from fixlip_helpers.checks.chapter_13 import *  # noqa: F403
 from fixlip_helpers.checks.chapter_14 import *  # noqa: F403
 from fixlip_helpers.checks.chapter_15 import *  # noqa: F403
 from fixlip_helpers.checks.chapter_16 import *  # noqa: F403
