@@ -82,6 +82,17 @@ ALTERED = [
     ("04_faithful_approximation", "thm-ch04-terms", "by_hand[L], atol", "2 * by_hand[L], atol"),
     ("04_faithful_approximation", "thm-ch04-kernels", "np.exp(-1 / w)", "np.exp(1 / w)"),
     ("04_faithful_approximation", "thm-ch04-kernels", "kernel / mixture", "kernel / P(0.5)"),
+    ("14_faithfulness", "thm-ch14-r2", "found.r2 <= found.pearson**2", "found.r2 >= found.pearson**2"),
+    ("14_faithfulness", "thm-ch14-blocks", "patches[:, None] - words", "patches[:, None] + words"),
+    ("15_insertion_deletion", "thm-ch15-nested", "~high[::-1]", "high[::-1]"),
+    ("15_insertion_deletion", "thm-ch15-random", "list(order)[::-1]", "list(order)"),
+    ("16_pointing_game", "thm-ch16-signs", "1 - found)", "found)"),
+    (
+        "16_pointing_game",
+        "thm-ch16-signs",
+        "share if sign > 0 else 1 - share",
+        "1 - share if sign > 0 else share",
+    ),
 ]
 
 
