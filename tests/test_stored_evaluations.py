@@ -1,0 +1,56 @@
+"""Rows of the stored evaluations, drawn at random, are computed once more and must come out the same."""
+
+import json
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import pandas
+import pytest
+
+from fixlip_helpers.experiments import Bench, Request, measure, summary
+from fixlip_helpers.models import load_model
+
+RESULTS = Path(__file__).resolve().parent.parent / "results"
+TABLES = sorted(RESULTS.glob("evaluation_*.parquet"))
+
+
+def request_of(table: Path) -> Request:
+    stored = json.loads(table.with_suffix(".json").read_text(encoding="utf-8"))["request"]
+    return Request(**{key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()})
+
+
+def recompute(table: Path, row: pandas.Series) -> float:
+    """One row, from its input, model, method and metric."""
+    request = request_of(table)
+    metric = row["metric"].split()[0]
+    asked = {"insertion": "aid", "deletion": "aid"}.get(metric, metric)
+    request = replace(request, models=(row["model"],), methods=(row["method"],), metrics=(asked,))
+    if asked == "faithfulness":
+        request = replace(request, ps=(row["p"],))
+    (one,) = [one for one in request.inputs if one.id == row["input"]]
+    one = replace(one, captions=(row["caption"],))
+    rows = pandas.DataFrame(measure(Bench(load_model(row["model"]), one, request)))
+    return rows.loc[rows["metric"] == row["metric"], "value"].item()
+
+
+def drawn(table: Path, count: int) -> pandas.DataFrame:
+    return pandas.read_parquet(table).sample(count, random_state=random.randrange(2**31))
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda path: path.stem)
+def test_the_summary_is_that_of_the_rows(table):
+    stored = json.loads(table.with_suffix(".json").read_text(encoding="utf-8"))
+    rows = pandas.read_parquet(table)
+    found = json.loads(summary(rows).round(6).to_json(orient="records"))
+    assert found == stored["summary"] and stored["command"].startswith("fixlip evaluate")
+    assert set(rows["model"]) == set(stored["request"]["models"])
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("count", [1, pytest.param(5, marks=pytest.mark.slow)])
+def test_rows_drawn_at_random_come_out_the_same(table, count):
+    for _, row in drawn(table, count).iterrows():
+        again = recompute(table, row)
+        both_missing = pandas.isna(again) and pandas.isna(row["value"])
+        assert both_missing or again == pytest.approx(row["value"], abs=0.01), row.to_dict()
