@@ -17,7 +17,9 @@ TABLES = sorted(RESULTS.glob("evaluation_*.parquet"))
 
 def request_of(table: Path) -> Request:
     stored = json.loads(table.with_suffix(".json").read_text(encoding="utf-8"))["request"]
-    return Request(**{key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()})
+    return Request(
+        **{key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()}
+    )
 
 
 def recompute(table: Path, row: pandas.Series) -> float:
