@@ -16,6 +16,7 @@ from fixlip_helpers.checkpoints import Checkpointed, Remembered
 from fixlip_helpers.coalitions import (
     STREAMS,
     Design,
+    UnderdeterminedError,
     authors_split,
     check_p,
     choose_design,
@@ -36,7 +37,7 @@ from fixlip_helpers.sides import (
     r_squared,
 )
 from fixlip_helpers.uncertainty import joint_errors
-from fixlip_helpers.wls import UnderdeterminedError, solve_dense, solve_product
+from fixlip_helpers.wls import solve_dense, solve_product
 
 MOST_COALITIONS = 65_536
 """Draws of a side at which ``tolerance`` gives up with ``budget="auto"``."""

@@ -25,6 +25,8 @@ from tqdm import tqdm
 from fixlip_helpers.coalitions import (
     STREAMS,
     Design,
+    UnderdeterminedError,
+    blocks,
     check_count,
     choose_design,
     coalition_keys,
@@ -38,8 +40,6 @@ from fixlip_helpers.explanation import Explanation, player_names, to_set_basis, 
 from fixlip_helpers.games import TwoSidedGame, checked_embeddings
 from fixlip_helpers.uncertainty import Spread, spread_of, standard_errors
 from fixlip_helpers.wls import (
-    UnderdeterminedError,
-    blocks,
     normal_equations,
     solve_normal,
     split_monomials,

@@ -25,9 +25,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fixlip_helpers.coalitions import Design, monomials, n_monomials
+from fixlip_helpers.coalitions import Design, UnderdeterminedError, blocks, monomials, n_monomials
 from fixlip_helpers.explanation import Explanation, StandardErrors, to_fourier_basis
-from fixlip_helpers.wls import UnderdeterminedError, blocks, normal_equations, split_monomials
+from fixlip_helpers.wls import normal_equations, split_monomials
 
 if TYPE_CHECKING:
     from fixlip_helpers.sides import Side

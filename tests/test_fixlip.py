@@ -16,7 +16,7 @@ from truth import (
 )
 
 from fixlip_helpers import fixlip
-from fixlip_helpers.coalitions import enumeration, independent
+from fixlip_helpers.coalitions import UnderdeterminedError, enumeration, independent
 from fixlip_helpers.explanation import Explanation, player_names
 from fixlip_helpers.fixlip import enough_budget
 from fixlip_helpers.games import (
@@ -26,7 +26,6 @@ from fixlip_helpers.games import (
     random_embeddings,
     random_game,
 )
-from fixlip_helpers.wls import UnderdeterminedError
 
 PS = [0.3, 0.5, 0.7]
 WAYS = [{}, {"solver": "wls"}, {"sampling": "joint"}]

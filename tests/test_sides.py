@@ -4,11 +4,16 @@ import numpy as np
 import pytest
 from truth import assert_terms, brute_force, everything, terms
 
-from fixlip_helpers.coalitions import enumeration, independent, monomials, orthogonal_array
+from fixlip_helpers.coalitions import (
+    UnderdeterminedError,
+    enumeration,
+    independent,
+    monomials,
+    orthogonal_array,
+)
 from fixlip_helpers.explanation import Explanation, player_names
 from fixlip_helpers.games import EmbeddingTableGame, ExplanationGame, random_embeddings
 from fixlip_helpers.sides import RIDGES, Side, combine, encode_side, fit_side, r_squared, regression
-from fixlip_helpers.wls import UnderdeterminedError
 
 
 class CountingGame(EmbeddingTableGame):
