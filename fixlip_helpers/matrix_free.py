@@ -91,7 +91,7 @@ class Monomials:
         return total
 
     def first_order(self, rows: np.ndarray) -> np.ndarray:
-        """``Z' r``: the first ``n + 1`` numbers of ``Φ' r``, at less cost."""
+        """``Z' r``: the first ``n + 1`` numbers of ``Φ' r``, at less cost; (m,) or (m, d) -> (n + 1,) or (n + 1, d)."""
         return sum(self._z(self.coalitions[block]).T @ rows[block] for block in self.blocks)
 
     def _z(self, coalitions: np.ndarray) -> np.ndarray:

@@ -148,6 +148,11 @@ def standard_errors(image: Side, text: Side) -> StandardErrors:
     ValueError
         If a side was fitted without.
     """
+    for side in (image, text):
+        if side.order == 1:
+            raise ValueError(
+                f"the {side.modality} side was fitted to order one; standard errors need order two"
+            )
     n_image, n_text = len(image.players), len(text.players)
     r, s = split_monomials(n_image, n_text)
     variance = _Variance(n_image, n_text, image.p)
