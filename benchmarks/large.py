@@ -13,9 +13,10 @@ import sys
 import numpy as np
 
 from benchmarks.solver import N_IMAGE, N_TEXT, data, in_own_process, measured
-from fixlip_helpers.coalitions import authors_split, n_monomials
+from fixlip_helpers.coalitions import authors_split, blocks, n_monomials
 from fixlip_helpers.explanation import to_set_basis
-from fixlip_helpers.wls import blocks, conjugate_gradients, solve_dense, solve_product, unpack
+from fixlip_helpers.matrix_free import conjugate_gradients
+from fixlip_helpers.wls import solve_dense, solve_product, unpack
 
 PAPER_BUDGET, P = 2**21, 0.5
 # name -> players, coalitions, precision, tolerance of the iteration

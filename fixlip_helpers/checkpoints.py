@@ -29,10 +29,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from fixlip_helpers.coalitions import as_coalitions
+from fixlip_helpers.coalitions import as_coalitions, blocks
 from fixlip_helpers.explanation import written_whole
 from fixlip_helpers.games import SideBySide, TwoSidedGame, checked_embeddings
-from fixlip_helpers.wls import blocks
 
 FORMAT, VERSION = "fixlip-checkpoint", 1
 

@@ -41,6 +41,13 @@ import numpy as np
 STREAMS = {"image": 1, "text": 2, "joint": 3, "ridge": 16, "held_out": 32, "evaluation": 48}
 """Second key word of the generator. ``ridge`` and ``held_out`` are added to a side's own number."""
 
+MAX_CONDITION = 1e10
+"""Condition number of a Gram matrix above which nothing in the solution can be trusted."""
+
+
+class UnderdeterminedError(ValueError):
+    """The coalitions do not identify the coefficients: more passes are needed."""
+
 
 # --- Bits ---------------------------------------------------------------------------------
 
@@ -78,6 +85,11 @@ def all_coalitions(n: int) -> np.ndarray:
             f"n = {n}: 2**{n} coalitions are too many to list; at most 24 players can be enumerated"
         )
     return (np.arange(2**n)[:, None] >> np.arange(n) & 1).astype(bool)
+
+
+def blocks(total: int, size: int) -> list[slice]:
+    """``range(total)`` in consecutive slices of at most ``size``."""
+    return [slice(start, start + size) for start in range(0, total, size)]
 
 
 def empty_and_full(n: int) -> np.ndarray:
@@ -127,6 +139,26 @@ def check_count(name: str, value: int) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 0 <= value < 2**64:
         raise ValueError(f"{name} = {value!r}; expected a whole number, 0 or more")
     return int(value)
+
+
+def check_rows(
+    coalitions: np.ndarray, weights: np.ndarray, targets: np.ndarray, shape: tuple[int, int] | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The rows of a regression as arrays; ``shape``: the number of players and of targets, where known."""
+    targets, weights = np.asarray(targets), np.asarray(weights, dtype=float)
+    n, d = shape or (np.shape(coalitions)[-1], np.shape(targets)[-1])
+    coalitions = as_coalitions(coalitions, n)
+    m = len(coalitions)
+    if weights.shape != (m,) or not np.isfinite(weights).all() or (weights < 0).any():
+        raise ValueError(
+            f"weights has shape {weights.shape}; expected ({m},), one for each coalition, finite and not negative"
+        )
+    if targets.shape != (m, d):
+        raise ValueError(f"targets has shape {targets.shape}; expected ({m}, {d}), a row for each coalition")
+    if not np.isfinite(targets).all():
+        row = int(np.flatnonzero(~np.isfinite(targets).all(axis=1))[0])
+        raise ValueError(f"the value of coalition {row} is {targets[row]}; expected finite numbers")
+    return coalitions, weights, targets
 
 
 # --- Designs ------------------------------------------------------------------------------

@@ -70,6 +70,10 @@ def to_fourier_basis(baseline: float, main: np.ndarray, pairs: np.ndarray, p: fl
     return float(constant), linear, sigma**2 * pairs
 
 
+POOR_FIT = 0.7
+"""Held-out R² below which a fit is called poor: a convention of this package, not a theorem."""
+
+
 # --- The explanation ----------------------------------------------------------------------
 
 
@@ -294,7 +298,9 @@ class Explanation:
         if "caption" in meta:
             lines.append(f"caption: {meta['caption']}")
         how = [f"sampling {meta['sampling']}"] if "sampling" in meta else []
-        how += [f"solver {meta['solver']}"] if "solver" in meta else []
+        if "solver" in meta:
+            by = ", ".join(f"{what}: {method}" for what, method in meta.get("solved_by", {}).items())
+            how.append(f"solver {meta['solver']}{f' ({by})' if by else ''}")
         how += [
             f"{side}: {design['name']}, {design['coalitions']} coalitions"
             for side, design in meta.get("design", {}).items()
@@ -307,6 +313,12 @@ class Explanation:
             low, high = meta.get("held_out_r2_interval") or (None, None)
             span = "" if low is None else f" (95 % interval {low:.3f} to {high:.3f})"
             lines.append(f"held-out R²: {meta['held_out_r2']:.3f}{span}")
+        for side, r2 in meta.get("side_r2", {}).items():
+            if r2 is not None and r2 < POOR_FIT:
+                lines.append(
+                    f"POOR FIT of the {side} side: its embeddings' held-out R² is {r2:.3f}, below {POOR_FIT:g}; "
+                    f"more {side} coalitions, coarser players or a larger p may help"
+                )
         if self.errors is not None:
             cross = self.errors.pairs[: self.n_image, self.n_image :]
             lines.append(f"standard error of a cross-modal interaction: {cross.max(initial=0.0):.3g} at most")

@@ -16,6 +16,7 @@ from fixlip_helpers.checkpoints import Checkpointed, Remembered
 from fixlip_helpers.coalitions import (
     STREAMS,
     Design,
+    UnderdeterminedError,
     authors_split,
     check_p,
     choose_design,
@@ -36,7 +37,7 @@ from fixlip_helpers.sides import (
     r_squared,
 )
 from fixlip_helpers.uncertainty import joint_errors
-from fixlip_helpers.wls import UnderdeterminedError, solve_dense, solve_product
+from fixlip_helpers.wls import MAX_TERMS, solve, solve_exact_text, solve_product
 
 MOST_COALITIONS = 65_536
 """Draws of a side at which ``tolerance`` gives up with ``budget="auto"``."""
@@ -87,7 +88,8 @@ def fixlip(
     solver : str
         ``"sides"``: each tower is regressed by itself (:mod:`~fixlip_helpers.sides`). ``"wls"``: the
         paper's weighted least squares on all pairs, without forming them
-        (:func:`~fixlip_helpers.wls.solve_product`).
+        (:func:`~fixlip_helpers.wls.solve_product`). Above some 200 players neither forms a Gram matrix
+        (:mod:`~fixlip_helpers.matrix_free`); ``meta["solved_by"]`` says what ran.
     n_image_coalitions, n_text_coalitions : int, optional
         Sizes of the two designs, in place of the budget's.
     seed : int
@@ -252,8 +254,11 @@ def _product(
     image = encode_side(game, "image", designs[0], seed, 0, n_held_out)
     text = encode_side(game, "text", designs[1], seed, 0, n_held_out // 4)
     start = perf_counter() - drawing
-    terms = solve_product(image.embeddings, text.embeddings, *designs, image.scale, image.bias)
-    return assemble(terms, image, text, {"solver": "wls"}, start)
+    large = n_monomials(game.n_image + game.n_text) > MAX_TERMS
+    split = large and designs[1].orthonormal  # then no matrix of all terms is needed
+    solver, method = (solve_exact_text, "exact text") if split else (solve_product, "product")
+    terms = solver(image.embeddings, text.embeddings, *designs, image.scale, image.bias)
+    return assemble(terms, image, text, {"solver": "wls", "solved_by": {"pairs": method}}, start)
 
 
 def enough_budget(n_image: int, n_text: int) -> int:
@@ -286,9 +291,9 @@ def _joint(
         lambda coalitions: checked_values(game, coalitions, game(coalitions)), parts
     )
     if index == "FSII":
-        terms = solve_enforced(design.coalitions, fitted, design.weights, ends)
+        terms, method = solve_enforced(design.coalitions, fitted, design.weights, ends), "dense"
     else:
-        terms = solve_dense(design.coalitions, fitted, design.weights, p)
+        terms, method, _ = solve(design.coalitions, fitted, design.weights, p)
     n_image, n_text = getattr(game, "n_image", n), getattr(game, "n_text", 0)
     players = list(getattr(game, "players", None) or player_names(n_image, n_text))
     meta = {
@@ -296,6 +301,7 @@ def _joint(
         "method": "FIxLIP" if index == "FWBII" else "FIxLIP-SI",
         "sampling": "joint",
         "solver": "wls",
+        "solved_by": {"joint": method},
         "design": {"joint": {"name": design.name, "coalitions": len(design), "seed": design.seed}},
         "passes": {"joint": passes},
         "full_value": float(ends[1]),

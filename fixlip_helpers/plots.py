@@ -31,6 +31,7 @@ from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 from PIL import Image, ImageOps
 
+from fixlip_helpers.explanation import POOR_FIT
 from fixlip_helpers.models import open_image
 
 if TYPE_CHECKING:
@@ -648,7 +649,7 @@ def judgement(r2: float | None) -> str:
         return "not measured: do not rely on this explanation before you have measured it"
     if r2 >= 0.9:
         return "good: the explanation follows the model closely on masked inputs"
-    if r2 >= 0.7:
+    if r2 >= POOR_FIT:
         return "fair: trust the strongest terms and their signs, not the small ones"
     return "poor: the explanation misses much of what the model does; do not read it before the fit is better"
 

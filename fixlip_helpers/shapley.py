@@ -20,6 +20,7 @@ import numpy as np
 from fixlip_helpers.coalitions import (
     STREAMS,
     Design,
+    UnderdeterminedError,
     all_coalitions,
     check_count,
     empty_and_full,
@@ -28,7 +29,8 @@ from fixlip_helpers.coalitions import (
     n_monomials,
 )
 from fixlip_helpers.explanation import to_set_basis
-from fixlip_helpers.wls import Monomials, UnderdeterminedError, normal_equations, solve_normal, unpack
+from fixlip_helpers.matrix_free import Monomials
+from fixlip_helpers.wls import normal_equations, solve_normal, unpack
 
 CENTRE = 0.5
 """Centre of the basis in which the regression is solved; its solution does not depend on it."""

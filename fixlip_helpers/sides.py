@@ -20,34 +20,25 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
-from tqdm import tqdm
 
 from fixlip_helpers.coalitions import (
     STREAMS,
     Design,
+    UnderdeterminedError,
+    blocks,
     check_count,
     choose_design,
     coalition_keys,
     draw,
     empty_and_full,
     enumeration,
-    monomials,
     n_monomials,
 )
-from fixlip_helpers.explanation import Explanation, player_names, to_set_basis, written_whole
+from fixlip_helpers.explanation import POOR_FIT, Explanation, player_names, to_set_basis, written_whole
 from fixlip_helpers.games import TwoSidedGame, checked_embeddings
+from fixlip_helpers.regression import SideRegression, predict, shrink_pairs
 from fixlip_helpers.uncertainty import Spread, spread_of, standard_errors
-from fixlip_helpers.wls import (
-    UnderdeterminedError,
-    blocks,
-    normal_equations,
-    solve_normal,
-    split_monomials,
-    unpack,
-)
-
-RIDGES = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
-"""Penalties on the second-order block that held-out rows choose from."""
+from fixlip_helpers.wls import split_monomials, unpack
 
 TEXT_FACTS = ("caption", "words")
 """What belongs to the caption in a game's ``meta``; ``model`` belongs to both, the rest to the image."""
@@ -159,7 +150,7 @@ def draw_held_out(design: Design, p: float, m: int, seed: int, stream: int) -> D
 # --- A side, fitted -----------------------------------------------------------------------
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Side:
     """What one tower contributes to every explanation that it takes part in.
 
@@ -171,7 +162,8 @@ class Side:
     players : list of str
         Names of the n players of this side.
     coefficients : ndarray, shape (K, d), float64
-        Vector Fourier coefficients, in the order of :func:`~fixlip_helpers.coalitions.monomials`.
+        Vector Fourier coefficients, in the order of :func:`~fixlip_helpers.coalitions.monomials`; those of pairs
+        are left out, shape (n + 1, d), where the fit is of order one.
     ridge : float
         Penalty on the second-order block, 0 for least squares.
     held_out : Design
@@ -182,7 +174,7 @@ class Side:
     scale, bias : float
         The game's.
     meta : dict
-        JSON-able: design, passes, seconds, and the game's own facts (model, caption, grid, ...).
+        JSON-able: design, passes, seconds, solver, and the game's own facts (model, caption, grid, ...).
     spread : Spread, optional
         What standard errors are computed from, where they were asked for and anything was drawn.
     """
@@ -205,9 +197,21 @@ class Side:
         """Whether all coalitions were fitted, so that nothing was left to chance."""
         return self.meta["design"]["name"] == "enumeration"
 
+    @property
+    def order(self) -> int:
+        """2, or 1 where pairs were left out."""
+        return 2 if len(self.coefficients) == n_monomials(len(self.players)) else 1
+
     def predict(self, coalitions: np.ndarray) -> np.ndarray:
-        """Embeddings by the second-order fit: (m, n) bool -> (m, d) float64."""
-        return monomials(coalitions, self.p) @ self.coefficients
+        """Embeddings by the fit: (m, n) bool -> (m, d) float64."""
+        return predict(self.coefficients, coalitions, self.p)
+
+    def vectors(self, numbers: np.ndarray) -> np.ndarray:
+        """Coefficients of the monomials with these numbers, (k,) int -> (k, d): 0 for pairs that were left out."""
+        vectors = np.zeros((len(numbers), self.coefficients.shape[1]))
+        known = numbers < len(self.coefficients)
+        vectors[known] = self.coefficients[numbers[known]]
+        return vectors
 
     @property
     def held_out_r2(self) -> float | None:
@@ -215,6 +219,29 @@ class Side:
         return r_squared(
             self.held_out_embeddings, self.predict(self.held_out.coalitions), self.held_out.weights
         )
+
+    def summary(self) -> str:
+        """A few lines of text: what was fitted, how, from how many passes, and how well.
+
+        A fit is called poor where its held-out R² is below :data:`~fixlip_helpers.explanation.POOR_FIT`.
+        """
+        meta, r2 = self.meta, self.held_out_r2
+        of = f" of {meta['model']}" if "model" in meta else ""
+        design = meta["design"]
+        penalty = {"ridge": f"ridge {self.ridge:g}", "shrinkage": "pairs shrunken"}[meta["penalty"]]
+        lines = [
+            f"{self.modality} side{of}: {len(self.players)} players, p = {self.p:g}; "
+            f"{design['name']}, {design['coalitions']} coalitions; {meta['passes']} passes",
+            f"order {self.order}{f', {penalty}' if self.order == 2 else ''}; solver: {meta['solver']}",
+            "held-out R²: " + ("unknown, the embeddings do not vary" if r2 is None else f"{r2:.3f}"),
+        ]
+        if r2 is not None and r2 < POOR_FIT:
+            lines.append(
+                f"poor fit: below {POOR_FIT:g}; more coalitions, coarser players or a larger p may help"
+            )
+        return "\n".join(lines)
+
+    __str__ = __repr__ = summary
 
     def save(self, path: str | os.PathLike) -> Path:
         """Write as safetensors with JSON metadata, whole or not at all; returns the path."""
@@ -278,6 +305,8 @@ def fit_side(
     ridge: float | None = None,
     n_held_out: int = 256,
     errors: bool = False,
+    order: int | None = None,
+    penalty: str = "ridge",
 ) -> Side:
     """Fit the vector coefficients of one side of a two-sided game.
 
@@ -295,8 +324,8 @@ def fit_side(
     seed : int
     ridge : float, optional
         Penalty on the second-order block, added to the diagonal of its Gram matrix (0: least squares).
-        Without it the best of :data:`RIDGES` on ``n_held_out // 2`` further draws, and 0 where the side
-        is enumerated.
+        Without it the best of :data:`~fixlip_helpers.regression.RIDGES` on ``n_held_out // 2`` further draws, and
+        0 where the side is enumerated.
     n_held_out : int
         Coalitions that are encoded besides and never fitted, from which ``held_out_r2`` is computed.
     errors : bool
@@ -311,6 +340,8 @@ def fit_side(
     ------
     UnderdeterminedError
         If there are fewer coalitions than terms of order one or, without penalty, than terms up to order two.
+    NotConvergedError
+        If the matrix-free solver does not converge.
     ValueError
         If an argument is not one of those listed.
     """
@@ -320,12 +351,22 @@ def fit_side(
         raise ValueError(f"ridge = {ridge!r}; standard errors are those of least squares: expected 0 or None")
     if ridge is not None and not 0 <= ridge < np.inf:
         raise ValueError(f"ridge = {ridge!r}; expected a number, 0 or more")
+    if order not in (None, 1, 2):
+        raise ValueError(f"order = {order!r}; expected 1, 2 or None")
+    if penalty not in ("ridge", "shrinkage"):
+        raise ValueError(f"penalty = {penalty!r}; expected 'ridge' or 'shrinkage'")
+    if (order == 1 or penalty == "shrinkage") and (errors or ridge or (order == 1 and penalty != "ridge")):
+        raise ValueError(
+            "order = 1 and penalty = 'shrinkage' exclude each other, a ridge and errors: choose one of them"
+        )
     if check_count("n_held_out", n_held_out) < 2:
         raise ValueError(f"n_held_out = {n_held_out}; expected at least 2")
     start = perf_counter()
     n = game.n_image if modality == "image" else game.n_text
     design = choose_design(modality, n, p, design, m, seed, independently=errors)
-    if ridge is None and (errors or design.name == "enumeration"):
+    if order == 1:
+        ridge = np.inf
+    elif ridge is None and (errors or penalty == "shrinkage" or design.name == "enumeration"):
         ridge = 0.0
     needed = n_monomials(design.n) if ridge == 0 else 1 + design.n
     if len(design) < needed:
@@ -336,61 +377,20 @@ def fit_side(
     drawing = perf_counter() - start
     side = encode_side(game, modality, design, seed, n_held_out // 2 if ridge is None else 0, n_held_out)
     start = perf_counter()
-    solve = regression(design, side.embeddings)
+    regression = SideRegression(design, side.embeddings)
     if ridge is None:
-        ridge, coefficients = choose_ridge(solve, monomials(side.ridge_rows, side.p), side.ridge_embeddings)
+        ridge, coefficients = regression.choose_ridge(side.ridge_rows, side.ridge_embeddings, order == 2)
     else:
-        coefficients = solve(ridge)
+        coefficients = regression(ridge)
+    if penalty == "shrinkage" and design.name != "enumeration":
+        coefficients = shrink_pairs(coefficients, design, side.embeddings)
+    side.meta |= {"solver": regression.method, "penalty": penalty}
     spread = spread_of(design, side.embeddings, coefficients) if errors else None
     side.meta["seconds"]["outside"] += drawing + perf_counter() - start
     kept = ("modality", "p", "players", "held_out", "held_out_embeddings", "ends", "scale", "bias", "meta")
     own = {name: getattr(side, name) for name in kept}
-    return Side(coefficients=coefficients, ridge=float(ridge), spread=spread, **own)
-
-
-def regression(design: Design, embeddings: np.ndarray) -> Callable[[float], np.ndarray]:
-    """Set up the regression of d embedding columns on the monomials up to order two.
-
-    Returns
-    -------
-    solve : function of ``ridge``, the penalty added to the Gram matrix at the pairs
-        Gives the coefficients, shape (K, d): one factorisation, d right-hand sides. An orthonormal design
-        needs none.
-    """
-    first_pair = 1 + design.n
-    if design.orthonormal:
-        moments = sum(
-            monomials(design.coalitions[rows], design.p).T @ (design.weights[rows, None] * embeddings[rows])
-            for rows in tqdm(blocks(len(design), 1024), "regression", delay=2, leave=False)
-        )
-        shrink = np.arange(len(moments))[:, None] >= first_pair
-        return lambda ridge: moments / (1 + ridge * shrink)
-
-    gram, moments = normal_equations(design.coalitions, design.weights, embeddings, design.p)
-
-    def solve(ridge: float) -> np.ndarray:
-        penalised = gram.copy()
-        penalised.flat[first_pair * (len(gram) + 1) :: len(gram) + 1] += ridge
-        return solve_normal(penalised, moments)
-
-    return solve
-
-
-def choose_ridge(
-    solve: Callable[[float], np.ndarray], phi: np.ndarray, embeddings: np.ndarray
-) -> tuple[float, np.ndarray]:
-    """The penalty of :data:`RIDGES` with the least squared error on held-out rows, and its coefficients."""
-    best = (np.inf, 0.0, None)
-    for ridge in tqdm(RIDGES, "ridge", delay=2, leave=False):
-        try:
-            coefficients = solve(ridge)
-        except UnderdeterminedError:
-            if ridge == RIDGES[-1]:
-                raise
-            continue
-        error = ((embeddings - phi @ coefficients) ** 2).sum()
-        best = min(best, (error, ridge, coefficients), key=lambda candidate: candidate[0])
-    return best[1:]
+    ridge = 0.0 if np.isinf(ridge) else float(ridge)  # of order one there is nothing to penalise
+    return Side(coefficients=coefficients, ridge=ridge, spread=spread, **own)
 
 
 # --- From two sides to an explanation -----------------------------------------------------
@@ -428,11 +428,17 @@ def combine(image: Side, text: Side, errors: bool = False) -> Explanation:
         )
     n_image, n_text = len(image.players), len(text.players)
     r, s = split_monomials(n_image, n_text)
-    coefficients = image.scale * np.einsum("kd,kd->k", image.coefficients[r], text.coefficients[s])
+    products = [
+        np.einsum("kd,kd->k", image.vectors(r[terms]), text.vectors(s[terms]))
+        for terms in blocks(len(r), 16_384)
+    ]
+    coefficients = image.scale * np.concatenate(products)
     coefficients[0] += image.bias
     terms = to_set_basis(*unpack(coefficients, n_image + n_text), image.p)
     facts = {
         "solver": "sides",
+        "solved_by": {side.modality: side.meta["solver"] for side in (image, text)},
+        "order": {side.modality: side.order for side in (image, text)},
         "ridge": {"image": image.ridge, "text": text.ridge},
         "side_r2": {"image": image.held_out_r2, "text": text.held_out_r2},
     }
@@ -450,7 +456,7 @@ def assemble(
     """An explanation from its terms, judged on all pairs of the sides' held-out coalitions."""
     values = image.scale * image.held_out_embeddings @ text.held_out_embeddings.T + image.bias
     empty_value, full_value = (image.scale * (image.ends * text.ends).sum(axis=1) + image.bias).tolist()
-    own = ("design", "passes", "seconds")
+    own = ("design", "passes", "seconds", "solver", "penalty")
     meta = {key: v for side in (text, image) for key, v in side.meta.items() if key not in own}
     meta |= {"method": "FIxLIP", "sampling": "cross", **facts, "full_value": full_value}
     meta |= {name: {"image": image.meta[name], "text": text.meta[name]} for name in ("design", "passes")}

@@ -25,9 +25,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fixlip_helpers.coalitions import Design, monomials, n_monomials
+from fixlip_helpers.coalitions import Design, UnderdeterminedError, blocks, monomials, n_monomials
 from fixlip_helpers.explanation import Explanation, StandardErrors, to_fourier_basis
-from fixlip_helpers.wls import UnderdeterminedError, blocks, normal_equations, split_monomials
+from fixlip_helpers.wls import normal_equations, split_monomials
 
 if TYPE_CHECKING:
     from fixlip_helpers.sides import Side
@@ -148,6 +148,11 @@ def standard_errors(image: Side, text: Side) -> StandardErrors:
     ValueError
         If a side was fitted without.
     """
+    for side in (image, text):
+        if side.order == 1:
+            raise ValueError(
+                f"the {side.modality} side was fitted to order one; standard errors need order two"
+            )
     n_image, n_text = len(image.players), len(text.players)
     r, s = split_monomials(n_image, n_text)
     variance = _Variance(n_image, n_text, image.p)

@@ -1,5 +1,7 @@
 """FIxLIP: against closed forms, shapiq and brute force; axioms; any game that follows the protocol."""
 
+import sys
+
 import numpy as np
 import pytest
 import shapiq
@@ -16,7 +18,7 @@ from truth import (
 )
 
 from fixlip_helpers import fixlip
-from fixlip_helpers.coalitions import enumeration, independent
+from fixlip_helpers.coalitions import UnderdeterminedError, enumeration, independent
 from fixlip_helpers.explanation import Explanation, player_names
 from fixlip_helpers.fixlip import enough_budget
 from fixlip_helpers.games import (
@@ -26,7 +28,6 @@ from fixlip_helpers.games import (
     random_embeddings,
     random_game,
 )
-from fixlip_helpers.wls import UnderdeterminedError
 
 PS = [0.3, 0.5, 0.7]
 WAYS = [{}, {"solver": "wls"}, {"sampling": "joint"}]
@@ -228,6 +229,35 @@ def test_meta_tells_how_it_was_made():
     assert (meta["solver"], meta["sampling"], meta["budget"], meta["seed"]) == ("sides", "cross", 2**14, 3)
     assert (meta["model"], meta["caption"], meta["grid"]) == ("none", "a b c d", [4, 4])
     assert fixlip(game, solver="wls").meta["solver"] == "wls"
+
+
+# --- Large games --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("p", [0.4, 0.5])
+def test_large_games_form_no_gram_matrix_and_say_so(p, monkeypatch):
+    game = known_game(12, 3, noise=0.2)
+    ways = {"sides": {"n_image_coalitions": 300}, "wls": {"n_image_coalitions": 300, "solver": "wls"}}
+    ways["joint"] = {"sampling": "joint", "budget": 600}
+    small = {name: fixlip(game, p, **way) for name, way in ways.items()}
+    for module, threshold in (
+        ("regression", "DENSE_TERMS"),
+        ("fixlip", "MAX_TERMS"),
+        ("wls", "MAX_TERMS"),
+        ("wls", "DENSE_BYTES"),
+    ):
+        monkeypatch.setattr(sys.modules[f"fixlip_helpers.{module}"], threshold, 20)
+    large = {name: fixlip(game, p, **way) for name, way in ways.items()}
+    for name in ways:
+        assert_terms(terms(large[name]), terms(small[name]), 1e-6)
+    methods = [[e[name].meta["solved_by"] for name in ways] for e in (small, large)]
+    closed = {"text": "closed form"}
+    assert methods[0] == [{"image": "dense", **closed}, {"pairs": "product"}, {"joint": "dense"}]
+    assert methods[1] == [
+        {"image": "matrix-free", **closed},
+        {"pairs": "exact text"},
+        {"joint": "matrix-free"},
+    ]
 
 
 # --- Any object with the protocol's members -----------------------------------------------

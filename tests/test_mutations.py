@@ -70,31 +70,31 @@ MUTATIONS = [
         "np.maximum(members - n_image, 0)",
     ),
     (
-        "wls",
+        "matrix_free",
         "sign of a negative weight in the adjoint",
         "total += sign * (root.T @ root)",
         "total += root.T @ root",
     ),
     (
-        "wls",
+        "matrix_free",
         "p for 1 - p without a matrix",
         "out=z[:, 1:])\n        z[:, 1:] -= self.dtype.type(self.p / sigma)",
         "out=z[:, 1:])\n        z[:, 1:] -= self.dtype.type((1 - self.p) / sigma)",
     ),
     (
-        "wls",
+        "matrix_free",
         "residuals in single precision believed",
         "residual = moments - gram_times(exact, solution)",
         "residual = moments - gram_times(fast, solution)",
     ),
     (
-        "wls",
+        "matrix_free",
         "diagonal of the wrong p",
         "(1 - 2 * p) / np.sqrt",
         "(2 * p - 1) / np.sqrt",
     ),
     (
-        "wls",
+        "matrix_free",
         "ridge on the linear terms",
         "penalty[n + 1 :] = ridge",
         "penalty[1:] = ridge",
@@ -106,7 +106,7 @@ MUTATIONS = [
         "pass",
     ),
     (
-        "wls",
+        "matrix_free",
         "repeated coalitions counted",
         "len(np.unique(coalition_keys(coalitions)))",
         "len(coalitions)",
@@ -283,6 +283,7 @@ MUTATIONS = [
 
 TESTS = {
     "wls": ["test_wls.py"],
+    "matrix_free": ["test_matrix_free.py"],
     "explanation": ["test_explanation.py"],
     "coalitions": ["test_coalitions.py"],
     "shapley": ["test_shapley.py"],

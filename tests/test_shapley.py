@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from truth import assert_terms, everything, terms
 
 from fixlip_helpers import fixlip
+from fixlip_helpers.coalitions import UnderdeterminedError
 from fixlip_helpers.explanation import Explanation
 from fixlip_helpers.games import ExplanationGame, parity, random_embeddings, random_game
 from fixlip_helpers.shapley import shapley_design, size_shares, solve_enforced
-from fixlip_helpers.wls import UnderdeterminedError
 
 
 def ends_of(n):

@@ -5,12 +5,11 @@ import pytest
 
 from fixlip_helpers import combine, fit_side, fixlip
 from fixlip_helpers.checkpoints import Remembered
-from fixlip_helpers.coalitions import choose_design
+from fixlip_helpers.coalitions import UnderdeterminedError, choose_design
 from fixlip_helpers.explanation import Explanation, player_names
 from fixlip_helpers.games import ExplanationGame, random_embeddings, random_game
 from fixlip_helpers.sides import Side
 from fixlip_helpers.uncertainty import joint_errors
-from fixlip_helpers.wls import UnderdeterminedError
 
 N_IMAGE, N_TEXT = 16, 4
 NUMBERS = ("main", "pairs", "first_order", "cross_totals")

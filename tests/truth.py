@@ -1,8 +1,11 @@
-"""Independent truth for the tests: least squares in the set basis, written without the package."""
+"""Independent truth for the tests: least squares in the set basis, written without the package's solvers."""
 
 from itertools import combinations
 
 import numpy as np
+
+from fixlip_helpers.coalitions import draw
+from fixlip_helpers.games import random_game
 
 
 def brute_force(coalitions, values, weights):
@@ -62,3 +65,9 @@ def assert_terms(got, expected, tolerance=1e-8):
 
 def terms(explanation):
     return explanation.baseline, explanation.main, explanation.pairs
+
+
+def problem(n=9, m=150, p=0.4, seed=0):
+    """Random coalitions, values of every order, and uneven weights that do not sum to one."""
+    rows, rng = draw(n, p, m, seed), np.random.default_rng(seed)
+    return rows, 5 + random_game(n, seed)(rows), rng.uniform(0.2, 3, m)
