@@ -1,4 +1,4 @@
-"""Games, pictures, explanations and tables that come with the package.
+"""What comes with the package, games, explanations and tables, and inputs for experiments from anywhere.
 
 The game of Part I: all 64 values of ``mini-clip`` on three words and three regions of the hero scene.
 
@@ -14,7 +14,12 @@ with Weighted Banzhaf Interactions*, NeurIPS 2025.
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import tarfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -167,3 +172,273 @@ def _words(caption: str, tokens: list[str], first: int) -> list[list]:
             player += 1
         words.append([word, members])
     return words
+
+
+# --- Inputs of experiments ----------------------------------------------------------------------------------
+
+#: The ten games of four classes of the paper's pointing game.
+CLASS_GAMES = (
+    "goldfish husky pizza tractor", "cat goldfish plane pizza", "banana cat tractor ball", "husky banana plane church",
+    "pizza ipod goldfish banana", "ipod cat husky plane", "tractor ball banana ipod", "plane church ball goldfish",
+    "church pizza ipod cat", "ball husky banana tractor",
+)  # fmt: skip
+
+# ImageNet's folders of these classes. Where ImageNet has several kinds (cats, planes, balls) the choice is ours.
+_IMAGENET = {
+    "goldfish": "n01443537", "husky": "n02110185", "pizza": "n07873807", "tractor": "n04465501", "cat": "n02123045",
+    "plane": "n02690373", "banana": "n07753592", "ball": "n04254680", "church": "n03028079", "ipod": "n03584254",
+}  # fmt: skip
+
+_PICTURES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+_TILE = 224  # pixels of each quarter of a grid that is pieced together from four photographs
+
+FORMS = (
+    "scenes:pairs:SEED:COUNT, scenes:grids:SEED:COUNT, a CSV file with columns image and caption, "
+    "a folder with captions_*.json (COCO), a .tar file or a folder of them (webdataset), "
+    "or a folder of class folders (pointing game)"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Input:
+    """A picture with the captions that it is to be explained with.
+
+    Attributes
+    ----------
+    id : str
+        Unique in its data.
+    captions : tuple of str
+        At least one. For the pointing game each is made of class names.
+    quarters : tuple of str
+        For the pointing game: the class names of the quarters in reading order; else empty.
+    """
+
+    id: str
+    captions: tuple[str, ...]
+    _open: Callable[[], object] = field(repr=False)
+    quarters: tuple[str, ...] = ()
+
+    def image(self) -> object:
+        """The picture, as :class:`~fixlip_helpers.games.VisionLanguageGame` takes it: a path or a PIL image.
+
+        Raises
+        ------
+        ValueError
+            If it cannot be read.
+        """
+        try:
+            return self._open()
+        except (OSError, KeyError, tarfile.TarError) as error:
+            raise ValueError(f"the picture of input {self.id!r} cannot be read: {error}") from error
+
+
+def open_inputs(data: str | Path, seed: int = 0) -> list[Input]:
+    """The inputs that a specification names.
+
+    Parameters
+    ----------
+    data : str or Path
+        ``scenes:pairs:SEED:COUNT``
+            Unseen scenes of the picture world with one to four objects, each with its full caption.
+        ``scenes:grids:SEED:COUNT``
+            2 × 2 scenes for the pointing game.
+        a CSV file
+            Columns ``image`` (path, relative to the file) and ``caption``, optionally ``id``. Rows with one image
+            are one input with several captions.
+        a folder with ``captions_*.json``
+            COCO's own layout: the JSON in the folder or in ``annotations``, pictures in the folder or in any
+            folder beside.
+        a ``.tar`` file, or a folder of them
+            Webdataset: ``KEY.jpg`` with ``KEY.txt``, one caption a line, as in
+            ``clip-benchmark/wds_mscoco_captions``.
+        a folder of class folders
+            Grids of four classes for the pointing game: the paper's ten class games
+            with 50 grids each where its classes are there (by name or by ImageNet's), else 50 seeded
+            games of four of the folder's own classes.
+    seed : int
+        Chooses the photographs of grids.
+
+    Returns
+    -------
+    list of Input
+
+    Raises
+    ------
+    ValueError
+        If ``data`` is none of these, holds no input, lacks a column, or an id comes twice.
+    """
+    text = str(data)
+    if text.startswith("scenes:"):
+        inputs = _scene_inputs(text)
+    else:
+        path = Path(data)
+        tars = sorted(path.glob("*.tar")) if path.is_dir() else [path] if path.suffix == ".tar" else []
+        lists = sorted([*path.glob("captions_*.json"), *path.glob("annotations/captions_*.json")])
+        if not path.exists():
+            raise ValueError(f"data = {text!r} does not exist; expected {FORMS}")
+        if path.is_file() and path.suffix.lower() == ".csv":
+            inputs = _csv_inputs(path)
+        elif lists:
+            inputs = [one for file in lists for one in _coco_inputs(path, file)]
+        elif tars:
+            inputs = [one for file in tars for one in _tar_inputs(file)]
+        elif path.is_dir():
+            inputs = _class_inputs(path, seed)
+        else:
+            raise ValueError(f"data = {text!r}; expected {FORMS}")
+    if not inputs:
+        raise ValueError(f"data = {text!r} holds no input; expected {FORMS}")
+    ids = [one.id for one in inputs]
+    if len(set(ids)) < len(ids):
+        twice = next(name for name in ids if ids.count(name) > 1)
+        raise ValueError(f"data = {text!r}: the id {twice!r} is there more than once; ids must differ")
+    return inputs
+
+
+def word_captions(classes: Sequence[str]) -> tuple[str, ...]:
+    """Captions of one to four class names: each class alone, neighbours in twos and threes, and all of them."""
+    n = len(classes)
+    chosen = [[classes[(first + k) % n] for k in range(size)] for size in range(1, n) for first in range(n)]
+    return tuple(" ".join(words) for words in [*chosen, list(classes)])
+
+
+def _scene_inputs(text: str) -> list[Input]:
+    from fixlip_helpers import scenes
+
+    parts = text.split(":")
+    if (
+        len(parts) != 4
+        or parts[1] not in ("pairs", "grids")
+        or not all(part.isdecimal() for part in parts[2:])
+    ):
+        raise ValueError(f"data = {text!r}; expected scenes:pairs:SEED:COUNT or scenes:grids:SEED:COUNT")
+    _, kind, seed, count = parts
+    inputs = []
+    for k in range(int(count)):
+        name = f"{kind} {seed} {k}"
+        if kind == "pairs":
+            scene = scenes.make_scene(f"evaluation {name}")
+            inputs.append(Input(name, (scene.caption,), lambda scene=scene: scene.image))
+        else:
+            nouns = tuple(scenes.random_nouns(4, f"evaluation {name}"))
+            scene = scenes.grid_scene(nouns, f"evaluation {name}")
+            inputs.append(Input(name, word_captions(nouns), lambda scene=scene: scene.image, nouns))
+    return inputs
+
+
+def _csv_inputs(path: Path) -> list[Input]:
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        missing = {"image", "caption"} - set(reader.fieldnames or ())
+        if missing:
+            raise ValueError(
+                f"{path} has the columns {', '.join(reader.fieldnames or ['(none)'])}; "
+                f"expected image and caption, and optionally id: {', '.join(sorted(missing))} missing"
+            )
+        found: dict[str, tuple[str, list[str]]] = {}
+        for row in reader:
+            name = row.get("id") or row["image"]
+            image, captions = found.setdefault(name, (row["image"], []))
+            if image != row["image"]:
+                raise ValueError(f"{path}: the id {name!r} belongs to {image!r} and to {row['image']!r}")
+            captions.append(row["caption"])
+    return [
+        Input(name, tuple(captions), lambda file=path.parent / image: file)
+        for name, (image, captions) in found.items()
+    ]
+
+
+def _coco_inputs(folder: Path, captions_file: Path) -> list[Input]:
+    try:
+        stored = json.loads(captions_file.read_text(encoding="utf-8"))
+        files_ = {image["id"]: image["file_name"] for image in stored["images"]}
+        captions: dict[int, list[str]] = {}
+        for annotation in stored["annotations"]:
+            captions.setdefault(annotation["image_id"], []).append(annotation["caption"].strip())
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{captions_file} is no list of COCO captions ({type(error).__name__}: {error})"
+        ) from error
+    places = [folder, *sorted(place for place in folder.iterdir() if place.is_dir())]
+
+    def find(name: str) -> Path:
+        return next((place / name for place in places if (place / name).is_file()), folder / name)
+
+    return [
+        Input(str(number), tuple(captions[number]), lambda name=name: find(name))
+        for number, name in files_.items()
+        if number in captions
+    ]
+
+
+def _tar_inputs(path: Path) -> list[Input]:
+    captions, pictures = {}, {}
+    try:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                stem, _, kind = member.name.rpartition(".")
+                if kind == "txt":
+                    lines = archive.extractfile(member).read().decode("utf-8").splitlines()
+                    captions[stem] = tuple(line.strip() for line in lines if line.strip())
+                elif f".{kind.lower()}" in _PICTURES:
+                    pictures[stem] = member.name
+    except tarfile.TarError as error:
+        raise ValueError(f"{path} is no tar archive: {error}") from error
+
+    def picture(name: str) -> Image.Image:
+        with tarfile.open(path) as archive:
+            return Image.open(io.BytesIO(archive.extractfile(name).read()))
+
+    return [
+        Input(f"{path.stem}/{stem}", captions[stem], lambda name=name: picture(name))
+        for stem, name in pictures.items()
+        if captions.get(stem)
+    ]
+
+
+def _class_inputs(folder: Path, seed: int, grids: int = 50) -> list[Input]:
+    classes = {
+        place.name: sorted(file for file in place.iterdir() if file.suffix.lower() in _PICTURES)
+        for place in sorted(folder.iterdir())
+        if place.is_dir()
+    }
+    classes = {name: photographs for name, photographs in classes.items() if photographs}
+    classes |= {name: classes[key] for name, key in _IMAGENET.items() if key in classes}
+    named = {name: photographs for name, photographs in classes.items() if name not in _IMAGENET.values()}
+    rng = np.random.default_rng([seed, 4])
+    games = [tuple(game.split()) for game in CLASS_GAMES if set(game.split()) <= set(named)]
+    if not games:
+        if len(named) < 4:
+            raise ValueError(
+                f"data = {str(folder)!r} has {len(named)} class folders with pictures; a grid takes four classes"
+            )
+        games = [tuple(rng.choice(sorted(named), 4, replace=False)) for _ in range(grids)]
+        grids = 1
+    inputs = []
+    for number, game in enumerate(games):
+        for k in range(grids):
+            chosen = [named[name][rng.integers(len(named[name]))] for name in game]
+            inputs.append(
+                Input(
+                    f"{number}-{k} {' '.join(game)}",
+                    word_captions(game),
+                    lambda chosen=chosen: _grid(chosen),
+                    game,
+                )
+            )
+    return inputs
+
+
+def _grid(photographs: Sequence[Path]) -> Image.Image:
+    """Four photographs, each cut to its middle square, as the quarters of one picture."""
+    whole = Image.new("RGB", (2 * _TILE, 2 * _TILE))
+    for k, path in enumerate(photographs):
+        with Image.open(path) as photograph:
+            width, height = photograph.size
+            side = min(width, height)
+            left, top = (width - side) // 2, (height - side) // 2
+            square = photograph.convert("RGB").resize(
+                (_TILE, _TILE), Image.Resampling.BICUBIC, (left, top, left + side, top + side)
+            )
+        whole.paste(square, (_TILE * (k % 2), _TILE * (k // 2)))
+    return whole

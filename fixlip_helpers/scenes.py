@@ -537,6 +537,12 @@ def make_scene(
     return Scene(objects, (where,), offset, full_caption(scene, dice))
 
 
+def random_nouns(k: int, seed: int | str) -> list[str]:
+    """``k`` different nouns; the same seed draws the same ones on every machine."""
+    _check("k", k, range(1, len(NOUNS) + 1))
+    return _Dice(f"nouns {seed}").sample(NOUNS, k)
+
+
 def grid_scene(nouns: Sequence[str], seed: int | str = 0, styles: Sequence[str] = STYLES) -> Scene:
     """A 2 × 2 scene for the pointing game: four nouns, each on its own quarter with its own background.
 

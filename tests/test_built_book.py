@@ -257,3 +257,24 @@ def test_chapter_reads_from_a_folder_too(chapter, pages, browser):
     assert browser.execute_script("return document.querySelectorAll('mjx-container').length") > 0
     assert not click_every_button(browser)
     assert not [complaint for complaint in complaints(browser) if "favicon" not in complaint]
+
+
+def test_the_site_has_a_map_cards_and_a_version(pages, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    import publish
+
+    import fixlip_helpers
+
+    site = publish.publish(pages, tmp_path / "site")
+    listed = re.findall(r"<loc>(.+?)</loc>", (site / "sitemap.xml").read_text(encoding="utf-8"))
+    wanted = {name for name in page_names(pages) if name not in ("genindex.html", "search.html")}
+    assert {url.removeprefix(publish.address()) for url in listed} == wanted
+    chapter = (site / "notebooks" / "10_fixlip.html").read_text(encoding="utf-8")
+    card = re.search(r'property="og:image" content="(.+?)"', chapter)[1]
+    assert (site / card.removeprefix(publish.address())).is_file()
+    assert (
+        chapter.count('property="og:title"') == 1
+        and "FIxLIP" in re.search(r'og:title" content="(.+?)"', chapter)[1]
+    )
+    assert (site / "version.txt").read_text().startswith(fixlip_helpers.__version__)
+    assert (site / ".nojekyll").exists() and not (site / ".buildinfo").exists()

@@ -127,7 +127,10 @@ def test_wheel_holds_what_the_package_needs(tmp_path, texts):
     (wheel,) = tmp_path.glob("*.whl")
     held = set(zipfile.ZipFile(wheel).namelist())
     tracked = [name for name in texts if name.startswith("fixlip_helpers/")]
-    wanted = [*tracked, *(f"fixlip_helpers/{name}" for name in texts if name.startswith("web/"))]
+    wanted = [
+        *tracked,
+        *(f"fixlip_helpers/{name}" for name in texts if name.startswith(("results/", "web/"))),
+    ]
     assert not [name for name in wanted if name not in held]
     wanted = [
         path

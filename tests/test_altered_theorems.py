@@ -1,0 +1,93 @@
+"""A theorem's check cell fails when the statement is altered: wrong sign, wrong factor, p for 1 - p.
+
+The cells of a chapter up to the check run once; then the check cell runs as it is, which must pass, and with one
+piece of its text replaced, which must raise an AssertionError.
+"""
+
+import re
+from functools import cache
+from pathlib import Path
+
+import matplotlib
+import nbformat
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+ALTERED = [
+    # chapter, theorem, text that is there, text in its place
+    ("03_interactions", "thm-ch03-slopes", "F(at + a + c) - F(at + a - c)", "F(at + a + c) + F(at + a - c)"),
+    ("03_interactions", "thm-ch03-slopes", "w / 2 * mean_derivative", "w * mean_derivative"),
+    ("03_interactions", "thm-ch03-drift", "pairs.sum(axis=1), atol=1e-5", "-pairs.sum(axis=1), atol=1e-5"),
+    (
+        "03_interactions",
+        "thm-ch03-drift",
+        "banzhaf_interactions(game, p)",
+        "banzhaf_interactions(game, 1 - p)",
+    ),
+    ("03_interactions", "thm-ch03-third", "p * said + (1 - p) * unsaid", "(1 - p) * said + p * unsaid"),
+    ("03_interactions", "thm-ch03-third", "triple, said - unsaid", "triple, unsaid - said"),
+    ("04_faithful_approximation", "thm-ch04-orthonormal", "phi.T @ (P(p)", "phi.T @ (P(1 - p)"),
+    (
+        "04_faithful_approximation",
+        "thm-ch04-projection",
+        "phi[:, kept] @ c[kept]",
+        "2 * phi[:, kept] @ c[kept]",
+    ),
+    (
+        "04_faithful_approximation",
+        "thm-ch04-projection",
+        "error, (c[~kept] ** 2)",
+        "error, 2 * (c[~kept] ** 2)",
+    ),
+    ("04_faithful_approximation", "thm-ch04-taylor", "sigma ** len(L) * slopes", "sigma * slopes"),
+    ("04_faithful_approximation", "thm-ch04-taylor", "(every[:, L] - p)", "(every[:, L] - (1 - p))"),
+    ("04_faithful_approximation", "thm-ch04-terms", "(-p) **", "p **"),
+    ("04_faithful_approximation", "thm-ch04-terms", "by_hand[L], atol", "2 * by_hand[L], atol"),
+    ("04_faithful_approximation", "thm-ch04-kernels", "np.exp(-1 / w)", "np.exp(1 / w)"),
+    ("04_faithful_approximation", "thm-ch04-kernels", "kernel / mixture", "kernel / P(0.5)"),
+]
+
+
+def code_cells(chapter: str) -> list[str]:
+    notebook = nbformat.read(ROOT / "notebooks" / f"{chapter}.ipynb", as_version=4)
+    return [cell.source for cell in notebook.cells if cell.cell_type == "code"][1:]  # without the set-up
+
+
+@cache
+def names_before(chapter: str, label: str) -> dict:
+    """What is defined when the check cell's turn has come."""
+    names: dict = {}
+    for source in code_cells(chapter):
+        if source.startswith(f"# Check it: {label}"):
+            return names
+        exec(compile(source, chapter, "exec"), names)
+    raise LookupError(f"{chapter} has no cell `# Check it: {label}`")
+
+
+def check_cell(chapter: str, label: str) -> str:
+    return next(source for source in code_cells(chapter) if source.startswith(f"# Check it: {label}"))
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch):
+    matplotlib.use("Agg")
+    monkeypatch.setattr("fixlip_helpers.notebook.publish_display_data", lambda *_: None)
+    yield
+    matplotlib.pyplot.close("all")
+    matplotlib.rcdefaults()
+
+
+@pytest.mark.parametrize("chapter, label, there, instead", ALTERED)
+def test_an_altered_statement_fails(chapter, label, there, instead):
+    source = check_cell(chapter, label)
+    assert there in source, "the cell has changed: move the alteration along"
+    exec(source, dict(names_before(chapter, label)))
+    with pytest.raises(AssertionError):
+        exec(source.replace(there, instead), dict(names_before(chapter, label)))
+
+
+@pytest.mark.parametrize("chapter", sorted({case[0] for case in ALTERED}))
+def test_each_theorem_of_the_chapter_is_altered(chapter):
+    checked = re.findall(r"^# Check it: (thm-\S+)", "\n".join(code_cells(chapter)), flags=re.M)
+    assert set(checked) == {case[1] for case in ALTERED if case[0] == chapter}
