@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fixlip_helpers.coalitions import (
+    MOST_EXCHANGED,
     STREAMS,
     all_coalitions,
     as_coalitions,
@@ -18,6 +19,7 @@ from fixlip_helpers.coalitions import (
     coalition_number,
     draw,
     enumeration,
+    exchange,
     independent,
     monomials,
     n_monomials,
@@ -181,8 +183,29 @@ def test_border_lists_what_its_draws_would_exhaust(p):
     assert everything.weights[np.argsort(number)] == pytest.approx(enumeration(5, p).weights)
 
 
+def influence(design):
+    phi = monomials(design.coalitions, design.p)
+    return (phi**2).sum(axis=1) / n_monomials(design.n)
+
+
+@pytest.mark.parametrize("p", [0.3, 0.7])
+def test_exchanged_weights_hardly_need_their_division(p):
+    for seed in range(5):
+        design = exchange(20, p, 600, seed)
+        assert (design.weights * influence(design)).sum() == pytest.approx(1, abs=1e-2)
+
+
 @pytest.mark.parametrize(
-    ("make", "p"), [(paired, 0.5), (stratified, 0.3), (stratified, 0.5), (border, 0.3), (border, 0.5)]
+    ("make", "p"),
+    [
+        (paired, 0.5),
+        (stratified, 0.3),
+        (stratified, 0.5),
+        (border, 0.3),
+        (border, 0.5),
+        (exchange, 0.3),
+        (exchange, 0.5),
+    ],
 )
 def test_averages_over_a_design_are_unbiased(make, p):
     """Over seeds the mean weight of each coalition is its ``P_p``: then every average is unbiased."""
@@ -190,7 +213,10 @@ def test_averages_over_a_design_are_unbiased(make, p):
     weights = np.zeros((seeds, 2**n))
     for seed in range(seeds):
         design = make(n, p, m, seed)
-        weights[seed, coalition_number(design.coalitions)] = design.weights
+        own = design.weights
+        if make is exchange:  # its weights times m, before they are divided by their sum
+            own = own / (own * influence(design)).sum()
+        weights[seed, coalition_number(design.coalitions)] = own
     error = np.abs(weights.mean(axis=0) - enumeration(n, p).weights)
     assert (error <= 4.5 * weights.std(axis=0) / np.sqrt(seeds) + 1e-12).all()
 
@@ -214,6 +240,75 @@ def test_stratified_and_border_follow_their_documented_layout():
         for r in range(m)
     ]
     assert {tuple(r) for r in border(n, p, m, 11, 2).coalitions.tolist()} == set(free)
+
+
+def exchanged_by_hand(n, m, p, seed, stream, rounds=3):
+    """The documented exchanges, one whole regression row at a time: at most 32 draws, one block."""
+    numbers = [
+        (w >> 11) * 2.0**-53
+        for b in range((4 + m * n + n) // 4 + 1)
+        for w in philox((b + 1, 0, 0, 0), (seed, stream))
+    ]
+    upto = [np.arange(n) < t for t in range(n + 1)]
+    influence = np.array([(monomials(row[None], p) ** 2).sum() for row in upto])
+    share = np.array([comb(n, t) * p**t * (1 - p) ** (n - t) for t in range(n + 1)])
+    cdf = np.cumsum(share * influence / n_monomials(n))
+    sizes = [int((cdf[:-1] <= (r + numbers[0]) / m).sum()) for r in range(m)]
+    rows = np.zeros((m, n), bool)
+    for r, size in enumerate(sizes):
+        of = numbers[4 + r * n : 4 + (r + 1) * n]
+        rows[r, sorted(range(n), key=lambda i: of[i])[:size]] = True
+    weights = n_monomials(n) / influence[sizes]
+
+    def cost(row, others):
+        return np.rint(
+            weights[others] * (monomials(before[others], p) @ monomials(row[None], p)[0]) ** 2
+        ).sum()
+
+    def changed(row, player):
+        return np.where(np.arange(n) == player, ~row, row)
+
+    for _ in range(rounds):
+        before = rows.copy()
+        for r in range(m):
+            if not 0 < sizes[r] < n:
+                continue
+            others = np.delete(np.arange(m), r)
+            gone = min(np.flatnonzero(rows[r]), key=lambda i: cost(changed(before[r], i), others))
+            without = changed(before[r], gone)
+            rows[r] = changed(
+                without, min(np.flatnonzero(~without), key=lambda j: cost(changed(without, j), others))
+            )
+    return rows[:, np.argsort(numbers[4 + m * n : 4 + m * n + n])], weights / weights.sum()
+
+
+@pytest.mark.parametrize(("n", "m", "p"), [(6, 20, 0.3), (9, 32, 0.7), (7, 25, 0.45)])
+def test_exchanges_are_the_documented_ones(n, m, p):
+    rows, weights = exchanged_by_hand(n, m, p, seed=5, stream=1)
+    expected = {}
+    for row, weight in zip(rows.tolist(), weights, strict=True):
+        expected[tuple(row)] = expected.get(tuple(row), 0) + weight
+    design = exchange(n, p, m, 5, 1)
+    found = dict(zip(map(tuple, design.coalitions.tolist()), design.weights, strict=True))
+    assert found == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("p", [0.3, 0.5, 0.7])
+def test_exchanges_bring_the_gram_matrix_nearer_to_the_identity(p):
+    n, m, off = 16, 512, np.eye(n_monomials(16))
+    drawn, exchanged = (gram(make(n, p, m, 1)) - off for make in (independent, exchange))
+    assert (exchanged**2).sum() < 0.5 * (drawn**2).sum()
+
+
+@pytest.mark.parametrize("p", [0.3, 0.7])
+def test_moments_of_exchanged_draws_are_those_of_p(p):
+    """Over seeds, the moments up to order two, and some of order three, are in their intervals."""
+    n, m, seeds = 12, 150, 300
+    designs = [exchange(n, p, m, seed) for seed in range(seeds)]
+    triple = [d.weights @ (monomials(d.coalitions, p)[:, 1:4].prod(axis=1)) for d in designs]
+    moments = np.array([d.weights @ monomials(d.coalitions, p) for d in designs])[:, 1:]
+    every = np.column_stack([moments, triple])
+    assert (np.abs(every.mean(axis=0)) < 4.5 * every.std(axis=0) / np.sqrt(seeds)).all()
 
 
 def test_monomials_match_their_definition():
@@ -275,6 +370,9 @@ def test_bad_designs_are_refused():
     for make in (stratified, border):
         with pytest.raises(ValueError, match="at least one"):
             make(4, 0.5, 0)
+    for m in (0, MOST_EXCHANGED + 1):
+        with pytest.raises(ValueError, match=f"m = {m}; .* expected 1 to {MOST_EXCHANGED}"):
+            exchange(4, 0.3, m)
     with pytest.raises(ValueError, match="no text players"):
         choose_design("text", 0, 0.5)
     with pytest.raises(ValueError, match="at most 24"):

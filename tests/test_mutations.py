@@ -245,6 +245,18 @@ MUTATIONS = [
     ),
     (
         "coalitions",
+        "influence not undone by the weights",
+        "weights=weights[sizes])",
+        "weights=None)",
+    ),
+    (
+        "coalitions",
+        "players exchanged for the worst",
+        "cost @ members, np.inf).argmin",
+        "cost @ members, -np.inf).argmax",
+    ),
+    (
+        "coalitions",
         "what is drawn weighs as if nothing were listed",
         "still.sum() * drawn.weights",
         "drawn.weights",
