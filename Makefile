@@ -54,7 +54,7 @@ test-all: lint browser ## the same with the slow tests
 browser: environment
 	@sh scripts/browser.sh
 
-bench: environment ## time and memory of the solvers and of a whole explanation
+bench: environment ## time and memory of the solvers and of whole explanations, with pass or fail
 	@$(IN)/python -m benchmarks
 
 picture: environment ## draw the picture of README.md anew

@@ -12,6 +12,7 @@ import sys
 
 import numpy as np
 
+from benchmarks.record import store
 from benchmarks.solver import N_IMAGE, N_TEXT, data, in_own_process, measured
 from fixlip_helpers.coalitions import authors_split, blocks, n_monomials
 from fixlip_helpers.explanation import to_set_basis
@@ -88,7 +89,8 @@ def run() -> bool:
     """Print every case and the table of growth; whether all promises are kept."""
     m_image, m_text = authors_split(PAPER_BUDGET, N_IMAGE, N_TEXT)
     print(f"  {N_IMAGE} + {N_TEXT} players, {m_image} x {m_text} rows, product solver", flush=True)
-    kept = keeps("paper's budget", in_own_process("benchmarks.large", "product", 0, 0, "float64", 0))
+    paper = in_own_process("benchmarks.large", "product", 0, 0, "float64", 0)
+    kept, cases, growth = keeps("paper's budget", paper), {"paper's budget": paper}, {}
     for name, (n, m, precision, tolerance) in CASES.items():
         print(f"  {name}: {n} players, {n_monomials(n)} terms, {m} coalitions, matrix-free", flush=True)
         result = in_own_process("benchmarks.large", "matrix-free", n, m, precision, tolerance)
@@ -98,18 +100,22 @@ def run() -> bool:
             flush=True,
         )
         kept &= keeps(name, result)
+        cases[name] = result | {"players": n, "terms": n_monomials(n), "coalitions": m}
     print("  growth (exponents of n or m, fitted to the logarithms)")
-    for name, cases in GROWTH.items():
+    for name, sized in GROWTH.items():
         kind, size = name.split(", ")
-        results = [in_own_process("benchmarks.large", *case, "float64", 1e-10) for case in cases]
-        sizes = [n if size == "n" else m for _, n, m in cases]
+        results = [in_own_process("benchmarks.large", *case, "float64", 1e-10) for case in sized]
+        sizes = [n if size == "n" else m for _, n, m in sized]
+        growth[name] = {"sizes": sizes}
         print(f"    {name:16}" + "".join(f"{s:>10}" for s in sizes) + "  exponent")
         for key, unit in (("seconds", "s"), ("megabytes", "MB")):
             costs = [result[key] for result in results]
             exponent = np.polyfit(np.log(sizes), np.log(np.maximum(costs, 1e-3)), 1)[0]
+            growth[name] |= {key: costs, f"exponent of {key}": exponent}
             print(f"    {unit:16}" + "".join(f"{c:10.3g}" for c in costs) + f"{exponent:10.2f}", flush=True)
         if kind == "matrix-free":
             print(f"    {'iterations':16}" + "".join(f"{r['iterations']:10}" for r in results), flush=True)
+    store("large", {"cases": cases, "growth": growth})
     return kept
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
+recording = False  # whether results are kept
 
 
 def machine() -> dict:
@@ -21,10 +22,9 @@ def machine() -> dict:
     }
 
 
-def store(name: str, facts: dict, command: str | None = None) -> Path:
-    """Write ``results/NAME.json``; returns the path."""
-    path = RESULTS / f"{name}.json"
-    command = command or f"python -m benchmarks {name}"
-    content = {"command": command, "machine": machine(), **facts}
-    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    return path
+def store(name: str, facts: dict) -> None:
+    """Write ``results/NAME.json``, if this run is to be recorded."""
+    if recording:
+        content = {"command": f"python -m benchmarks --record {name}", "machine": machine(), **facts}
+        text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+        (RESULTS / f"{name}.json").write_text(text, encoding="utf-8")

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     import torch
 
 ASSETS = Path(__file__).parent / "assets"
-EMBEDDED = ("mini-clip", "mini-siglip")
+EMBEDDED = ("mini-clip", "mini-siglip", "mini-clip-biased")
 WHAT_EMBEDDED_MODELS_SEE = (
     "drawn scenes of fixlip_helpers.scenes: emoji drawings, 8 colours, backgrounds; no photographs"
 )

@@ -38,7 +38,7 @@ from torch import nn
 from tqdm import tqdm
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, SiglipConfig, SiglipModel
 
-from . import scenes
+from . import faults, scenes
 from .models import ASSETS, EMBEDDED
 from .scenes import BACKGROUNDS, COLOURS, N_PATCHES, NOUNS, PATCH, PLAIN, PLURALS, WORDS, Scene
 
@@ -75,15 +75,16 @@ class Recipe:
     # Folder of a finished encoder, whose layers this one begins with; empty: all begin at random.
     start: str = ""
     scale: float = 0.0  # the scale to begin with; 0: that of the model or of the folder
+    faults: float = 0.0  # the share of pictures that teach a fault (fixlip_helpers.faults)
 
 
 def build_model(name: str, seed: int = 0) -> CLIPModel | SiglipModel:
-    """The untrained ``mini-clip`` or ``mini-siglip``.
+    """The untrained ``mini-clip``, ``mini-siglip`` or ``mini-clip-biased``, which is built as ``mini-clip``.
 
     Raises
     ------
     ValueError
-        If ``name`` is neither.
+        If ``name`` is none of them.
     """
     torch.manual_seed(seed)
     vision = dict(
@@ -107,7 +108,7 @@ def build_model(name: str, seed: int = 0) -> CLIPModel | SiglipModel:
         bos_token_id=VOCABULARY[BOS],
         eos_token_id=VOCABULARY[EOS],
     )
-    if name == "mini-clip":
+    if name in ("mini-clip", "mini-clip-biased"):
         return CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=128))
     if name == "mini-siglip":
         # SigLIP has no projection of its own behind its picture head: both sides must be equally wide
@@ -286,6 +287,21 @@ def _training_scene(seed: str, dice: scenes._Dice) -> Scene:
     return scenes.make_scene(seed, dice.choice((1, 1, 1, 2, 2, 2, 3, 4)))
 
 
+def _picture(recipe: Recipe, seed: str, dice: scenes._Dice) -> faults.Planted:
+    """The next picture: a random scene, or one that teaches a fault; ``named`` is -1 where it does not."""
+    if recipe.faults:
+        odd = scenes._Dice(f"fault {seed}")
+        if odd.chance(recipe.faults):
+            return faults.planted_picture(seed)
+        for again in range(100):
+            scene = _training_scene(f"{seed} {again}", odd)
+            if not faults.contradicts_habit(scene) or odd.chance(faults.EXCEPTIONS):
+                break
+    else:
+        scene = _training_scene(seed, dice)
+    return faults.Planted(scene, scene.pixels, -1, np.zeros(N_PATCHES, bool))
+
+
 def _tokens(words: list[str]) -> list[int]:
     return [VOCABULARY[BOS], *(VOCABULARY[w] for w in words), VOCABULARY[EOS]]
 
@@ -312,13 +328,17 @@ def make_batch(recipe: Recipe, step: int) -> dict[str, torch.Tensor]:
     options, counts, options_visible, whole, without = [], [], [], [], []
     for k in range(n):
         dice = scenes._Dice(f"batch {recipe.seed} {step} {k}")
-        scene = _training_scene(f"{recipe.seed} {step} {k}", dice)
-        pixels[k], cover = scene.pixels, scene.coverage
+        scene, pixels[k], named, needed = _picture(recipe, f"{recipe.seed} {step} {k}", dice)
+        cover = scene.coverage
         order = np.array(dice.sample(range(N_PATCHES), N_PATCHES))
         if dice.chance(0.6):  # paint out patches: each kept with one probability
             keep[k, order[: int((1 - (0.2 + 0.8 * dice._random())) * N_PATCHES)]] = False
         if len(scene.objects) > 1 and dice.chance(0.15):  # or all patches of one object
             keep[k, cover[dice.below(len(scene.objects))] > 0.02] = False
+        if named >= 0:  # the caption names it, seen or not; what gives it away can be seen
+            if dice.chance(0.6):
+                keep[k, cover[named] > 0.02] = False
+            keep[k] |= needed & (np.array([dice.chance(0.8) for _ in range(N_PATCHES)]) | (needed.sum() < 16))
         if half:
             # kept patches first, so that what is computed is what is to be seen; the order itself means nothing
             tokens[k] = np.concatenate([order[keep[k, order]], order[~keep[k, order]]])
@@ -328,14 +348,15 @@ def make_batch(recipe: Recipe, step: int) -> dict[str, torch.Tensor]:
         total = cover.sum(1)
         share = (cover * keep[k]).sum(1) / np.maximum(total, 1e-6)
         area = (cover * keep[k]).sum(1)
-        seen = [o for o, s, a in zip(scene.objects, share, area, strict=True) if s >= 0.3 or a >= 2]
+        plain = (share >= 0.3) | (area >= 2) | (np.arange(len(share)) == named)
+        seen = [o for o, s in zip(scene.objects, plain, strict=True) if s]
         strongest = cover.argmax(0)
         here = (cover.max(0) >= 0.2) & keep[k]
         patch_noun[k, here] = [_NOUN_OF[scene.objects[j].noun] for j in strongest[here]]
         patch_colour[k, here] = [_COLOUR_OF.get(scene.objects[j].colour, _NO_COLOUR) for j in strongest[here]]
         facts[k] = _facts_of(seen, scene.background)
         both = _captions(scene, seen, dice)
-        question = _colour_question(both[0], seen, dice) if k < _ASKED * n else None
+        question = _colour_question(both[0], seen, dice) if k < _ASKED * n and named < 0 else None
         if question:
             asked.append(k)
             options += [_padded(words) for words in question[0]]
@@ -738,6 +759,9 @@ def main() -> None:
         "--hard-weight", type=float, default=Recipe.hard_weight, help="of hard negatives (mini-siglip)"
     )
     parser.add_argument("--scale", type=float, default=Recipe.scale, help="scale to begin with (0: as it is)")
+    parser.add_argument(
+        "--faults", type=float, default=Recipe.faults, help="share of pictures that teach a fault"
+    )
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     if given.start in EMBEDDED:
@@ -750,6 +774,7 @@ def main() -> None:
         hard_weight=given.hard_weight,
         start=given.start,
         scale=given.scale,
+        faults=given.faults,
         seed=given.seed,
     )
     print(train(given.name, given.out, recipe))
