@@ -62,6 +62,8 @@ def _refusing() -> Iterator[None]:
         yield
     except (ValueError, TypeError) as error:
         raise BadInput(str(error)) from error
+    except OSError as error:  # a disk that is full, a folder that may not be written to
+        raise BadInput(error.strerror or str(error)) from error
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -166,10 +168,23 @@ def fixlip() -> None:
 @click.option(
     "--removal", default="mean", show_default=True, help="What hides a patch: mean, constant, blur, drop."
 )
+@click.option(
+    "--index", type=click.Choice(["FWBII", "FSII"]), default="FWBII", show_default=True,
+    help="Weighted Banzhaf interactions (FIxLIP-p), or Shapley interactions (FIxLIP-SI).",
+)  # fmt: skip
+@click.option("--errors", is_flag=True, help="Add standard errors; coalitions are then drawn independently.")
+@click.option(
+    "--tolerance", type=float, metavar="X",
+    help="Spend passes until no pair of patch and word has a standard error above X logits.",
+)  # fmt: skip
+@click.option(
+    "--checkpoint", type=click.Path(path_type=Path), metavar="DIR",
+    help="Keep every embedding in this folder, and go on from what it holds.",
+)  # fmt: skip
 @_out
 def explain(
     image: Path, caption: str, model: str | None, p: float, budget: int | str, seed: int, device: str | None,
-    removal: str, out: Path,
+    removal: str, index: str, errors: bool, tolerance: float | None, checkpoint: Path | None, out: Path,
 ) -> None:  # fmt: skip
     """Explain why a model gives IMAGE and CAPTION their score, by FIxLIP.
 
@@ -187,6 +202,7 @@ def explain(
       fixlip explain scene.png "a red kite on grass"
       fixlip explain photo.jpg "a dog on a sofa" --model openai/clip-vit-base-patch32
       fixlip explain scene.png "a red kite" --p 0.7 --removal drop --out kite
+      fixlip explain scene.png "a red kite" --tolerance 0.5 --checkpoint passes
     """
     from fixlip_helpers.coalitions import check_count, check_p
     from fixlip_helpers.fixlip import fixlip as explain_game
@@ -208,10 +224,16 @@ def explain(
             )
         with _refusing():
             game = VisionLanguageGame(encoder, picture, caption, removal=removal)
-            designs = _designs(game, p, budget, seed)
-        _say_plan(_plan(game, designs, p, seed))
+            # what grows until it is good enough, and whole coalitions, are drawn as they are needed
+            known = tolerance is None and index == "FWBII"
+            designs = _designs(game, p, budget, seed, errors) if known else None
+        if known:
+            _say_plan(_plan(game, designs, p, seed))
         with _refusing():
-            explanation = explain_game(game, p, budget, design=designs, seed=seed)
+            explanation = explain_game(
+                game, p, budget, index=index, design=designs, seed=seed, errors=errors, tolerance=tolerance,
+                checkpoint=checkpoint,
+            )  # fmt: skip
         _write(explanation, picture, folder)
     _report(explanation)
     _say_files(out)
@@ -253,7 +275,9 @@ class Plan(NamedTuple):
     gigabytes: float
 
 
-def _designs(game: VisionLanguageGame, p: float, budget: int | str, seed: int) -> tuple[Design, Design]:
+def _designs(
+    game: VisionLanguageGame, p: float, budget: int | str, seed: int, independently: bool = False
+) -> tuple[Design, Design]:
     """The coalitions of both sides, drawn once: what is planned is what is run."""
     from fixlip_helpers.coalitions import authors_split, choose_design
 
@@ -265,7 +289,7 @@ def _designs(game: VisionLanguageGame, p: float, budget: int | str, seed: int) -
                 "ask for less"
             )
     sides = (("image", game.n_image, sizes[0]), ("text", game.n_text, sizes[1]))
-    image, text = (choose_design(side, n, p, "auto", m, seed) for side, n, m in sides)
+    image, text = (choose_design(side, n, p, "auto", m, seed, independently) for side, n, m in sides)
     return image, text
 
 
@@ -494,6 +518,12 @@ def _report(explanation: Explanation) -> None:
         value = "unknown" if number is None else _score(symbol, number)
         click.echo(f"  {symbol}{padding}{value:>8}   {meaning}")
     click.echo(f"  Fit: {_verdict(explanation)}.")
+    if explanation.errors is not None:
+        largest = explanation.errors.pairs[: explanation.n_image, explanation.n_image :].max(initial=0.0)
+        click.echo(f"  Standard error of a pair of patch and word: {largest:.2g} logits at most.")
+    if "tolerance" in explanation.meta:
+        known = explanation.meta["tolerance"]
+        click.echo(f"  Asked for {known['asked']:g}: stopped as the {known['stopped']} was reached.")
     click.echo(f"  {_what_was_asked(explanation)}")
 
 

@@ -570,8 +570,9 @@ def choose_design(
         A design that is ready, which is checked and returned; a key of :data:`DESIGNS`; or ``"auto"``,
         which enumerates where there are no more coalitions than it would draw, and draws independently
         otherwise, ``m`` or else ``4 K`` times (K monomials). An image, or all players, get at least 4096
-        draws and, for want of an ``m``, an orthogonal array at ``p = 0.5``: it has nearly twice as many
-        runs as there are monomials, or more. A text is enumerated up to 10 players.
+        draws and, for want of an ``m``, an orthogonal array at ``p = 0.5``, with nearly twice as many
+        runs as there are monomials, or more, and :func:`exchange` at any other ``p`` (up to
+        :data:`MOST_EXCHANGED` draws). A text is enumerated up to 10 players.
     m : int, optional
     seed : int
     independently : bool
@@ -597,8 +598,17 @@ def choose_design(
     if name == "auto":
         if 2**n <= (m if m is not None else 1024 if side == "text" else 4096):
             return enumeration(n, p)
-        array = m is None and side != "text" and p == 0.5 and not independently
-        name = "orthogonal_array" if array else "independent"
+        better = m is None and side != "text" and not independently
+        few = default_draws(side, n) <= MOST_EXCHANGED
+        name = (
+            "independent"
+            if not better
+            else "orthogonal_array"
+            if p == 0.5
+            else "exchange"
+            if few
+            else "independent"
+        )
     if name == "enumeration":
         if m not in (None, 2**n):
             raise ValueError(f"m = {m}; the enumeration of {n} players has {2**n} coalitions")

@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from math import comb
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -482,35 +483,68 @@ class VisionLanguageGame(SideBySide):
             self.meta["text_removal"] = model.text_removal
         self.image_passes = self.text_passes = 0
         self.batch_sizes = {"image": batch_size, "text": batch_size}
+        # on further devices the same game, of which this one asks its share
+        self._helpers = [
+            VisionLanguageGame(
+                replica,
+                replace(self.picture, pixels=self.picture.pixels.to(replica.device)),
+                self.caption.text,
+                removal,
+                batch_size,
+                False,
+                image_players,
+                text_players,
+            )
+            for replica in getattr(model, "replicas", ())
+        ]
 
     def encode_images(self, coalitions: np.ndarray) -> np.ndarray:
         """Embeddings of partly removed pictures, (m, n_image) bool -> (m, d) of unit norm; m image passes."""
-        import torch
-
         keep = as_coalitions(coalitions, self.n_image)
-        patches = self.image_players.pieces(keep)
-        resident = torch.tensor(patches, device=self.model.device)
-        batches = list(self.removal.batches(patches, self.batch_sizes["image"]))
-        embeddings = self._encode("image", keep, batches, lambda rows: self.removal.encode(resident[rows]))
+        embeddings = self._on_all_devices(VisionLanguageGame._encode_images, keep)
         self.image_passes += len(keep)
         return embeddings
 
     def encode_texts(self, coalitions: np.ndarray) -> np.ndarray:
         """Embeddings of partly hidden captions, (m, n_text) bool -> (m, d) of unit norm; m text passes."""
+        keep = as_coalitions(coalitions, self.n_text)
+        embeddings = self._on_all_devices(VisionLanguageGame._encode_texts, keep)
+        self.text_passes += len(keep)
+        return embeddings
+
+    def _on_all_devices(self, encode: Callable, keep: np.ndarray) -> np.ndarray:
+        """Encode here, or equal shares here and on the further devices at the same time."""
+        if not self._helpers or len(keep) < 2:
+            return encode(self, keep)
+        from concurrent.futures import ThreadPoolExecutor
+
+        games = [self, *self._helpers]
+        with ThreadPoolExecutor(len(games)) as pool:
+            shares = [share for share in np.array_split(keep, len(games)) if len(share)]
+            return np.concatenate(list(pool.map(encode, games, shares)))
+
+    def _encode_images(self, keep: np.ndarray) -> np.ndarray:
+        """Image embeddings of coalitions, on this game's own device."""
         import torch
 
-        keep = as_coalitions(coalitions, self.n_text)
+        patches = self.image_players.pieces(keep)
+        resident = torch.tensor(patches, device=self.model.device)
+        batches = list(self.removal.batches(patches, self.batch_sizes["image"]))
+        return self._encode("image", keep, batches, lambda rows: self.removal.encode(resident[rows]))
+
+    def _encode_texts(self, keep: np.ndarray) -> np.ndarray:
+        """Text embeddings of coalitions, on this game's own device."""
+        import torch
+
         masks = self.caption.attention_mask.repeat(len(keep), 1)
         masks[:, list(self.caption.players)] = torch.tensor(self.text_players.pieces(keep)).to(masks)
         ids = self.caption.input_ids
-        embeddings = self._encode(
+        return self._encode(
             "text",
             keep,
             [np.arange(len(keep))],
             lambda rows: self.model.embed_tokens(ids.expand(len(rows), -1), masks[rows]),
         )
-        self.text_passes += len(keep)
-        return embeddings
 
     def _encode(
         self,

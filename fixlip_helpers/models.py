@@ -32,7 +32,7 @@ import re
 import string
 import unicodedata
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -358,6 +358,7 @@ class VisionLanguageModel(Scoring):
     """
 
     text_removal = "attention mask"  # what hides a removed token
+    replicas: tuple[VisionLanguageModel, ...] = ()  # the same model on further devices
 
     def __init__(self, network: Any, tokenizer: Any, image_processor: Any, name: str = "model") -> None:
         self.network = network.eval().requires_grad_(False)
@@ -690,6 +691,7 @@ def load_model(
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
     compile: bool = False,
+    devices: Sequence[str | torch.device] | None = None,
 ) -> VisionLanguageModel:
     """Load an embedded model, a local folder, or a hub id of CLIP, SigLIP or SigLIP 2.
 
@@ -710,6 +712,9 @@ def load_model(
     compile : bool
         Compile the layers of both transformers with ``torch.compile``. The first batches then take a minute or
         more, later ones less time: for thousands of passes, on a GPU. Needs a C++ compiler on a CPU.
+    devices : sequence of str or torch.device, optional
+        In place of ``device``: several, such as ``["cuda:0", "cuda:1"]``. Each gets a copy of the network, and a
+        game's coalitions are split over them (``model.replicas``).
 
     Returns
     -------
@@ -721,6 +726,14 @@ def load_model(
         One line: no such model, a hub that cannot be reached, an incomplete folder, another kind of model,
         a device that is not there.
     """
+    if devices is not None:
+        if device is not None or isinstance(devices, str) or not len(devices):
+            raise ValueError(
+                f"devices is {devices!r}; expected a list of at least one device, and no device besides"
+            )
+        copies = [load_model(name_or_path, each, dtype, compile) for each in devices]
+        copies[0].replicas = tuple(copies[1:])
+        return copies[0]
     name = os.fspath(name_or_path or os.environ.get("FIXLIP_MODEL") or "mini-clip")
     device = _device(device or os.environ.get("FIXLIP_DEVICE") or "cpu")
     dtype = _dtype(dtype or "float32")

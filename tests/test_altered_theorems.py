@@ -50,6 +50,9 @@ ALTERED = [
         "both - picture - words + neither",
         "both - picture + words - neither",
     ),
+    ("12_at_scale", "thm-ch12-sums", "one[0] + two[0]", "one[0] + 2 * two[0]"),
+    ("12_at_scale", "thm-ch12-products", "adjoint(z, r), phi.T", "adjoint(z, 2 * r), phi.T"),
+    ("12_at_scale", "thm-ch12-products", "times(z, c), phi @ c", "times(z, c), phi @ -c"),
     (
         "13_reading_explanations",
         "thm-ch13-difference",

@@ -147,6 +147,30 @@ def test_default_budget(call, picture, tmp_path):
     assert meta["budget"] == "auto" and meta["held_out_r2"] is not None
 
 
+def test_errors_and_shapley_interactions(call, picture, tmp_path):
+    code, output, errors = call("explain", picture, "dog", "--errors", "--budget", "2^11")
+    assert code == 0 and "Standard error of a pair" in output, errors
+    assert Explanation.load(tmp_path / "out" / "explanation.json").errors is not None
+    code, output, errors = call("explain", picture, "dog", "--index", "FSII", "--budget", "2000")
+    assert code == 0, errors
+    assert Explanation.load(tmp_path / "out" / "explanation.json").index == "FSII"
+
+
+def test_tolerance_with_a_checkpoint(call, picture, tmp_path):
+    arguments = ("explain", picture, "dog", "--tolerance", "0.5", "--budget", "auto")
+    code, output, errors = call(*arguments, "--checkpoint", tmp_path / "passes")
+    assert code == 0 and "Asked for 0.5: stopped as the" in output, errors
+    first = Explanation.load(tmp_path / "out" / "explanation.json")
+    assert list((tmp_path / "passes").glob("image-*.safetensors"))
+    call(*arguments, "--checkpoint", tmp_path / "passes")
+    again = Explanation.load(tmp_path / "out" / "explanation.json")
+    np.testing.assert_array_equal(again.pairs, first.pairs)
+    refused = call(
+        "explain", picture, "red cat", "--checkpoint", tmp_path / "passes", "--out", tmp_path / "new"
+    )
+    assert refused[0] == 2 and "belongs to another run" in refused[2] and not (tmp_path / "new").exists()
+
+
 def test_budgets_may_be_powers(call, picture, tmp_path):
     call("explain", picture, "dog", "--budget", "2^10")
     assert Explanation.load(tmp_path / "out" / "explanation.json").meta["budget"] == 1024
@@ -340,6 +364,10 @@ def test_unusable_captions(call, picture, tmp_path, caption, fragments):
         (["--seed", "x"], ["--seed"]),
         (["--device", "abacus"], ["'abacus'", "cpu"]),
         (["--removal", "magic"], ["magic", "mean"]),
+        (["--index", "SII"], ["'SII'", "FWBII", "FSII"]),
+        (["--tolerance", "0"], ["tolerance = 0.0", "above 0"]),
+        (["--tolerance", "small"], ["'small'", "--tolerance"]),
+        (["--index", "FSII", "--errors"], ["index='FWBII'"]),
         (["--model", "no-such-model"], ["no-such-model", "mini-clip"]),
         (["--unknown"], ["--unknown"]),
     ],

@@ -643,6 +643,16 @@ def test_a_dtype_that_is_none_is_one_line(folders, dtype):
         load_model(folders / "clip", dtype=dtype)
 
 
+@pytest.mark.parametrize(
+    "arguments", [{"devices": []}, {"devices": "cpu"}, {"devices": ["cpu"], "device": "cpu"}]
+)
+def test_devices_are_a_list_and_no_device_besides(folders, arguments):
+    with pytest.raises(ValueError, match=r"devices is .*at least one device"):
+        load_model(folders / "clip", **arguments)
+    with pytest.raises(ValueError, match="'abacus' is not available"):
+        load_model(folders / "clip", devices=["cpu", "abacus"])
+
+
 def test_environment_variables_choose_model_and_device(folders, monkeypatch):
     monkeypatch.setenv("FIXLIP_MODEL", str(folders / "siglip2"))
     assert load_model().family == "siglip2"

@@ -111,6 +111,27 @@ def test_values_are_inner_products_of_the_two_sides(model):
     np.testing.assert_allclose(game(coalitions), by_sides, atol=1e-5 * game.scale)
 
 
+@pytest.mark.parametrize("removal", ["mean", "drop"])
+def test_coalitions_are_split_over_devices(removal):
+    """Two copies on one CPU stand for two GPUs: the numbers are those of one, and both do work."""
+    one, two = load_model("mini-clip"), load_model("mini-clip", devices=["cpu", "cpu"])
+    assert len(two.replicas) == 1 and two.replicas[0].network is not two.network
+    alone, split = (
+        VisionLanguageGame(model, noise_image(128, 128), "a red dog", removal=removal, image_players=(4, 4))
+        for model in (one, two)
+    )
+    coalitions = some_coalitions(alone, 13)
+    np.testing.assert_allclose(split(coalitions), alone(coalitions), atol=1e-4)
+    assert split.image_passes == alone.image_passes and split.identity() == alone.identity()
+    calls = []
+    two.replicas[0].embed_tokens, real = (
+        lambda *inputs: calls.append(len(inputs[0])) or real(*inputs),
+        two.replicas[0].embed_tokens,
+    )
+    split.encode_texts(coalitions[:, 16:])
+    assert sum(calls) == 6
+
+
 def test_a_float64_model_plays_in_float64():
     model = small_model("clip")
     single = VisionLanguageGame(model, noise_image(), CAPTION)

@@ -16,9 +16,11 @@ from fixlip_helpers.checks.chapter_08 import *  # noqa: F403
 from fixlip_helpers.checks.chapter_09 import *  # noqa: F403
 from fixlip_helpers.checks.chapter_10 import *  # noqa: F403
 from fixlip_helpers.checks.chapter_11 import *  # noqa: F403
+from fixlip_helpers.checks.chapter_12 import *  # noqa: F403
 from fixlip_helpers.checks.chapter_13 import *  # noqa: F403
 from fixlip_helpers.checks.chapter_14 import *  # noqa: F403
 from fixlip_helpers.checks.chapter_15 import *  # noqa: F403
 from fixlip_helpers.checks.chapter_16 import *  # noqa: F403
 from fixlip_helpers.checks.chapter_17 import *  # noqa: F403
+from fixlip_helpers.checks.chapter_19 import *  # noqa: F403
 from fixlip_helpers.checks.verdict import Verdict as Verdict
