@@ -66,6 +66,8 @@ ALTERED = [
         "second.pairs - first.pairs) and",
     ),
     ("17_comparing_models", "thm-ch17-affine", "(game, p) / spread", "(game, p) / spread**2"),
+    ("18_debugging", "thm-ch18-bag", "two.pairs[:3, by_name])", "two.pairs[:3, 3:])"),
+    ("19_your_own", "thm-ch19-replicates", "rho + (1 - rho) / m)", "rho + (1 - rho))"),
     ("04_faithful_approximation", "thm-ch04-orthonormal", "phi.T @ (P(p)", "phi.T @ (P(1 - p)"),
     (
         "04_faithful_approximation",

@@ -327,7 +327,8 @@ def test_default_designs():
 
     assert kind("image", 64, 0.5) == ("orthogonal_array", 4096)
     assert kind("image", 49, 0.5) == ("orthogonal_array", 4096)
-    assert kind("image", 64, 0.3) == ("independent", 4 * 2081)
+    assert kind("image", 64, 0.3) == ("exchange", 4 * 2081)
+    assert kind("image", 100, 0.3) == ("independent", 4 * 5051)  # exchanges would take too long
     assert kind("image", 12, 0.3) == ("enumeration", 4096)
     assert kind("image", 20, 0.5) == ("orthogonal_array", 4096)
     assert kind("text", 10, 0.5) == ("enumeration", 1024)

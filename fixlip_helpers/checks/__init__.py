@@ -22,5 +22,6 @@ from fixlip_helpers.checks.chapter_14 import *  # noqa: F403
 from fixlip_helpers.checks.chapter_15 import *  # noqa: F403
 from fixlip_helpers.checks.chapter_16 import *  # noqa: F403
 from fixlip_helpers.checks.chapter_17 import *  # noqa: F403
+from fixlip_helpers.checks.chapter_18 import *  # noqa: F403
 from fixlip_helpers.checks.chapter_19 import *  # noqa: F403
 from fixlip_helpers.checks.verdict import Verdict as Verdict
