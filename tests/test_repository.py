@@ -164,3 +164,15 @@ def test_notebooks_hold_no_metadata_of_an_editor():
     for path in (ROOT / "notebooks").glob("*.ipynb"):
         metadata = json.loads(path.read_text(encoding="utf-8"))["metadata"]
         assert set(metadata) <= {"kernelspec", "language_info", "widgets"}
+
+
+def test_the_recorded_benchmarks_are_whole_and_shown():
+    from benchmarks.__main__ import BENCHMARKS
+
+    recorded = (ROOT / "results" / "benchmarks.txt").read_text(encoding="utf-8")
+    assert recorded.startswith("cores ") and "date 20" in recorded.splitlines()[0]
+    for name in BENCHMARKS:
+        assert f"\n{name}: holds\n" in recorded, name
+    assert "{literalinclude} ../results/benchmarks.txt" in (ROOT / "book" / "benchmarks.md").read_text(
+        encoding="utf-8"
+    )
