@@ -943,7 +943,7 @@ def available_models() -> list[ModelInfo]:
                 vision["image_size"],
                 True,
                 megabytes,
-                WHAT_EMBEDDED_MODELS_SEE,
+                WHAT_EMBEDDED_MODELS_SEE + ("" if name in SOUND else "; faulty on purpose (chapter 18)"),
             )
         )
     for name, (family, size, patch) in HUB_MODELS.items():
