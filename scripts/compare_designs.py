@@ -4,7 +4,7 @@
     python scripts/compare_designs.py --game mini-clip      one game only
     python scripts/compare_designs.py --fresh               all of it once more
 
-Blocks (a game at one p) that the file holds are kept, and each is stored as soon as it is there: an interrupted run is
+What the file holds is kept, and each block (a game at one p) is stored as soon as it is there: an interrupted run is
 started again. Everything is seeded.
 """
 
@@ -17,11 +17,12 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import qmc
 from scipy.stats import t as student
 
 from fixlip_helpers import VisionLanguageGame, load_model
 from fixlip_helpers.checkpoints import Remembered
-from fixlip_helpers.coalitions import DESIGNS, STREAMS, Design, draw
+from fixlip_helpers.coalitions import DESIGNS, STREAMS, Design, draw, orthogonal_array
 from fixlip_helpers.datasets import published_clip
 from fixlip_helpers.explanation import Explanation, to_fourier_basis
 from fixlip_helpers.games import ExplanationGame, TwoSidedGame
@@ -47,6 +48,8 @@ ABOUT = {
     "double the run: at these sizes border lists nothing and draws independently, so that independent stands for it",
     "difference": "mean over seeds of the loss minus that of the same seed's border draws (mini-clip: independent "
     "ones), with its 95 % Student interval",
+    "sobol, weighted_array": "tried and not kept: thresholded scrambled Sobol points; the array of p = 0.5 with "
+    "importance weights",
     "RegressionFBII": "shapiq's approximator on all players of the game at p = 0.5: one image and one text pass for "
     "each value; its constant is taken from the truth",
     "ProxySPEX": "shapiq's ProxySPEX needs lightgbm, which this environment does not have: not run",
@@ -94,6 +97,26 @@ def mini_clip() -> Remembered:
     return Remembered(VisionLanguageGame(load_model("mini-clip"), hero.image, hero.caption, progress=False))
 
 
+# --- Designs that the package does without ------------------------------------------------
+
+
+def sobol(n: int, p: float, m: int, seed: int, stream: int) -> Design:
+    """Scrambled Sobol points, a player visible where its coordinate is below ``p``."""
+    points = qmc.Sobol(n, seed=1000 * stream + seed).random(m)
+    return Design(points < p, np.full(m, 1 / m), p, "sobol", seed)
+
+
+def weighted_array(n: int, p: float, m: int, seed: int, stream: int) -> Design:
+    """The orthogonal array of ``p = 0.5``, each run weighted by what ``P_p`` gives it over what ``P_0.5`` does."""
+    runs = orthogonal_array(n, 0.5, m, seed, stream).coalitions
+    sizes = runs.sum(axis=1)
+    logs = sizes * np.log(2 * p) + (n - sizes) * np.log(2 * (1 - p))
+    weights = np.exp(logs - logs.max())
+    return Design(runs, weights / weights.sum(), p, "weighted_array", seed)
+
+
+RIVALS = {"sobol": sobol, "weighted_array": weighted_array}
+
 # --- Losses -------------------------------------------------------------------------------
 
 
@@ -103,12 +126,14 @@ def designs_for(game: str, p: float, passes: int) -> list[str]:
     names += ["paired"] if p == 0.5 else []
     if game.startswith("mini-clip"):
         names = ["independent", "exchange"]
+    if game.startswith("published") and passes == 4096:
+        names += ["sobol"] + (["weighted_array"] if p != 0.5 else [])
     return names + (["orthogonal_array"] if p == 0.5 and passes == 4096 else [])
 
 
 def fit(game: TwoSidedGame, text: Side, p: float, design: str, passes: int, seed: int) -> Explanation:
     """The cross-modal explanation from one design, as :func:`fixlip_helpers.fixlip` fits it."""
-    drawn = DESIGNS[design](game.n_image, p, passes, seed, STREAMS["image"])
+    drawn = (DESIGNS | RIVALS)[design](game.n_image, p, passes, seed, STREAMS["image"])
     return combine(fit_side(game, "image", p, drawn, seed=seed), text)
 
 
@@ -175,16 +200,20 @@ def mini_clip_block(p: float, seeds: range) -> tuple[dict[tuple[int, str], list[
 # --- The table ----------------------------------------------------------------------------
 
 
-def run_block(name: str, p: float) -> list[dict]:
-    """All cells of one game at one p, with the loss of each seed."""
+def run_block(name: str, p: float, known: list[dict]) -> list[dict]:
+    """The cells of one game at one p that are not known yet, with the loss of each seed."""
+    held = {(cell["passes"], cell["design"]) for cell in known}
     seeds = range(SEEDS[name])
     if name.startswith("mini-clip"):
+        if held:
+            return []
         losses, ceiling = mini_clip_block(p, seeds)
     else:
         ceiling = 1 / (1 + sum(NOISE.values()))
         losses = {}
         for passes in GOALS:
-            for design in designs_for(name, p, passes) + (["RegressionFBII"] if p == 0.5 else []):
+            wanted = designs_for(name, p, passes) + (["RegressionFBII"] if p == 0.5 else [])
+            for design in (design for design in wanted if (passes, design) not in held):
                 few = range(10) if design == "RegressionFBII" else seeds
                 losses[passes, design] = explanation_losses(name, p, passes, design, few)
                 print(name, p, passes, design, np.mean(losses[passes, design]), flush=True)
@@ -237,7 +266,7 @@ def read(path: Path) -> list[dict]:
 
 def store(path: Path, cells: list[dict]) -> None:
     """Write the table, in the order of games, p, passes and designs."""
-    order = [*DESIGNS, "RegressionFBII"]
+    order = [*DESIGNS, *RIVALS, "RegressionFBII"]
     cells.sort(key=lambda c: ([*SEEDS].index(c["game"]), c["p"], c["passes"], order.index(c["design"])))
     lost = summarise(cells)
     table = {"command": "python scripts/compare_designs.py", "about": ABOUT, "lost": lost, "cells": cells}
@@ -255,11 +284,11 @@ def main() -> None:
     for name in SEEDS:
         for p in PS:
             wanted = arguments.game in (None, name.split()[0])
-            known = any((c["game"], c["p"]) == (name, p) for c in read(arguments.out))
-            if wanted and (arguments.fresh or not known):
-                block = run_block(name, p)
-                rest = [c for c in read(arguments.out) if (c["game"], c["p"]) != (name, p)]
-                store(arguments.out, rest + block)
+            cells = read(arguments.out)
+            block = [c for c in cells if (c["game"], c["p"]) == (name, p) and not arguments.fresh]
+            if wanted and (new := run_block(name, p, block)):
+                rest = [c for c in cells if (c["game"], c["p"]) != (name, p)]
+                store(arguments.out, rest + block + new)
     store(arguments.out, read(arguments.out))
     print(arguments.out)
 
