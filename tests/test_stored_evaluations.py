@@ -37,7 +37,10 @@ def recompute(table: Path, row: pandas.Series) -> float:
 
 
 def drawn(table: Path, count: int) -> pandas.DataFrame:
-    return pandas.read_parquet(table).sample(count, random_state=random.randrange(2**31))
+    """Rows at random; no curves of "counts": to it all patches are alike, and rounding decides which are kept."""
+    rows = pandas.read_parquet(table)
+    tied = (rows["method"] == "counts") & rows["metric"].isin(["aid", "insertion", "deletion"])
+    return rows[~tied].sample(count, random_state=random.randrange(2**31))
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda path: path.stem)
