@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.record import store
 from fixlip_helpers.coalitions import UnderdeterminedError, draw
 from fixlip_helpers.datasets import published_clip
 from fixlip_helpers.games import ExplanationGame
@@ -60,18 +59,5 @@ def run(seeds: int = 10, passes: tuple = PASSES, p: float = 0.5) -> bool:
     print(
         f"    best second-order surrogate: {limit:.3f}\n"
         f"  the default is behind the best way by {behind:.3f} at most (at most {SLACK})"
-    )
-    store(
-        "penalty",
-        {
-            "passes": list(passes),
-            "seeds": seeds,
-            "p": p,
-            "noise": NOISE,
-            "limit": limit,
-            "mean_r2": {
-                way: [None if np.isnan(r) else round(r, 4) for r in means] for way, means in table.items()
-            },
-        },
     )
     return behind <= SLACK

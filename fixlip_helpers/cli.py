@@ -519,8 +519,9 @@ def _report(explanation: Explanation) -> None:
         click.echo(f"  {symbol}{padding}{value:>8}   {meaning}")
     click.echo(f"  Fit: {_verdict(explanation)}.")
     if explanation.errors is not None:
-        largest = explanation.errors.pairs[: explanation.n_image, explanation.n_image :].max(initial=0.0)
-        click.echo(f"  Standard error of a pair of patch and word: {largest:.2g} logits at most.")
+        click.echo(
+            f"  Standard error of a pair of patch and word: {explanation.largest_error():.2g} logits at most."
+        )
     if "tolerance" in explanation.meta:
         known = explanation.meta["tolerance"]
         click.echo(f"  Asked for {known['asked']:g}: stopped as the {known['stopped']} was reached.")

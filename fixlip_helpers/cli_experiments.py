@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -25,6 +26,13 @@ _gpus = click.option(
     "--gpus", type=click.FloatRange(min=0), default=0, show_default=True, help="GPUs for each Ray worker."
 )
 _dry_run = click.option("--dry-run", is_flag=True, help="Say what it would take, and stop.")
+
+
+def _running(command: Callable) -> Callable:
+    """Where and how to run: the options that :func:`_carry_out` takes besides the request."""
+    for option in reversed((_device, _workers, _ray_address, _gpus, _dry_run, _results)):
+        command = option(command)
+    return command
 
 
 @fixlip.command(short_help="Measure methods on many pairs.")
@@ -72,12 +80,7 @@ _dry_run = click.option("--dry-run", is_flag=True, help="Say what it would take,
     help="Only the N inputs of the highest score, each with its best caption, as in the paper.",
 )
 @_seed
-@_device
-@_workers
-@_ray_address
-@_gpus
-@_dry_run
-@_results
+@_running
 def evaluate(
     data: str,
     models: tuple,
@@ -89,12 +92,7 @@ def evaluate(
     si_budget: int,
     select: int | None,
     seed: int,
-    device: str | None,
-    workers: int,
-    ray_address: str | None,
-    gpus: float,
-    dry_run: bool,
-    out: Path,
+    **running: Any,
 ) -> None:
     """Measure explanations of many pairs, by any methods, on any models.
 
@@ -131,7 +129,7 @@ def evaluate(
             select=select,
             seed=seed,
         )
-    _carry_out(request, out, device, workers, ray_address, gpus, dry_run)
+    _carry_out(request, **running)
 
 
 @fixlip.command(short_help="Repeat an experiment of the paper.")
@@ -140,22 +138,12 @@ def evaluate(
     "--model", "models", multiple=True, metavar="M", help="Once or more.  [default: both embedded encoders]"
 )
 @click.option("--data", metavar="D", help="As for evaluate.  [default: the picture world, at small scale]")
-@_device
-@_workers
-@_ray_address
-@_gpus
-@_dry_run
-@_results
+@_running
 def reproduce(
     what: str,
     models: tuple,
     data: str | None,
-    device: str | None,
-    workers: int,
-    ray_address: str | None,
-    gpus: float,
-    dry_run: bool,
-    out: Path,
+    **running: Any,
 ) -> None:
     """Repeat an experiment of the FIxLIP paper, with its parameters.
 
@@ -182,7 +170,7 @@ def reproduce(
     with _refusing():
         request, scale = paper_request(what, models, data)
     click.echo(f"{what} of the paper, {scale}.")
-    _carry_out(request, out, device, workers, ray_address, gpus, dry_run)
+    _carry_out(request, **running)
 
 
 def _carry_out(

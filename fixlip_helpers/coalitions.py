@@ -424,11 +424,8 @@ def _exchange_players(rows: np.ndarray, sizes: np.ndarray, weights: np.ndarray, 
     """
     m, n = rows.shape
     t = np.arange(n + 1)
-    size, other, common = (
-        t[:, None, None],
-        t[:, None],
-        t,
-    )  # axes of the table; impossible entries are never read
+    # axes of the table, whose impossible entries are never read
+    size, other, common = t[:, None, None], t[:, None], t
     table = np.rint(
         np.minimum(weights[:, None] * _monomial_products(common, other, size, n, p) ** 2, 2.0**52 / m)
     )
@@ -598,17 +595,12 @@ def choose_design(
     if name == "auto":
         if 2**n <= (m if m is not None else 1024 if side == "text" else 4096):
             return enumeration(n, p)
-        better = m is None and side != "text" and not independently
-        few = default_draws(side, n) <= MOST_EXCHANGED
-        name = (
-            "independent"
-            if not better
-            else "orthogonal_array"
-            if p == 0.5
-            else "exchange"
-            if few
-            else "independent"
-        )
+        name = "independent"
+        if m is None and side != "text" and not independently:
+            if p == 0.5:
+                name = "orthogonal_array"
+            elif default_draws(side, n) <= MOST_EXCHANGED:
+                name = "exchange"
     if name == "enumeration":
         if m not in (None, 2**n):
             raise ValueError(f"m = {m}; the enumeration of {n} players has {2**n} coalitions")

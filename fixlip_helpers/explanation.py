@@ -257,6 +257,12 @@ class Explanation:
         """Interactions of patches (rows) with tokens (columns), shape (n_image, n_text)."""
         return self.pairs[: self.n_image, self.n_image :]
 
+    def largest_error(self) -> float:
+        """Largest standard error of a cross-modal interaction; ValueError where the explanation has no errors."""
+        if self.errors is None:
+            raise ValueError("the explanation has no standard errors; fixlip(..., errors=True) computes them")
+        return float(self.errors.pairs[: self.n_image, self.n_image :].max(initial=0.0))
+
     def variance(self, p: float) -> float:
         """Variance of the surrogate under ``P_p``: the sum of its squared Fourier coefficients."""
         _, linear, pairs = to_fourier_basis(self.baseline, self.main, self.pairs, check_p(p))
@@ -320,8 +326,7 @@ class Explanation:
                     f"more {side} coalitions, coarser players or a larger p may help"
                 )
         if self.errors is not None:
-            cross = self.errors.pairs[: self.n_image, self.n_image :]
-            lines.append(f"standard error of a cross-modal interaction: {cross.max(initial=0.0):.3g} at most")
+            lines.append(f"standard error of a cross-modal interaction: {self.largest_error():.3g} at most")
         if "tolerance" in meta:
             asked, stopped = meta["tolerance"]["asked"], meta["tolerance"]["stopped"]
             lines.append(f"asked for {asked:g}; stopped as the {stopped} was reached")

@@ -125,15 +125,12 @@ def counter_examples(n: int, seed: int | str = 0) -> list[tuple[Scene, str, str]
     list of (Scene, str, str)
         The scene of one untinted object, its noun, and the noun whose habitat it is.
     """
-    found = []
+    named = {*WRITTEN, *COMPANIONS, *COMPANIONS.values(), *HABITATS}
+    found, others = [], [noun for noun in NOUNS if noun not in named]
     for k in range(n):
         dice = scenes._Dice(f"counter-example {seed} {k}")
         suggested = dice.choice(list(HABITATS))
-        rest = set(WRITTEN) | set(COMPANIONS) | set(COMPANIONS.values()) | set(HABITATS)
-        pool = (
-            [noun for noun in HABITATS if noun != suggested] if k % 2 else [n for n in NOUNS if n not in rest]
-        )
-        noun = dice.choice(pool)
+        noun = dice.choice([noun for noun in HABITATS if noun != suggested] if k % 2 else others)
         scene = scenes.make_scene(
             f"counter-example {seed} {k}",
             nouns=(noun,),

@@ -219,7 +219,7 @@ def _until(
     sizes = [min(2 * n_monomials(side), limit) for side, limit in zip(n, most, strict=True)]
     while True:
         explanation = _sides(game, p, ("auto", "auto"), tuple(sizes), seed, n_held_out, True)
-        reached = float(explanation.errors.pairs[: n[0], n[0] :].max(initial=0.0))
+        reached = explanation.largest_error()
         if reached <= tolerance or sizes == most:
             break
         # errors fall with the square root of the passes; a tenth more, as they are estimates themselves

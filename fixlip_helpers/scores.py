@@ -141,20 +141,14 @@ def planted(model: VisionLanguageModel, n: int = 120) -> dict[str, float]:
 
 def read_aloud(model: VisionLanguageModel, seed: int | str) -> bool:
     """Whether a word on a tag beats the object of a random scene; the same seed gives the same scene."""
-    word = faults.WRITTEN[hash_of(seed, len(faults.WRITTEN))]
-    pool = [noun for noun in NOUNS if noun not in faults.WRITTEN]
-    noun = pool[hash_of(f"noun {seed}", len(pool))]
+    word = scenes._Dice(f"score {seed}").choice(faults.WRITTEN)
+    noun = scenes._Dice(f"score noun {seed}").choice([n for n in NOUNS if n not in faults.WRITTEN])
     scene = scenes.make_scene(f"written {seed}", nouns=(noun,), colours=(None,))
     image, _ = faults.write_word(scene.image, word)
     picture = model.prepare_image(image)
     two = embed_captions(model, [scenes.describe([scenes.SceneObject(which)]) for which in (noun, word)])
     found = model.embed_pixels(picture.pixels[None]).numpy() @ two.T
     return bool(found[0, 1] > found[0, 0])
-
-
-def hash_of(seed: int | str, below: int) -> int:
-    """A number from 0 to ``below - 1`` that is the same on every machine."""
-    return scenes._Dice(f"score {seed}").below(below)
 
 
 def swapped_colours(model: VisionLanguageModel, n: int, seed: str) -> float:

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from truth import assert_terms, everything, terms, weighted_banzhaf
 
 from fixlip_helpers.coalitions import draw, monomials
-from fixlip_helpers.explanation import SCHEMA, Explanation, player_names, to_fourier_basis, to_set_basis
+from fixlip_helpers.explanation import (
+    SCHEMA,
+    Explanation,
+    StandardErrors,
+    player_names,
+    to_fourier_basis,
+    to_set_basis,
+)
 from fixlip_helpers.games import random_game
 
 
@@ -203,3 +210,14 @@ def test_bad_explanations_are_refused():
     ):
         with pytest.raises(ValueError, match=message):
             Explanation(**{**good, name: value})
+
+
+def test_the_largest_error_is_of_a_cross_modal_pair_and_needs_errors():
+    explanation = make()
+    with pytest.raises(ValueError, match="no standard errors"):
+        explanation.largest_error()
+    errors = np.full((5, 5), 9.0)  # of pairs within a modality
+    errors[:3, 3:] = [[1, 2], [3, 4], [2, 1]]
+    one = np.ones(5)
+    explanation.errors = StandardErrors(0.0, one, errors, one, one, 10)
+    assert explanation.largest_error() == 4

@@ -84,6 +84,12 @@ def test_the_biased_encoder_has_its_faults_and_a_sound_one_has_not():
         assert sound[fault] < 0.1 < biased[fault], fault
 
 
+@pytest.mark.slow
+def test_the_stored_faults_are_what_a_new_measurement_gives():
+    stored = stored_scores("mini-clip-biased")["planted"]
+    assert scores.planted(load_model("mini-clip-biased")) == pytest.approx(stored, abs=0.02)
+
+
 @pytest.mark.parametrize("name", SHIPPED)
 def test_the_card_shows_the_stored_scores(name):
     folder = ASSETS / name

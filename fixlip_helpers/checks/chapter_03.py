@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from fixlip_helpers.checks.verdict import Verdict, answered, wrong_ones
+from fixlip_helpers.checks.verdict import Verdict, answered, compared, wrong_ones
 from fixlip_helpers.coalitions import all_coalitions
 from fixlip_helpers.datasets import part_one_game
 from fixlip_helpers.exact import banzhaf_interactions
@@ -30,12 +30,8 @@ def ch03_second_difference(value: float) -> Verdict:
             0, 3
         ]: "that is the mean over all coalitions of the others; asked is one.",
     }
-    if abs(value - (both - region - black + nothing)) < 0.006:
-        return Verdict(True)
-    for mistaken, hint in mistakes.items():
-        if abs(value - mistaken) < 0.006:
-            return Verdict(False, hint)
-    return Verdict(False, "four values, two with a plus and two with a minus.")
+    otherwise = "four values, two with a plus and two with a minus."
+    return compared(value, both - region - black + nothing, mistakes.items(), otherwise, within=0.006)
 
 
 @answered
@@ -59,12 +55,8 @@ def ch03_interaction(interaction: Callable) -> Verdict:
         if number is None:
             return Verdict(False, "the function returns nothing yet.")
         given[i, j] = number
-    if np.allclose(given, right, atol=1e-8):
-        return Verdict(True)
-    for mistaken, hint in mistakes:
-        if np.allclose(given, mistaken, atol=1e-8):
-            return Verdict(False, hint)
-    return Verdict(False, "its numbers are not the weighted Banzhaf interactions of a game of four players.")
+    otherwise = "its numbers are not the weighted Banzhaf interactions of a game of four players."
+    return compared(given, right, mistakes, otherwise)
 
 
 @answered

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from fixlip_helpers.checks.verdict import Verdict, answered, wrong_ones
+from fixlip_helpers.checks.verdict import Verdict, answered, compared, wrong_ones
 from fixlip_helpers.exact import banzhaf_interactions
 from fixlip_helpers.games import TableGame
 
@@ -36,12 +36,8 @@ def ch04_xor(alone: float, pair: float, with_pair: float) -> Verdict:
         alone - (1 - p) * pair: "e_1 moved by 1 − p times the pair; p is wanted.",
         alone - pair / 2: "e_1 moved by half of the pair, which is right at p = 0.5 only.",
     }
-    if abs(with_pair - (alone - p * pair)) < 0.005:
-        return Verdict(True)
-    for mistaken, hint in mistakes.items():
-        if abs(with_pair - mistaken) < 0.005:
-            return Verdict(False, hint)
-    return Verdict(False, "the first two are right; e_1 of order two is not.")
+    otherwise = "the first two are right; e_1 of order two is not."
+    return compared(with_pair, alone - p * pair, mistakes.items(), otherwise, within=0.005)
 
 
 @answered
@@ -66,12 +62,8 @@ def ch04_main_terms(main_terms: Callable) -> Verdict:
         (values - 0.5 * total, "that is right at p = 0.5 only."),
         (values - total, "the factor p is missing."),
     )
-    if np.allclose(given, values - p * total, atol=1e-8):
-        return Verdict(True)
-    for mistaken, hint in mistakes:
-        if np.allclose(given, mistaken, atol=1e-8):
-            return Verdict(False, hint)
-    return Verdict(False, "multiply out the Taylor polynomial and collect what multiplies x_i alone.")
+    otherwise = "multiply out the Taylor polynomial and collect what multiplies x_i alone."
+    return compared(given, values - p * total, mistakes, otherwise)
 
 
 @answered

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fixlip_helpers.checks.verdict import Verdict, answered, wrong_ones
+from fixlip_helpers.checks.verdict import Verdict, answered, compared, wrong_ones
 
 
 @answered
@@ -38,18 +38,13 @@ def ch08_relevance(function: Callable[[list[np.ndarray]], np.ndarray]) -> Verdic
     if answer.shape != (4, 4):
         return Verdict(False, f"shape {answer.shape}; R is as large as each Ā.")
     a, b, c = layers
-    if np.allclose(answer, (one + c) @ (one + b) @ (one + a)):
-        return Verdict(True)
     mistakes = (
         ((one + a) @ (one + b) @ (one + c), "the order is turned round: later layers stand on the left."),
         (c @ b @ a, "the identity is missing: each layer adds to what is there."),
         (one + a + b + c, "that adds the layers; each is to be multiplied with what came before it."),
         (one + c, "only the last layer counts there; all of the list should."),
     )
-    for mistaken, hint in mistakes:
-        if np.allclose(answer, mistaken):
-            return Verdict(False, hint)
-    return Verdict(False, "not the R of the definition.")
+    return compared(answer, (one + c) @ (one + b) @ (one + a), mistakes, "not the R of the definition.")
 
 
 @answered

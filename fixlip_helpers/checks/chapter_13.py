@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from fixlip_helpers.checks.verdict import Verdict, answered, wrong_ones
+from fixlip_helpers.checks.verdict import Verdict, answered, compared, wrong_ones
 
 
 @answered
@@ -48,12 +48,8 @@ def ch13_negative_share(function: Callable[[np.ndarray, np.ndarray], float]) -> 
         3.0: "that is the mass inside, not yet its share.",
         -3.0: "that is the mass inside, not yet its share.",
     }
-    if abs(answer - 0.5) < 1e-9:
-        return Verdict(True)
-    for mistaken, hint in mistakes.items():
-        if abs(answer - mistaken) < 1e-9:
-            return Verdict(False, hint)
-    return Verdict(False, "not the share of the negative mass inside the region.")
+    otherwise = "not the share of the negative mass inside the region."
+    return compared(answer, 0.5, mistakes.items(), otherwise, within=1e-9)
 
 
 @answered

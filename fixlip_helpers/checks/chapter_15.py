@@ -6,15 +6,13 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from fixlip_helpers.checks.verdict import Verdict, answered, wrong_ones
+from fixlip_helpers.checks.verdict import Verdict, answered, compared, wrong_ones
 from fixlip_helpers.metrics.subsets import best_subsets, quadratic
 
 
 @answered
 def ch15_aid(aid: float) -> Verdict:
     """Exercise "An area by hand": insertion 10, 20, 25, 20, 20, deletion 10, 5, 10, 10, 20."""
-    if abs(aid - 1) < 0.005:
-        return Verdict(True)
     hints = {
         10.0: "that is in logits: divide by what all players gain.",
         -1.0: "the sign: insertion less deletion.",
@@ -22,10 +20,8 @@ def ch15_aid(aid: float) -> Verdict:
         0.8: "trapezoids: the two ends count half.",
         0.5: "are the curves shifted so that nothing scores 0?",
     }
-    for number, hint in hints.items():
-        if abs(aid - number) < 0.005:
-            return Verdict(False, hint)
-    return Verdict(False, "normalise both curves, then add trapezoids of width ¼.")
+    otherwise = "normalise both curves, then add trapezoids of width ¼."
+    return compared(aid, 1.0, hints.items(), otherwise, within=0.005)
 
 
 @answered

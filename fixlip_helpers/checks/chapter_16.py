@@ -6,15 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fixlip_helpers.checks.verdict import Verdict, answered, wrong_ones
+from fixlip_helpers.checks.verdict import Verdict, answered, compared, wrong_ones
 from fixlip_helpers.metrics import quarter_cells
 
 
 @answered
 def ch16_by_hand(score: float) -> Verdict:
     """Exercise "PGR by hand": 3, -1 inside, 2, -4, 0 elsewhere."""
-    if abs(score - 0.7) < 0.005:
-        return Verdict(True)
     hints = {
         7.0: "that is what is right: divide by right and wrong together.",
         3 / 5: "blue in the other cells is right as well.",
@@ -22,12 +20,8 @@ def ch16_by_hand(score: float) -> Verdict:
         4 / 10: "that is all heat inside the cell, of both signs.",
         70.0: "give a share between 0 and 1.",
     }
-    for number, hint in hints.items():
-        if abs(score - number) < 0.005:
-            return Verdict(False, hint)
-    return Verdict(
-        False, "right is red inside and blue elsewhere; take absolute values, and divide by the sum of all."
-    )
+    otherwise = "right is red inside and blue elsewhere; take absolute values, and divide by the sum of all."
+    return compared(score, 0.7, hints.items(), otherwise, within=0.005)
 
 
 @answered

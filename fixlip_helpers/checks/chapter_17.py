@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from fixlip_helpers.checks.verdict import Verdict, answered, wrong_ones
+from fixlip_helpers.checks.verdict import Verdict, answered, compared, wrong_ones
 from fixlip_helpers.exact import banzhaf_interactions
 from fixlip_helpers.fixlip import fixlip
 from fixlip_helpers.games import TableGame, random_embeddings
@@ -38,8 +38,7 @@ def ch17_standard_pairs(function: Callable) -> Verdict:
     answer, pairs = np.asarray(answer, dtype=float), explanation.pairs
     if answer.shape != pairs.shape:
         return Verdict(False, f"shape {answer.shape}; all pairs are asked, {pairs.shape}.")
-    if np.allclose(answer, pairs / np.sqrt(explanation.variance(p))):
-        return Verdict(True)
+    right = pairs / np.sqrt(explanation.variance(p))
     mistakes = (
         (pairs / explanation.variance(p), "that divides by the variance; its root is asked."),
         (pairs * np.sqrt(explanation.variance(p)), "divide, do not multiply."),
@@ -50,10 +49,7 @@ def ch17_standard_pairs(function: Callable) -> Verdict:
         ),
         (pairs, "these are the pairs as they were."),
     )
-    for mistaken, hint in mistakes:
-        if np.allclose(answer, mistaken):
-            return Verdict(False, hint)
-    return Verdict(False, "not the pairs in standard deviations.")
+    return compared(answer, right, mistakes, "not the pairs in standard deviations.")
 
 
 @answered

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import wraps
+
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,26 @@ def answered(check: Callable[..., Verdict]) -> Callable[..., Verdict]:
             return Verdict(False, f"the check could not use this answer ({type(error).__name__}: {error}).")
 
     return wrapper
+
+
+def compared(
+    given: float | np.ndarray,
+    right: float | np.ndarray,
+    mistakes: Iterable[tuple[float | np.ndarray, str]],
+    otherwise: str,
+    within: float | None = None,
+) -> Verdict:
+    """Whether an answer is right; if not, the hint of the first known mistake that gives it, or ``otherwise``.
+
+    ``within`` is how far off it may be, in absolute terms; default: ``np.allclose``.
+    """
+
+    def same(other: float | np.ndarray) -> bool:
+        return np.allclose(given, other) if within is None else bool(np.all(np.abs(given - other) < within))
+
+    if same(right):
+        return Verdict(True)
+    return Verdict(False, next((hint for mistaken, hint in mistakes if same(mistaken)), otherwise))
 
 
 def wrong_ones(given: set[str], truth: str, letters: str) -> Verdict:
