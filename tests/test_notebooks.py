@@ -203,13 +203,37 @@ def test_part_1_promise(path, chapter):
 
 
 def test_part_2_recall_and_guess(path, chapter):
-    recall = next((title for title in headings(chapter) if "recall" in title.lower()), None)
+    recall = section(chapter, "Recall")
     assert recall, "a section that recalls earlier chapters"
-    assert len(re.findall(r"Recall \d|:class: .*dropdown|\{dropdown\}", section(chapter, "Recall"))) >= 2
+    before = int(path.stem[:2])
+    sources = re.findall(r"^\*\*Recall \d\*\* \((school|chapter (\d\d))\)\. \S", recall, flags=re.M)
+    assert len(sources) == 2 and all(int(number or 0) < before for _, number in sources)
+    for question in re.split(r"^\*\*Recall \d\*\*", recall, flags=re.M)[1:]:
+        choices = re.findall(
+            r'^<details class="choice( right)?"><summary>(.+)</summary>\n\n\*\*(Right|No)\.\*\* (.+)\n\n</details>$',
+            question, flags=re.M,
+        )  # fmt: skip
+        assert len(choices) >= 3 and question.count("<details") == len(choices), question
+        assert all(bool(right) == (verdict == "Right") for right, _, verdict, _ in choices)
+        assert sum(bool(right) for right, *_ in choices) == 1
+        assert not any("$" in choice for _, choice, *_ in choices), "formulas are not set in a summary"
     assert re.search(r"guess", prose(chapter), flags=re.I)
     assert re.search(r"guess", "\n".join(prose(chapter).splitlines()[-60:]), flags=re.I), (
         "the end returns to the guess"
     )
+
+
+def test_part_2_every_guess_has_its_reply(path, chapter):
+    """As many replies in the last section as there are choices, linked to the reader's own."""
+    lengths = {}
+    for cell in code_cells(chapter):
+        if not cell.source.startswith(("from importlib", "%")):
+            for node in ast.walk(ast.parse(cell.source)):
+                if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                    name = node.targets[0].id.lower()
+                    lengths[name] = max(lengths.get(name, 0), len(getattr(node.value, "elts", ())))
+    assert lengths["guesses"] == lengths["replies"] >= 3
+    assert any("jslink" in cell.source for cell in code_cells(chapter)[-3:])
 
 
 def test_part_3_small_code_then_the_package(path, chapter):

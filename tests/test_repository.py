@@ -6,7 +6,6 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
-from unicodedata import normalize
 
 import pytest
 import yaml
@@ -113,14 +112,6 @@ def test_notice_names_every_thing_that_is_not_ours(texts):
     for folder in (ROOT / "book" / "_static" / "vendor").iterdir():
         assert folder.name in notice
         assert (folder / "LICENSE").is_file()
-
-
-def test_glossary_is_sorted_and_has_no_duplicate():
-    text = (ROOT / "book" / "glossary.md").read_text(encoding="utf-8")
-    terms = re.findall(r"^(?!```|#)(\S.*)\n(?=  \S)", text, flags=re.M)
-    assert terms == sorted(
-        set(terms), key=lambda term: normalize("NFKD", term.lower()).encode("ascii", "ignore")
-    )
 
 
 def test_wheel_holds_what_the_package_needs(tmp_path, texts):
