@@ -47,9 +47,11 @@ test: lint browser ## lint, unit tests, every chapter against its stored outputs
 	@echo "== Tests: the package, the chapters (nbval), the book built from their outputs"
 	@$(PYTEST) -m "not slow" tests notebooks
 
-test-all: lint browser ## the same with the slow tests
+test-all: lint browser ## the same with the slow tests, and every chapter with one thread and with two
 	@echo "== Tests: everything, the slow ones too"
-	@$(PYTEST) tests notebooks
+	@$(PYTEST) tests
+	@for threads in 1 2; do echo "== Chapters with $$threads thread(s)"; \
+		OMP_NUM_THREADS=$$threads $(PYTEST) notebooks || exit 1; done
 
 browser: environment
 	@sh scripts/browser.sh

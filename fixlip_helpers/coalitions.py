@@ -73,6 +73,11 @@ def draw(n: int, p: float, m: int, seed: int = 0, stream: int = 0) -> np.ndarray
     Returns
     -------
     ndarray of bool, shape (m, n)
+
+    Examples
+    --------
+    >>> draw(n=6, p=0.5, m=2, seed=0).astype(int).tolist()
+    [[1, 1, 1, 0, 0, 1], [0, 0, 1, 1, 0, 1]]
     """
     check_p(p)
     return _uniform(check_count("m", m) * check_count("n", n), seed, stream).reshape(m, n) < p
@@ -85,7 +90,13 @@ def _uniform(count: int, seed: int, stream: int) -> np.ndarray:
 
 
 def all_coalitions(n: int) -> np.ndarray:
-    """All ``2**n`` coalitions, shape (2**n, n), bool; player ``i`` is bit ``i`` of the row's number."""
+    """All ``2**n`` coalitions, shape (2**n, n), bool; player ``i`` is bit ``i`` of the row's number.
+
+    Examples
+    --------
+    >>> all_coalitions(2).astype(int).tolist()
+    [[0, 0], [1, 0], [0, 1], [1, 1]]
+    """
     if check_count("n", n) > 24:
         raise ValueError(
             f"n = {n}: 2**{n} coalitions are too many to list; at most 24 players can be enumerated"
@@ -104,7 +115,14 @@ def empty_and_full(n: int) -> np.ndarray:
 
 
 def coalition_number(coalitions: np.ndarray) -> np.ndarray:
-    """The row at which :func:`all_coalitions` lists each coalition, shape (m,), int64."""
+    """The row at which :func:`all_coalitions` lists each coalition, shape (m,), int64.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> coalition_number(np.array([[True, False, True]])).tolist()  # players 0 and 2: 2**0 + 2**2
+    [5]
+    """
     return coalitions @ (1 << np.arange(coalitions.shape[1], dtype=np.int64))
 
 
@@ -346,6 +364,14 @@ def orthogonal_array(n: int, p: float = 0.5, m: int | None = None, seed: int = 0
     ------
     ValueError
         If ``p`` is not 0.5 or ``m`` no multiple of ``4**k``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> design = orthogonal_array(10, m=256)
+    >>> z = 2.0 * design.coalitions - 1
+    >>> bool(np.allclose(z.T @ (design.weights[:, None] * z), np.eye(10)))  # exactly
+    True
     """
     if p != 0.5:
         raise ValueError(f"p = {p}; an orthogonal array of strength four exists here for p = 0.5 only")
@@ -516,7 +542,13 @@ def _field_products(k: int) -> np.ndarray:
 
 
 def n_monomials(n: int) -> int:
-    """Number of monomials up to order two of ``n`` players, ``K = 1 + n + n (n - 1) / 2``."""
+    """Number of monomials up to order two of ``n`` players, ``K = 1 + n + n (n - 1) / 2``.
+
+    Examples
+    --------
+    >>> n_monomials(49 + 8), n_monomials(576)
+    (1654, 166177)
+    """
     return 1 + n + n * (n - 1) // 2
 
 

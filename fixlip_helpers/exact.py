@@ -41,6 +41,12 @@ def mobius(game: Game) -> np.ndarray:
     ndarray, shape (2**n,), float64
         ``m(L)`` in row ``L``: what the players of L make together beyond what all smaller groups of them make.
         ``ν(M)`` is the sum of ``m(L)`` over the subsets L of M.
+
+    Examples
+    --------
+    >>> from fixlip_helpers.games import TableGame
+    >>> mobius(TableGame([0.0, 1.0, 1.0, 1.0])).tolist()  # ∅, player 0, player 1, both: redundant
+    [0.0, 1.0, 1.0, -1.0]
     """
     table = _axes(all_values(game))
     for player in range(table.ndim):
@@ -79,6 +85,13 @@ def banzhaf_values(game: Game, p: float = 0.5) -> np.ndarray:
     Returns
     -------
     ndarray, shape (n,), float64
+
+    Examples
+    --------
+    >>> from fixlip_helpers.games import TableGame
+    >>> xor = TableGame([0.0, 1.0, 1.0, 0.0])
+    >>> banzhaf_values(xor, p=0.5).tolist(), banzhaf_values(xor, p=0.25).tolist()
+    ([0.0, 0.0], [0.5, 0.5])
     """
     share, table = (1 - check_p(p), p), _axes(all_values(game))
     n = table.ndim
@@ -94,6 +107,12 @@ def banzhaf_interactions(game: Game, p: float = 0.5) -> np.ndarray:
     -------
     ndarray, shape (n, n), float64
         Symmetric, with a diagonal of zeros.
+
+    Examples
+    --------
+    >>> from fixlip_helpers.games import TableGame
+    >>> banzhaf_interactions(TableGame([0.0, 1.0, 1.0, 0.0]))[0, 1].item()
+    -2.0
     """
     share, table = (1 - check_p(p), p), _axes(all_values(game))
     n = table.ndim
@@ -111,6 +130,12 @@ def shapley_values(game: Game) -> np.ndarray:
     -------
     ndarray, shape (n,), float64
         They add up to ``ν(N) - ν(∅)``.
+
+    Examples
+    --------
+    >>> from fixlip_helpers.games import unanimity
+    >>> shapley_values(unanimity(3, [0, 1])).round(12).tolist()
+    [0.5, 0.5, 0.0]
     """
     members = all_coalitions(game.n_players)
     return members.T @ (mobius(game) / np.maximum(1, members.sum(axis=1)))

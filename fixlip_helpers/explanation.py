@@ -225,7 +225,17 @@ class Explanation:
     # What it says
 
     def predict(self, coalitions: np.ndarray) -> np.ndarray:
-        """The surrogate's values of coalitions: (m, n) bool -> (m,) float64, in the game's unit."""
+        """The surrogate's values of coalitions: (m, n) bool -> (m,) float64, in the game's unit.
+
+        Examples
+        --------
+        >>> from fixlip_helpers.datasets import published_clip
+        >>> clip = published_clip()[1]["FIxLIP"]
+        >>> import numpy as np
+        >>> everyone = np.ones((1, clip.n_players), bool)
+        >>> round(clip.predict(everyone)[0].item(), 2)
+        13.59
+        """
         x = as_coalitions(coalitions, self.n_players).astype(float)
         return self.baseline + x @ self.main + 0.5 * ((x @ self.pairs) * x).sum(axis=1)
 
@@ -273,6 +283,14 @@ class Explanation:
 
         ``kind`` is ``"cross"``, ``"image"`` or ``"text"`` (pairs across or within a modality),
         ``"main"`` (single players) or ``"all"``.
+
+        Examples
+        --------
+        >>> from fixlip_helpers.datasets import published_clip
+        >>> for term in published_clip()[1]["FIxLIP"].top(2):
+        ...     print(term.players, round(term.value, 2))
+        (33, 55) 1.52
+        (28, 50) 1.28
         """
         first, second = np.triu_indices(self.n_players, 1)
         tokens = (first >= self.n_image).astype(int) + (second >= self.n_image)
@@ -351,6 +369,13 @@ class Explanation:
         ------
         ValueError
             If a player is unknown or in two groups, or a group is empty or mixes patches with tokens.
+
+        Examples
+        --------
+        >>> from fixlip_helpers.datasets import published_clip
+        >>> clip = published_clip()[1]["FIxLIP"]
+        >>> clip.merge({"hydrant": [55, 56]}).players[-3:]
+        ['a', 'yellow', 'hydrant']
         """
         named = (
             list(groups.items()) if isinstance(groups, Mapping) else [(None, members) for members in groups]

@@ -8,6 +8,7 @@ NeurIPS 2025: the explanation is Definition 5, ``sampling="joint"`` the model-ag
 from __future__ import annotations
 
 import os
+from numbers import Real
 from time import perf_counter
 
 import numpy as np
@@ -126,6 +127,17 @@ def fixlip(
         If an argument is not one of those listed.
     TypeError
         If the game is not a game, or not two-sided though sampling is cross-modal.
+
+    Examples
+    --------
+    >>> from fixlip_helpers import VisionLanguageGame, load_model, scenes
+    >>> hero = scenes.examples()["hero"]
+    >>> game = VisionLanguageGame(load_model("mini-clip"), hero.image, hero.caption, image_players=(4, 4))
+    >>> explanation = fixlip(game, p=0.5, n_image_coalitions=512)
+    >>> explanation.n_image, explanation.n_text
+    (16, 8)
+    >>> explanation.meta["held_out_r2"] > 0.9
+    True
     """
     p = check_p(p)
     for name, given, allowed in (
@@ -141,7 +153,9 @@ def fixlip(
         raise ValueError(f"budget = {budget!r}; expected 'auto' or a whole number of at least 1")
     if n_held_out < 8:
         raise ValueError(f"n_held_out = {n_held_out}; expected at least 8")
-    if tolerance is not None and (isinstance(tolerance, bool) or not 0 < tolerance < np.inf):
+    if tolerance is not None and (
+        isinstance(tolerance, bool) or not isinstance(tolerance, Real) or not 0 < tolerance < np.inf
+    ):
         raise ValueError(f"tolerance = {tolerance!r}; expected a number above 0, in the game's unit, or None")
     errors = errors or tolerance is not None
     if errors and (index == "FSII" or (solver == "wls" and sampling != "joint")):

@@ -191,6 +191,13 @@ class TableGame:
     ------
     ValueError
         If the number of values is not a power of two, or there is not one name for each player.
+
+    Examples
+    --------
+    >>> game = TableGame([0.0, 2.0, 1.0, 5.0], ["dog", "bus"])
+    >>> import numpy as np
+    >>> game(np.array([[True, True], [False, True]])).tolist()
+    [5.0, 1.0]
     """
 
     def __init__(self, values: np.ndarray, players: Sequence[str] | None = None) -> None:
@@ -443,6 +450,14 @@ class VisionLanguageGame(SideBySide):
         players that do not fit the picture or the caption. When encoding: if an embedding is NaN or infinite.
     MemoryError
         When encoding, if memory does not suffice for one coalition.
+
+    Examples
+    --------
+    >>> from fixlip_helpers import load_model, scenes
+    >>> hero = scenes.examples()["hero"]
+    >>> game = VisionLanguageGame(load_model("mini-clip"), hero.image, hero.caption)
+    >>> game.n_image, game.n_text, game.players[-2:]
+    (64, 8, ['yellow', 'bus'])
     """
 
     def __init__(

@@ -726,6 +726,12 @@ def load_model(
     ValueError
         One line: no such model, a hub that cannot be reached, an incomplete folder, another kind of model,
         a device that is not there.
+
+    Examples
+    --------
+    >>> model = load_model("mini-clip")
+    >>> model.family, model.grid
+    ('clip', (8, 8))
     """
     if devices is not None:
         if device is not None or isinstance(devices, str) or not len(devices):

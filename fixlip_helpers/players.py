@@ -76,6 +76,12 @@ def image_players(
     ------
     ValueError
         If ``which`` is none of these, or no patch has a player.
+
+    Examples
+    --------
+    >>> players, facts = image_players((2, 2), grid=(8, 8), image_size=64, patch_size=8)
+    >>> len(players), facts["grid"]
+    (4, [2, 2])
     """
     rows, columns = grid
     if isinstance(which, str):

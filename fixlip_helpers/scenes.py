@@ -344,7 +344,7 @@ class Scene:
             return {}
         return {thing.noun: cell for thing, cell in zip(self.objects, quarter_cells(GRID), strict=True)}
 
-    def patches(self, word: str, at_least: float = 0.1) -> np.ndarray:
+    def patches(self, word: str, at_least: float = 0.1, grid: tuple[int, int] = GRID) -> np.ndarray:
         """The truth: to which patches a word refers.
 
         Parameters
@@ -354,12 +354,22 @@ class Scene:
             and things that are not there refer to no patch.
         at_least : float
             The share of a patch that must show the object.
+        grid : tuple of int
+            Rows and columns of an encoder's patches, ``model.grid``. A patch of another grid than the scene's
+            own 8 × 8 has the truth of the patch of the scene in which its centre lies.
 
         Returns
         -------
         numpy.ndarray
-            ``(64,)`` bool, row by row from the top left.
+            ``(rows * columns,)`` bool, row by row from the top left.
         """
+        rows, columns = (
+            ((np.arange(k) + 0.5) * own / k).astype(int) for k, own in zip(grid, GRID, strict=True)
+        )
+        return self._truth(word, at_least).reshape(GRID)[np.ix_(rows, columns)].ravel()
+
+    def _truth(self, word: str, at_least: float) -> np.ndarray:
+        """:meth:`patches` on the scene's own grid."""
         nothing = np.zeros(N_PATCHES, bool)
         if word in BACKGROUNDS:
             if word not in self.backgrounds:
@@ -489,6 +499,11 @@ def make_scene(
     ------
     ValueError
         If an argument is not one of the values above.
+
+    Examples
+    --------
+    >>> make_scene("a seed", n_objects=2).caption
+    'a kite right of a mushroom on snow'
     """
     _check("combinations", combinations, ("seen", "withheld", "any"))
     if background is not None:

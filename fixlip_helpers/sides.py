@@ -344,6 +344,14 @@ def fit_side(
         If the matrix-free solver does not converge.
     ValueError
         If an argument is not one of those listed.
+
+    Examples
+    --------
+    >>> from fixlip_helpers.games import random_embeddings
+    >>> game = random_embeddings(4, 3)
+    >>> explanation = combine(fit_side(game, "image"), fit_side(game, "text"))
+    >>> explanation.n_image, explanation.n_text
+    (4, 3)
     """
     if modality not in ("image", "text"):
         raise ValueError(f"modality = {modality!r}; expected 'image' or 'text'")
@@ -422,7 +430,12 @@ def combine(image: Side, text: Side, errors: bool = False) -> Explanation:
     for name in ("p", "scale", "bias"):
         if getattr(image, name) != getattr(text, name):
             raise ValueError(f"the sides differ in {name}: {getattr(image, name)} and {getattr(text, name)}")
-    if image.meta.get("model") != text.meta.get("model") or image.ends.shape != text.ends.shape:
+    if image.ends.shape[1] != text.ends.shape[1]:
+        raise ValueError(
+            f"image embeddings have {image.ends.shape[1]} numbers, text embeddings {text.ends.shape[1]}; "
+            "expected equally many"
+        )
+    if image.meta.get("model") != text.meta.get("model"):
         raise ValueError(
             f"the sides belong to different encoders: {image.meta.get('model')} and {text.meta.get('model')}"
         )

@@ -277,6 +277,7 @@ def solve_product(
     UnderdeterminedError
         If the coalitions of a side do not identify its monomials; the message says how many are needed.
     """
+    _check_widths(F, G)
     p, n_image, n_text = image_design.p, image_design.n, text_design.n
     for name, design in (("image", image_design), ("text", text_design)):
         if len(design) < n_monomials(design.n):
@@ -295,6 +296,13 @@ def solve_product(
     coefficients = solve_normal(gram, moments[:, None])[:, 0]
     coefficients[0] += bias
     return to_set_basis(*unpack(coefficients, n_image + n_text), p)
+
+
+def _check_widths(F: np.ndarray, G: np.ndarray) -> None:
+    if F.shape[1] != G.shape[1]:
+        raise ValueError(
+            f"image embeddings have {F.shape[1]} numbers, text embeddings {G.shape[1]}; expected equally many"
+        )
 
 
 def solve_exact_text(
@@ -328,12 +336,13 @@ def solve_exact_text(
     Raises
     ------
     ValueError
-        If the text's design is not orthonormal.
+        If the text's design is not orthonormal, or the two sides differ in width.
     UnderdeterminedError, NotConvergedError
         If the image coalitions do not identify the image's monomials; if the iteration does not converge.
     """
     if not text_design.orthonormal:
         raise ValueError(f"the text's design is {text_design.name!r}; expected an enumeration")
+    _check_widths(F, G)
     p, n_image, n_text = image_design.p, image_design.n, text_design.n
     g = monomials(text_design.coalitions, p).T @ (text_design.weights[:, None] * G)
     targets = F @ g.T  # (m_I, K_T)

@@ -327,6 +327,8 @@ def test_a_budget_that_leaves_least_squares_underdetermined_is_refused():
         ({"n_text_coalitions": -2}, "m = -2"),
         ({"n_held_out": 1}, "n_held_out = 1"),
         ({"sampling": "joint", "n_image_coalitions": 9}, "joint sampling"),
+        ({"tolerance": "fine"}, "tolerance = 'fine'"),
+        ({"tolerance": 0}, "tolerance = 0"),
     ],
     ids=str,
 )
@@ -365,6 +367,14 @@ def test_a_value_that_is_no_number_is_named_with_its_coalition(value):
     sides.image_embeddings[0b101, 0] = value
     with pytest.raises(ValueError, match="'image player 0', 'image player 2'"):
         fixlip(sides)
+
+
+@pytest.mark.parametrize("how", [{}, {"solver": "wls"}, {"sampling": "joint"}], ids=str)
+def test_sides_of_two_spaces_are_refused(how):
+    game, narrow = random_embeddings(3, 2), random_embeddings(3, 2).encode_texts
+    game.encode_texts = lambda rows: narrow(rows)[:, :-1]
+    with pytest.raises(ValueError, match=r"image embeddings have \d+ numbers, text embeddings \d+"):
+        fixlip(game, **how)
 
 
 def test_values_of_another_shape_are_refused():

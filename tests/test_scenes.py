@@ -66,6 +66,19 @@ def test_a_noun_refers_to_the_patches_that_change_when_its_object_is_left_out():
             assert truth[share > 0.6].all()
 
 
+def test_truth_on_the_grid_of_another_encoder():
+    scene = scenes.make_scene(3, nouns=["dog"], colours=["blue"], background="grass", combinations="any")
+    own = scene.patches("dog")
+    assert (
+        scene.patches("dog", grid=(16, 16)) == np.kron(own.reshape(8, 8), np.ones((2, 2), bool)).ravel()
+    ).all()
+    rows, columns = np.nonzero(own.reshape(8, 8))
+    for row, column in np.argwhere(scene.patches("dog", grid=(7, 7)).reshape(7, 7)):  # centres lie on the dog
+        inside = (rows / 8 <= (row + 0.5) / 7) & ((row + 0.5) / 7 < (rows + 1) / 8)
+        assert (inside & (columns / 8 <= (column + 0.5) / 7) & ((column + 0.5) / 7 < (columns + 1) / 8)).any()
+    assert scene.patches("dog", grid=(7, 7)).shape == (49,)
+
+
 def test_words_that_are_not_there_refer_to_nothing():
     scene = scenes.make_scene(3, nouns=["dog"], colours=["blue"], background="grass", combinations="any")
     assert scene.patches("dog").any() and (scene.patches("dog") == scene.patches("blue")).all()

@@ -80,6 +80,14 @@ def insertion_deletion(explanation: Explanation, game: Game, seed: int = 0) -> I
     ------
     ValueError
         If the numbers of players differ.
+
+    Examples
+    --------
+    >>> from fixlip_helpers import ExplanationGame
+    >>> from fixlip_helpers.datasets import published_clip
+    >>> clip = published_clip()[1]["FIxLIP"]
+    >>> insertion_deletion(clip, ExplanationGame(clip)).aid > 0
+    True
     """
     n = explanation.n_players
     if game.n_players != n:

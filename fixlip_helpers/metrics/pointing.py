@@ -18,6 +18,11 @@ def quarter_cells(grid: tuple[int, int]) -> list[np.ndarray]:
     ------
     ValueError
         If the grid has fewer than two rows or columns.
+
+    Examples
+    --------
+    >>> quarter_cells((2, 2))[1].astype(int).tolist()  # the upper right quarter
+    [0, 1, 0, 0]
     """
     rows, columns = grid
     if rows < 2 or columns < 2:

@@ -119,6 +119,15 @@ def faithfulness(
     ------
     ValueError
         If the numbers of players differ, or ``p``, ``m``, ``level`` or ``bootstrap`` is not allowed.
+
+    Examples
+    --------
+    >>> from fixlip_helpers import fixlip
+    >>> from fixlip_helpers.games import random_embeddings
+    >>> game = random_embeddings(5, 3)
+    >>> judged = faithfulness(fixlip(game), game)
+    >>> round(judged.r2, 2), round(judged.pearson, 2)
+    (0.16, 0.4)
     """
     p, exact = _checked(explanation, game, p, level, bootstrap), m is None and game.n_players <= MOST_EXACT
     if exact:

@@ -63,6 +63,12 @@ def bootstrap_interval(
     ------
     ValueError
         If there is no value, or one is not a finite number (an input without AID is left out and counted).
+
+    Examples
+    --------
+    >>> mean, low, high = bootstrap_interval([1.0, 2.0, 3.0, 6.0])
+    >>> low < mean == 3 < high
+    True
     """
     values = np.asarray([np.nan if value is None else value for value in values], dtype=float)
     if values.size == 0 or not np.isfinite(values).all():

@@ -81,6 +81,13 @@ def best_subsets(
     ------
     ValueError
         If the shapes do not fit, ``pairs`` is not symmetric with a zero diagonal, or there are too many players.
+
+    Examples
+    --------
+    >>> from fixlip_helpers import fixlip
+    >>> from fixlip_helpers.games import random_embeddings
+    >>> best_subsets(fixlip(random_embeddings(3, 2)), exact=True).sets.sum(axis=1).tolist()
+    [0, 1, 2, 3, 4, 5]
     """
     if isinstance(explanation, Explanation):
         main, pairs, values = explanation.main, explanation.pairs, explanation.first_order()

@@ -1,0 +1,85 @@
+"""The chapters with another model, chosen by the one setting: full-size CLIP and SigLIP 2 with random weights.
+
+What a chapter says of the picture world holds for the embedded encoders only; that it *runs* must hold for any.
+All of it is slow (`make test-all`), but for the list of chapters that the setting changes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+import stand_ins
+import torch
+from nbclient import NotebookClient
+from transformers import CLIPConfig, CLIPModel, SiglipConfig, SiglipModel
+
+from fixlip_helpers import VisionLanguageGame, load_model, scenes
+from fixlip_helpers.models import EMBEDDED, VisionLanguageModel
+
+NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+SIZES = {"clip-vit-base-patch32": (224, (7, 7)), "siglip2-base-patch32-256": (256, (8, 8))}
+
+
+def code(path: Path) -> str:
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+
+
+CHAPTERS = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
+CHANGED = [
+    name for name in CHAPTERS if re.search(r"load_model\((?:\)|dtype=)", code(NOTEBOOKS / f"{name}.ipynb"))
+]
+
+
+@pytest.fixture(scope="module", params=SIZES)
+def folder(request, tmp_path_factory):
+    """A model folder: the full architecture, random weights, the words of the picture world as tokens."""
+    size, grid = SIZES[request.param]
+    torch.manual_seed(0)
+    if request.param.startswith("clip"):
+        ids = {"bos_token_id": 3, "eos_token_id": 4, "pad_token_id": 0}
+        network = CLIPModel(CLIPConfig(text_config=ids, vision_config={"patch_size": 32}))
+        tokenizer, processor = load_model("mini-clip").tokenizer, stand_ins.clip_processor(size)
+        head = network.text_projection
+    else:
+        vision = {"image_size": size, "patch_size": 32}
+        network = SiglipModel(SiglipConfig(text_config={"vocab_size": 256_000}, vision_config=vision))
+        tokenizer, processor = load_model("mini-siglip").tokenizer, stand_ins.siglip_processor(size)
+        head = network.text_model.head
+    stand_ins.spread(network)
+    # Any encoder worth explaining scores a pair above nothing. Turning all text round makes a random one do so.
+    example = scenes.examples()["left"]
+    game = VisionLanguageGame(
+        VisionLanguageModel(network, tokenizer, processor, request.param), example.image, example.caption
+    )
+    nothing, everything = game(np.array([[False] * game.n_players, [True] * game.n_players]))
+    if everything < nothing:
+        with torch.no_grad():
+            for parameter in head.parameters():
+                parameter.neg_()
+    path = tmp_path_factory.mktemp("models") / request.param
+    for part in (network, tokenizer, processor):
+        part.save_pretrained(path)
+    assert load_model(path).grid == grid
+    return path
+
+
+def test_the_other_chapters_name_their_models():
+    """They tell of these models, or ask none: the setting leaves them as they are."""
+    for name in set(CHAPTERS) - set(CHANGED):
+        asked = set(re.findall(r"load_model\((.*?)[),]", code(NOTEBOOKS / f"{name}.ipynb")))
+        assert asked <= {f'"{model}"' for model in EMBEDDED} | {"name"}, name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CHANGED)
+def test_runs_with_another_model(name, folder, monkeypatch):
+    monkeypatch.setenv("FIXLIP_MODEL", str(folder))
+    monkeypatch.setenv("TQDM_DISABLE", "1")
+    notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
+    NotebookClient(notebook, timeout=3600, resources={"metadata": {"path": str(NOTEBOOKS)}}).execute()
