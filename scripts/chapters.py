@@ -3,6 +3,8 @@
     python scripts/chapters.py                              every chapter
     python scripts/chapters.py notebooks/10_fixlip.ipynb    some
 
+Running every chapter also writes their times to results/chapters.txt, which book/benchmarks.md shows.
+
 What is stored is the same each time, wherever it was run: no timings, no progress bars, no versions, and widget
 identifiers in the order of their appearance instead of random ones. A chapter that fails is left as it was.
 """
@@ -11,7 +13,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import platform
 import time
+from datetime import date
 from pathlib import Path
 
 import nbformat
@@ -22,13 +26,28 @@ ROOT = Path(__file__).resolve().parent.parent
 WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 
 
-def run(path: Path) -> None:
-    """Run one chapter in its own folder, in a fresh kernel, and write it back with its outputs."""
+def run(path: Path) -> float:
+    """Run one chapter in its own folder, in a fresh kernel, and write it back with its outputs.
+
+    Returns the seconds of its longest cell.
+    """
     notebook = nbformat.read(path, as_version=4)
     notebook.metadata.pop("widgets", None)
     notebook.metadata.kernelspec = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    started, longest = 0.0, 0.0
+
+    def start(**_: object) -> None:
+        nonlocal started
+        started = time.perf_counter()
+
+    def stop(**_: object) -> None:
+        nonlocal longest
+        longest = max(longest, time.perf_counter() - started)
+
     client = NotebookClient(
         notebook,
+        on_cell_start=start,
+        on_cell_executed=stop,
         timeout=600,
         record_timing=False,
         coalesce_streams=True,  # a cell's lines arrive in pieces, which would be stored as so many outputs
@@ -52,6 +71,17 @@ def run(path: Path) -> None:
     notebook = nbformat.reads(text, as_version=4)
     nbformat.validate(notebook)
     nbformat.write(notebook, path)  # sorted once more, by the new names
+    return longest
+
+
+def record(times: dict[str, tuple[float, float]]) -> None:
+    """Write the seconds of each chapter and of its longest cell."""
+    total = sum(seconds for seconds, _ in times.values())
+    lines = [f"cores {os.cpu_count()}, processor {platform.machine()}, date {date.today()}", ""]
+    lines += [f"{'chapter':27s} seconds   longest cell"]
+    lines += [f"{name:27s} {seconds:7.0f} {cell:14.0f}" for name, (seconds, cell) in times.items()]
+    lines += [f"{'all':27s} {total:7.0f}"]
+    (ROOT / "results" / "chapters.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def main() -> None:
@@ -59,17 +89,21 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("chapters", nargs="*", type=Path, help="notebooks to run (default: all)")
-    chapters = parser.parse_args().chapters or sorted((ROOT / "notebooks").glob("*.ipynb"))
+    every = sorted((ROOT / "notebooks").glob("*.ipynb"))
+    chapters, times = parser.parse_args().chapters or every, {}
     os.environ["TQDM_DISABLE"] = "1"  # whether a bar appears depends on how fast the machine is
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     for path in chapters:
         print(f"Running {path.name} ...", flush=True)
         started = time.perf_counter()
         try:
-            run(path)
+            longest = run(path)
         except CellExecutionError as error:
             raise SystemExit(f"{path}: left as it was\n{error}") from None
-        print(f"  stored with its outputs after {time.perf_counter() - started:.0f} s", flush=True)
+        times[path.stem] = time.perf_counter() - started, longest
+        print(f"  stored with its outputs after {times[path.stem][0]:.0f} s", flush=True)
+    if chapters == every:
+        record(times)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,13 @@
     python scripts/compare_designs.py --game mini-clip      one game only
     python scripts/compare_designs.py --fresh               all of it once more
 
-What the file holds is kept, and each block (a game at one p) is stored as soon as it is there: an interrupted run is
-started again. Everything is seeded.
+shapiq's newest proxies need packages that the book's environment lacks. In an environment that has them,
+
+    pip install "shapiq>=1.8" lightgbm xgboost-cpu safetensors tqdm        (Python 3.12 or newer; no torch)
+    PYTHONPATH=. python scripts/compare_designs.py --game published
+
+adds their cells to the file. What the file holds is kept, and each block (a game at one p) is stored as soon as it is
+there: an interrupted run is started again. Everything is seeded.
 """
 
 from __future__ import annotations
@@ -14,6 +19,7 @@ import argparse
 import json
 from dataclasses import replace
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -50,9 +56,10 @@ ABOUT = {
     "ones), with its 95 % Student interval",
     "sobol, weighted_array": "tried and not kept: thresholded scrambled Sobol points; the array of p = 0.5 with "
     "importance weights",
-    "RegressionFBII": "shapiq's approximator on all players of the game at p = 0.5: one image and one text pass for "
-    "each value; its constant is taken from the truth",
-    "ProxySPEX": "shapiq's ProxySPEX needs lightgbm, which this environment does not have: not run",
+    "RegressionFBII, ProxySPEX, ProxySHAP": "shapiq's approximators of faithful Banzhaf interactions, with their own "
+    "settings, on all players of the game at p = 0.5: one image and one text pass for each value; their constant is "
+    "taken from the truth. The proxies, gradient-boosted trees, were run with shapiq 1.8.0, lightgbm 4.7.0 and xgboost "
+    "3.4.1 on Python 3.12",
 }
 
 
@@ -115,6 +122,9 @@ def weighted_array(n: int, p: float, m: int, seed: int, stream: int) -> Design:
     return Design(runs, weights / weights.sum(), p, "weighted_array", seed)
 
 
+# shapiq's approximators, with the package that each needs besides and the seeds that are run.
+SHAPIQ = {"RegressionFBII": (None, 10), "ProxySPEX": ("lightgbm", 2), "ProxySHAP": ("xgboost", 5)}
+
 RIVALS = {"sobol": sobol, "weighted_array": weighted_array}
 
 # --- Losses -------------------------------------------------------------------------------
@@ -140,20 +150,31 @@ def fit(game: TwoSidedGame, text: Side, p: float, design: str, passes: int, seed
 def explanation_losses(name: str, p: float, passes: int, design: str, seeds: range) -> list[float]:
     """Losses of one cell on a game of known truth."""
     game = explanation_game(int(name.split()[1].split("+")[0]), p)
-    if design == "RegressionFBII":
-        return [shapiq_loss(game, passes, seed) for seed in seeds]
+    if design in SHAPIQ:
+        return [shapiq_loss(design, game, passes, seed) for seed in seeds]
     text = fit_side(game, "text", p, "enumeration")
     return [explanation_loss(game, fit(game, text, p, design, passes, seed)) for seed in seeds]
 
 
-def shapiq_loss(game: ExplanationGame, passes: int, seed: int) -> float:
-    """The loss of shapiq's regression on whole coalitions, its constant set right."""
-    from shapiq.approximator import RegressionFBII
+def available() -> list[str]:
+    """The approximators of shapiq that this environment can run."""
+    import shapiq.approximator
+
+    return [
+        name
+        for name, (needed, _) in SHAPIQ.items()
+        if hasattr(shapiq.approximator, name) and (needed is None or find_spec(needed))
+    ]
+
+
+def shapiq_loss(name: str, game: ExplanationGame, passes: int, seed: int) -> float:
+    """The loss of one of shapiq's approximators on whole coalitions, its constant set right."""
+    import shapiq.approximator
 
     n = game.n_players
-    found = RegressionFBII(n, max_order=2, random_state=seed).approximate(
-        passes, lambda rows: game(np.asarray(rows, bool))
-    )
+    settings = {} if name == "RegressionFBII" else {"index": "FBII"}
+    approximator = getattr(shapiq.approximator, name)(n=n, max_order=2, random_state=seed, **settings)
+    found = approximator.approximate(passes, lambda rows: game(np.asarray(rows, bool)))
     main = np.array([found[(i,)] for i in range(n)])
     pairs = np.zeros((n, n))
     for members, at in found.interaction_lookup.items():
@@ -212,9 +233,9 @@ def run_block(name: str, p: float, known: list[dict]) -> list[dict]:
         ceiling = 1 / (1 + sum(NOISE.values()))
         losses = {}
         for passes in GOALS:
-            wanted = designs_for(name, p, passes) + (["RegressionFBII"] if p == 0.5 else [])
+            wanted = designs_for(name, p, passes) + (available() if p == 0.5 else [])
             for design in (design for design in wanted if (passes, design) not in held):
-                few = range(10) if design == "RegressionFBII" else seeds
+                few = range(SHAPIQ[design][1]) if design in SHAPIQ else seeds
                 losses[passes, design] = explanation_losses(name, p, passes, design, few)
                 print(name, p, passes, design, np.mean(losses[passes, design]), flush=True)
     return [
@@ -266,7 +287,7 @@ def read(path: Path) -> list[dict]:
 
 def store(path: Path, cells: list[dict]) -> None:
     """Write the table, in the order of games, p, passes and designs."""
-    order = [*DESIGNS, *RIVALS, "RegressionFBII"]
+    order = [*DESIGNS, *RIVALS, *SHAPIQ]
     cells.sort(key=lambda c: ([*SEEDS].index(c["game"]), c["p"], c["passes"], order.index(c["design"])))
     lost = summarise(cells)
     table = {"command": "python scripts/compare_designs.py", "about": ABOUT, "lost": lost, "cells": cells}

@@ -167,3 +167,11 @@ def test_the_recorded_benchmarks_are_whole_and_shown():
     assert "{literalinclude} ../results/benchmarks.txt" in (ROOT / "book" / "benchmarks.md").read_text(
         encoding="utf-8"
     )
+
+
+def test_the_recorded_times_of_the_chapters_are_whole_and_within_what_is_promised():
+    lines = (ROOT / "results" / "chapters.txt").read_text(encoding="utf-8").splitlines()
+    times = {name: (int(seconds), int(cell)) for name, seconds, cell in map(str.split, lines[3:-1])}
+    assert sorted(times) == sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
+    assert all(seconds <= 180 and cell <= 60 for seconds, cell in times.values())
+    assert sum(seconds for seconds, _ in times.values()) <= 900
