@@ -16,7 +16,7 @@ export PATH := $(abspath $(IN)):$(PATH)
 PYTEST := env -u FIXLIP_MODEL -u FIXLIP_DEVICE $(IN)/python -m pytest --nbval
 
 .DEFAULT_GOAL := help
-.PHONY: help environment book publish chapters lint test test-all bench browser picture set-repository clean
+.PHONY: help environment book publish bundle slides pdf chapters lint test test-all bench browser picture set-repository clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{ printf "make %-16s %s\n", $$1, $$2 }'
@@ -34,6 +34,10 @@ book: environment ## run every chapter and build the book into _build/html
 publish: environment ## write the site for any static host, from the stored outputs, into _build/site
 	@echo "== Site: building the pages from the stored outputs"
 	@$(IN)/python scripts/publish.py
+
+bundle: environment ## write one archive for a classroom without network: site, notebooks, models, wheels for this system
+	@echo "== Bundle: building the pages, fetching the wheels"
+	@$(IN)/python scripts/bundle.py
 
 chapters: environment ## run every chapter and store its outputs in the notebook (for authors)
 	@$(IN)/python scripts/chapters.py

@@ -17,6 +17,7 @@ import sys
 import time
 from pathlib import Path
 
+import pages
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -67,6 +68,7 @@ def build(stored: bool) -> Path:
     result = subprocess.run(command)
     if result.returncode:
         raise SystemExit(result.returncode)
+    pages.finish(output / "_build" / "html")
     return output / "_build" / "html"
 
 
@@ -77,8 +79,8 @@ def main() -> None:
     parser.add_argument("--stored", action="store_true", help="show the stored outputs, run nothing")
     arguments = parser.parse_args()
     started = time.perf_counter()
-    pages = build(arguments.stored)
-    print(f"The book, built in {time.perf_counter() - started:.0f} s: {pages / 'index.html'}", flush=True)
+    index = build(arguments.stored) / "index.html"
+    print(f"The book, built in {time.perf_counter() - started:.0f} s: {index}", flush=True)
 
 
 if __name__ == "__main__":

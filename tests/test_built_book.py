@@ -5,16 +5,16 @@ without them they are skipped (Debian: ``apt-get install chromium chromium-drive
 """
 
 import functools
+import gzip
 import http.server
 import json
 import re
 import shutil
-import subprocess
-import sys
 import threading
 import time
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 import pytest
 
@@ -27,16 +27,6 @@ needs_browser = pytest.mark.skipif(
     BROWSER is None or DRIVER is None,
     reason="no Chromium: install chromium and chromium-driver (Debian's names)",
 )
-
-
-@pytest.fixture(scope="session")
-def pages() -> Path:
-    """The folder of the built book."""
-    build = [sys.executable, str(ROOT / "scripts" / "book.py"), "--stored"]
-    result = subprocess.run(build, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    if result.returncode:
-        pytest.fail("the book does not build without warnings:\n" + result.stdout[-6000:], pytrace=False)
-    return ROOT / "_build" / "stored" / "_build" / "html"
 
 
 def page_names(pages: Path) -> list[str]:
@@ -135,6 +125,7 @@ def browser(server):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    driver.set_script_timeout(120)
     yield driver
     driver.quit()
 
@@ -151,15 +142,29 @@ def wait(condition, what: str, seconds: float = 30):
 def opened(driver, address: str) -> None:
     """Open a page and wait until its maths is set and its widgets stand."""
     driver.get(address)
-    wait(lambda: driver.execute_script("return document.readyState") == "complete", f"{address} to load")
+    settled(driver)
+    show_views(driver)
+
+
+def settled(driver) -> None:
+    """Wait until the page is loaded and its maths set."""
+    wait(lambda: driver.execute_script("return document.readyState") == "complete", "the page to load")
     if driver.execute_script("return document.querySelector('script[src*=mathjax]') !== null"):
         started = "return Boolean(window.MathJax && MathJax.startup && MathJax.startup.promise)"
         wait(lambda: driver.execute_script(started), "MathJax")
         driver.execute_async_script("MathJax.startup.promise.then(arguments[arguments.length - 1])")
+
+
+def show_views(driver) -> None:
+    """Scroll to the first view and wait until all of them stand."""
     views = driver.execute_script(
         "return document.querySelectorAll(\"script[type='application/vnd.jupyter.widget-view+json']\").length"
     )
-    if views:
+    if views:  # they come when the first one does
+        driver.execute_script(
+            "document.querySelector(\"script[type='application/vnd.jupyter.widget-view+json']\").parentElement"
+            ".scrollIntoView({block: 'center'})"
+        )
         wait(
             lambda: (
                 driver.execute_script("return document.querySelectorAll('.jupyter-widgets-view').length")
@@ -171,6 +176,9 @@ def opened(driver, address: str) -> None:
         )
 
 
+HERE = ("data:", "blob:", "chrome", "about:")  # addresses that no network is asked for
+
+
 def complaints(driver) -> list[str]:
     """Errors of the console, and what the page asked of other machines, since the last call."""
     found = [entry["message"] for entry in driver.get_log("browser") if entry["level"] == "SEVERE"]
@@ -178,7 +186,7 @@ def complaints(driver) -> list[str]:
         message = json.loads(entry["message"])["message"]
         if message["method"] == "Network.requestWillBeSent":
             address = message["params"]["request"]["url"]
-            if not address.startswith(("http://127.0.0.1", "file:", "data:", "blob:", "chrome", "about:")):
+            if not address.startswith(("http://127.0.0.1", "file:", *HERE)):
                 found.append(f"asked for {address}")
     return found
 
@@ -191,52 +199,153 @@ return [...document.querySelectorAll('img')]
 """
 
 
+# Folded boxes, code and solutions are opened: what is in them is looked at too.
+UNFOLD = """
+document.querySelectorAll('details').forEach(folded => { folded.open = true; });
+document.querySelectorAll('button.toggle-button-hidden').forEach(button => button.click());
+"""
+
+# What sticks out of the page at its right; frames that scroll by themselves may be wider inside.
+WIDER_THAN_THE_PAGE = """
+const width = document.documentElement.clientWidth;
+if (document.documentElement.scrollWidth <= width) return [];
+const scrolls = e => e && e !== document.body &&
+    (getComputedStyle(e).overflowX !== 'visible' || scrolls(e.parentElement));
+const out = [...document.body.querySelectorAll('*')]
+    .filter(e => e.getBoundingClientRect().right > width + 1 && !scrolls(e.parentElement))
+    .map(e => e.outerHTML.slice(0, 120));
+return out.length ? out : [`${document.documentElement.scrollWidth} pixels on ${width}`];
+"""
+
+# Formulas are left out: MathJax writes each as hundreds of elements that have the text's colour.
+AUDIT = """
+const done = arguments[arguments.length - 1];
+const wanted = node => ['serious', 'critical'].includes(node.impact);
+const told = rule =>
+    `${rule.id} (${rule.nodes.length}): ${rule.nodes[0].html.slice(0, 160)} ${rule.nodes[0].failureSummary}`;
+axe.run({exclude: ['mjx-container']}, {resultTypes: ['violations']}).then(
+    found => done(found.violations.filter(wanted).map(told)),
+    error => done([String(error)]),
+);
+"""
+AXE = ROOT / "tests" / "vendor" / "axe-core" / "axe.min.js"
+
+MOST_MB = 3.0  # of a page with all that it can load
+MOST_MB_AT_FIRST = 1.0  # before anyone scrolls
+
+
+def looks(driver, width: int, mode: str) -> None:
+    """The window's width and the reader's preference for light or dark, which the page follows."""
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    preference = {"features": [{"name": "prefers-color-scheme", "value": mode}]}
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", preference)
+
+
+@functools.cache
+def megabytes(path: Path) -> float:
+    """Size of a file as hosts send it: text compressed, pictures and fonts as they are."""
+    content = path.read_bytes()
+    text = path.suffix in (".html", ".js", ".css", ".svg", ".json")
+    return len(gzip.compress(content, 6) if text else content) / 1e6
+
+
+def loaded_files(driver, address: str, pages: Path) -> set[Path]:
+    """Files of the book that the page asked for since the log was last read."""
+    files = set()
+    for entry in driver.get_log("performance"):
+        message = json.loads(entry["message"])["message"]
+        if message["method"] == "Network.requestWillBeSent":
+            asked = message["params"]["request"]["url"]
+            if asked.startswith(address):
+                files.add(pages / unquote(re.split("[?#]", asked.removeprefix(f"{address}/"))[0]))
+            elif not asked.startswith(HERE):
+                pytest.fail(f"asked for {asked}")
+    return files
+
+
 @needs_browser
-def test_pages_have_no_errors_their_maths_is_set_and_pictures_are_described(pages, server, browser):
+def test_pages_have_no_faults_on_a_phone_and_a_desk_in_light_and_dark(pages, server, browser):
+    """No console error, nothing missing, no formula unset, no picture undescribed, no serious violation of axe's
+    rules, nothing wider than the page, and no page heavier than it may be."""
     address, missing = server
-    faults, formulas = [], 0
+    faults, formulas, axe = [], 0, AXE.read_text(encoding="utf-8")
     for name in page_names(pages):
-        opened(browser, f"{address}/{name}")
-        faults += [f"{name}: {complaint}" for complaint in complaints(browser)]
+        found = []
+        looks(browser, 390, "light")
+        browser.get_log("performance")
+        browser.get(f"{address}/{name}")
+        settled(browser)
+        first = loaded_files(browser, address, pages)
+        show_views(browser)
+        browser.execute_script(UNFOLD)
+        for width, mode in ((390, "light"), (1280, "dark")):
+            looks(browser, width, mode)
+            here = f"{width} pixels, {mode}"
+            followed = f"return document.documentElement.dataset.theme === '{mode}'"
+            wait(functools.partial(browser.execute_script, followed), f"the page to turn {mode}")
+            found += [f"{here}: wider: {element}" for element in browser.execute_script(WIDER_THAN_THE_PAGE)]
+            browser.execute_script(f"if (!window.axe) {{ {axe} }}")
+            found += [f"{here}: {violation}" for violation in browser.execute_async_script(AUDIT)]
         formulas += browser.execute_script("return document.querySelectorAll('mjx-container').length")
         bad = "return [...document.querySelectorAll('mjx-merror, [data-mjx-error]')].map(e => e.textContent)"
-        faults += [f"{name}: formula {text!r}" for text in browser.execute_script(bad)]
-        faults += [
-            f"{name}: picture without description {source}" for source in browser.execute_script(UNDESCRIBED)
-        ]
+        found += [f"formula {text!r}" for text in browser.execute_script(bad)]
+        found += [f"picture without description {source}" for source in browser.execute_script(UNDESCRIBED)]
+        browser.execute_script(
+            "document.querySelectorAll('img').forEach(image => { image.loading = 'eager'; })"
+        )
+        time.sleep(0.2)
+        found += [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+        whole = first | loaded_files(browser, address, pages)
+        for files, most, when in ((first, MOST_MB_AT_FIRST, "at first"), (whole, MOST_MB, "in all")):
+            weight = sum(megabytes(path) for path in files if path.is_file())
+            if weight > most:
+                found.append(f"{weight:.2f} MB {when}, {most} allowed")
+        faults += [f"{name}: {fault}" for fault in found]
     assert not faults, "\n".join(faults)
     assert not missing, "\n".join(missing)
     assert formulas > 0
 
 
-BUTTONS = ".jupyter-widgets .widget-toggle-button, .jupyter-widgets.widget-toggle-buttons button"
+@needs_browser
+@pytest.mark.parametrize("term", ["Baseline value", "Coalition"])
+def test_search_finds_a_term_of_the_glossary(term, server, browser):
+    address, _ = server
+    opened(browser, f"{address}/search.html?q={quote(term)}")
+    links = "return [...document.querySelectorAll('#search-results li a')].map(a => a.href)"
+    found = wait(lambda: browser.execute_script(links), "results")
+    wait(
+        lambda: any("glossary.html" in link for link in browser.execute_script(links)),
+        f"the glossary among {found}",
+    )
 
-# What the views of a page show, as text and pictures: what a reader would see change.
-SHOWN = """
-return [...document.querySelectorAll('.jupyter-widgets')]
-    .filter(view => view.offsetParent !== null)
-    .map(view => view.innerText + [...view.querySelectorAll('img')]
-        .filter(image => image.offsetParent !== null).map(image => image.src).join('|'))
+
+# Clicks each button of each row of toggle buttons in turn and waits until what the views show, as text and pictures,
+# has changed: what a reader would see. Returns the rows of which no click changed anything.
+CLICK_EVERY_BUTTON = """
+const done = arguments[arguments.length - 1];
+const seen = e => e.offsetParent !== null;
+const shown = () => [...document.querySelectorAll('.jupyter-widgets')].filter(seen)
+    .map(view => view.innerText + [...view.querySelectorAll('img')].filter(seen).map(image => image.src).join('|'))
     .join('\\n');
+const pause = () => new Promise(resolve => setTimeout(resolve, 20));
+(async () => {
+    const dead = [];
+    for (const row of document.querySelectorAll('.widget-toggle-buttons')) {
+        let changed = false;
+        for (const button of row.querySelectorAll('button')) {
+            const before = shown();
+            button.click();
+            for (let turn = 0; turn < 15 && !changed; turn += 1) {  // the one that is down already changes nothing
+                await pause();
+                changed = shown() !== before;
+            }
+        }
+        if (!changed) dead.push(row.innerText);
+    }
+    done(dead);
+})().catch(error => done([String(error)]));
 """
-
-
-def click_every_button(driver) -> list[str]:
-    """Click each button of each row of toggle buttons in turn; rows of which no click changed anything."""
-    dead = []
-    groups = driver.execute_script("return [...document.querySelectorAll('.widget-toggle-buttons')]")
-    for number, group in enumerate(groups):
-        changed = False
-        for button in driver.execute_script("return [...arguments[0].querySelectorAll('button')]", group):
-            before = driver.execute_script(SHOWN)
-            driver.execute_script(
-                "arguments[0].scrollIntoView({block: 'center'}); arguments[0].click()", button
-            )
-            time.sleep(0.3)
-            changed = changed or driver.execute_script(SHOWN) != before
-        if not changed:
-            dead.append(f"row {number} of buttons ({group.text!r})")
-    return dead
 
 
 @needs_browser
@@ -246,7 +355,7 @@ def test_views_react_without_a_kernel(chapter, server, browser):
     opened(browser, f"{address}/notebooks/{chapter}.html")
     groups = browser.execute_script("return document.querySelectorAll('.widget-toggle-buttons').length")
     assert groups >= 1, "the chapter has no view to play with"
-    assert not click_every_button(browser)
+    assert not browser.execute_async_script(CLICK_EVERY_BUTTON)
     assert not complaints(browser)
 
 
@@ -255,7 +364,7 @@ def test_views_react_without_a_kernel(chapter, server, browser):
 def test_chapter_reads_from_a_folder_too(chapter, pages, browser):
     opened(browser, (pages / "notebooks" / f"{chapter}.html").as_uri())
     assert browser.execute_script("return document.querySelectorAll('mjx-container').length") > 0
-    assert not click_every_button(browser)
+    assert not browser.execute_async_script(CLICK_EVERY_BUTTON)
     assert not [complaint for complaint in complaints(browser) if "favicon" not in complaint]
 
 

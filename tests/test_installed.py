@@ -238,3 +238,30 @@ def test_colab_with_too_old_a_torch_ends_in_a_sentence(built, index, tmp_path):
     failed = run_cell(python, cell, tmp_path, ok=False)
     assert "torch must be 2.2 or newer" in failed
     assert versions(python, "torch") == {"torch": "2.1.0"}
+
+
+@pytest.mark.slow
+def test_bundle_installs_and_runs_with_no_index_in_reach(index, pages, tmp_path):
+    """Unpacked in an empty folder: the site is whole, the installer needs no network, a chapter runs."""
+    import bundle
+
+    archive = bundle.make(pages, tmp_path / "made")
+    assert [path.name for path in (tmp_path / "made").iterdir()] == [archive.name], (
+        "nothing half-made is left"
+    )
+    with tarfile.open(archive) as file:
+        file.extractall(tmp_path, filter="data")
+    folder = tmp_path / archive.name.removesuffix(".tar.gz")
+    assert (folder / "site" / "index.html").is_file()
+    nowhere = {"PIP_INDEX_URL": "http://127.0.0.1:9/", "PIP_EXTRA_INDEX_URL": "", "PIP_FIND_LINKS": ""}
+    assert "Ready" in run(sys.executable, "install.py", cwd=folder, **nowhere)
+    python = folder / ".venv" / "bin" / "python"
+    check_demo(python, folder)
+    execute = [
+        python.with_name("jupyter-execute"),
+        "--inplace",
+        "--timeout=600",
+        "notebooks/01_coalitions.ipynb",
+    ]
+    run(*execute, cwd=folder, HF_HUB_OFFLINE="1", JUPYTER_PREFER_ENV_PATH="1")
+    assert python.with_name("jupyter-lab").is_file()
