@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pages
 import yaml
+from alone import alone
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "_build"
@@ -52,6 +53,11 @@ def drop_stale_cache() -> None:
 
 def build(stored: bool) -> Path:
     """Build the book and return the folder of its pages; ``SystemExit`` when anything is amiss."""
+    with alone(BUILD / ("stored.lock" if stored else "book.lock"), "building the book in this clone"):
+        return _build(stored)
+
+
+def _build(stored: bool) -> Path:
     output, extra = ROOT, []
     if stored:
         output = BUILD / "stored"

@@ -1,8 +1,9 @@
 """What the book's pages need beyond what the builder writes: ``finish(folder)`` changes them in place.
 
-Pictures load when they come near the view and keep their place until then. Icons are drawn in the page, so that
-the theme's script with two thousand of them (1.5 MB) is not loaded. Names that a screen reader would read in place
-of what is seen are taken away. Who has no JavaScript is told what is missing.
+Pictures are stored without loss in half the size, load when they come near the view, and keep their place until
+then. Icons are drawn in the page, so that the theme's script with two thousand of them (1.5 MB) is not loaded, and
+the font of those that style sheets name holds no others. Names that a screen reader would read in place of what is
+seen are taken away. Who has no JavaScript is told what is missing.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import re
 from pathlib import Path
 from urllib.parse import unquote
 
+from fontTools import subset
 from PIL import Image
 
 NO_SCRIPT = (
@@ -51,8 +53,12 @@ def _drawn(match: re.Match, script: Path) -> str:
     )
 
 
-def _lazy(match: re.Match, folder: Path) -> str:
-    rest, source = match["rest"].strip(), folder / unquote(match["src"])
+def _lazy(match: re.Match, folder: Path, pictures: dict[str, str]) -> str:
+    src = match["src"]
+    if src.rpartition("/")[0].endswith("_images"):
+        name = src.rpartition("/")[2]
+        src = src.replace(name, pictures.get(name, name))
+    rest, source = match["rest"].strip().replace(match["src"], src), folder / unquote(src)
     if "loading=" in rest or not source.is_file():
         return match[0]
     size = ""
@@ -62,8 +68,43 @@ def _lazy(match: re.Match, folder: Path) -> str:
     return f'<img {rest} loading="lazy" decoding="async"{size}>'
 
 
+def _smaller_pictures(folder: Path) -> dict[str, str]:
+    """Store the figures as lossless WebP where that is smaller; new names by old ones."""
+    names = {}
+    for path in sorted((folder / "_images").glob("*.png")):
+        smaller = path.with_suffix(".webp")
+        Image.open(path).save(smaller, "WEBP", lossless=True, exact=True, method=2)
+        replaced, kept = (path, smaller) if smaller.stat().st_size < path.stat().st_size else (smaller, path)
+        replaced.unlink()
+        names[path.name] = kept.name
+    return names
+
+
+def _smaller_font(folder: Path) -> None:
+    """Keep of the icons' font what style sheets name outside the font's own list of icons."""
+    style_sheets = folder / "_static"
+    theme = style_sheets / "styles" / "pydata-sphinx-theme.css"
+    text = theme.read_text(encoding="utf-8")
+    named = {ord(icon) for icon in re.findall(r'--pst-icon[\w-]*: *"(.)"', text)}
+    for name in ("styles/sphinx-book-theme.css", "book.css"):
+        codes = re.findall(r'content: *"\\(f[0-9a-f]{3})"', (style_sheets / name).read_text(encoding="utf-8"))
+        named |= {int(code, 16) for code in codes}
+    if len(named) < 10:
+        raise SystemExit(f"{theme.name} no longer names its icons as --pst-icon-...: find how it does")
+    whole = style_sheets / "vendor" / "fontawesome" / "webfonts" / "fa-solid-900.ttf"
+    options = subset.Options(flavor="woff", layout_features=[])
+    with subset.load_font(whole, options) as font:
+        subsetter = subset.Subsetter(options)
+        subsetter.populate(unicodes=named)
+        subsetter.subset(font)
+        subset.save_font(font, whole.with_suffix(".woff"), options)
+    theme.write_text(text.replace('fa-solid-900.woff2) format("woff2")', 'fa-solid-900.woff) format("woff")'))
+
+
 def finish(folder: Path) -> None:
     """Change every page of a built book in place; a second time changes nothing."""
+    pictures = _smaller_pictures(folder)
+    _smaller_font(folder)
     for path in sorted(folder.rglob("*.html")):
         if "_static" in path.relative_to(folder).parts:
             continue
@@ -75,6 +116,6 @@ def finish(folder: Path) -> None:
         if loaded := _ICONS_SCRIPT.search(page):
             script = (path.parent / loaded[1]).resolve()
             page = _ICON.sub(functools.partial(_drawn, script=script), _ICONS_SCRIPT.sub("", page))
-        page = _PICTURE.sub(functools.partial(_lazy, folder=path.parent), page)
+        page = _PICTURE.sub(functools.partial(_lazy, folder=path.parent, pictures=pictures), page)
         if page != before:
             path.write_text(page, encoding="utf-8")

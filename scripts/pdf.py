@@ -1,7 +1,8 @@
 """The whole book as one PDF, printed by Chromium: `make pdf` writes _build/book.pdf.
 
-Every page of the table of contents is printed on A4 with its recall answers and solutions opened in place, views as
-they stand at first, code that is folded on the site left folded. What is wider than the paper is an error.
+Every page of the table of contents but the package's reference is printed on A4: recall answers and solutions
+opened in place, views as they stand at first, code that is folded on the site left folded. What is wider than the
+paper is an error.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import book
 
 ROOT = book.ROOT
 TARGET = ROOT / "_build" / "book.pdf"
+LEFT_OUT = {"book/api"}  # a hundred pages that are looked up, not read
 WIDTH, MARGIN = 8.27, 0.7  # A4, in inches; Chromium prints 96 pixels an inch
 
 # Opens what is folded, loads what is lazy, and is done when formulas, pictures and views stand.
@@ -45,21 +47,21 @@ const done = arguments[arguments.length - 1];
 
 # In print, what does not fit is cut off: frames that would scroll on a screen, and what sticks out.
 CUT_OFF = """
-const article = document.querySelector('article'), right = article.getBoundingClientRect().right;
-return [...article.querySelectorAll('*')]
-    .filter(e => !e.closest('mjx-assistive-mml, .jupyter-widgets, iframe, .cell_input[hidden]'))
-    .filter(e => e.getClientRects().length && (
-        (getComputedStyle(e).overflowX !== 'visible' && e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 0)
-        || e.getBoundingClientRect().right > right + 12))
-    .filter(e => !['SPAN', 'SUMMARY'].includes(e.tagName))
-    .map(e => e.outerHTML.slice(0, 160));
+const article = document.querySelector('article'), right = article.getBoundingClientRect().right + 2;
+const wide = e =>
+    (getComputedStyle(e).overflowX !== 'visible' && e.clientWidth > 0 && e.scrollWidth > e.clientWidth + 1)
+    || e.getBoundingClientRect().right > right;
+const found = [...article.querySelectorAll('pre, table, div, p, img, li, figure, mjx-container, iframe, svg')]
+    .filter(e => e.getClientRects().length && !e.closest('mjx-assistive-mml') && wide(e));
+return found.filter(e => !found.some(inner => e !== inner && e.contains(inner))).map(e => e.outerHTML.slice(0, 160));
 """
 
 
 def names() -> list[str]:
     """The book's pages in the order of the table of contents, without their suffix."""
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-    return [toc["root"], *(entry["file"] for part in toc["parts"] for entry in part["chapters"])]
+    every = [toc["root"], *(entry["file"] for part in toc["parts"] for entry in part["chapters"])]
+    return [name for name in every if name not in LEFT_OUT]
 
 
 def printed(driver, address: str) -> tuple[str, bytes, list[str]]:

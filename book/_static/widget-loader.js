@@ -34,7 +34,7 @@ window.addEventListener("load", () => {
         loadWidgets();
       }
     },
-    { rootMargin: "1200px" },
+    { rootMargin: "300px" },
   );
   views.forEach((view) => near.observe(view.parentElement));
   window.addEventListener("beforeprint", loadWidgets);

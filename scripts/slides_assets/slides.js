@@ -8,6 +8,7 @@ function fit(section) {
     size -= 0.05;
     section.querySelector(".fit").style.fontSize = `${size}em`;
   }
+  section.dataset.height = section.scrollHeight;
 }
 
 window.MathJax = {
