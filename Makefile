@@ -33,7 +33,15 @@ book: environment ## run every chapter and build the book into _build/html
 
 publish: environment ## write the site for any static host, from the stored outputs, into _build/site
 	@echo "== Site: building the pages from the stored outputs"
-	@$(IN)/python scripts/publish.py
+	@$(IN)/python scripts/publish.py $(REPORTS)
+
+slides: environment ## write slides for each part, with speaker notes, into _build/slides
+	@echo "== Slides: building the pages from the stored outputs"
+	@$(IN)/python scripts/slides.py
+
+pdf: environment browser ## print the whole book, solutions opened, into _build/book.pdf
+	@echo "== PDF: building the pages from the stored outputs, printing them"
+	@$(IN)/python scripts/pdf.py
 
 bundle: environment ## write one archive for a classroom without network: site, notebooks, models, wheels for this system
 	@echo "== Bundle: building the pages, fetching the wheels"

@@ -53,12 +53,8 @@ def _drawn(match: re.Match, script: Path) -> str:
     )
 
 
-def _lazy(match: re.Match, folder: Path, pictures: dict[str, str]) -> str:
-    src = match["src"]
-    if src.rpartition("/")[0].endswith("_images"):
-        name = src.rpartition("/")[2]
-        src = src.replace(name, pictures.get(name, name))
-    rest, source = match["rest"].strip().replace(match["src"], src), folder / unquote(src)
+def _lazy(match: re.Match, folder: Path) -> str:
+    rest, source = match["rest"].strip(), folder / unquote(match["src"])
     if "loading=" in rest or not source.is_file():
         return match[0]
     size = ""
@@ -116,6 +112,7 @@ def finish(folder: Path) -> None:
         if loaded := _ICONS_SCRIPT.search(page):
             script = (path.parent / loaded[1]).resolve()
             page = _ICON.sub(functools.partial(_drawn, script=script), _ICONS_SCRIPT.sub("", page))
-        page = _PICTURE.sub(functools.partial(_lazy, folder=path.parent, pictures=pictures), page)
+        page = re.sub(r"(?<=_images/)[^\"/]+\.png", lambda found: pictures.get(found[0], found[0]), page)
+        page = _PICTURE.sub(functools.partial(_lazy, folder=path.parent), page)
         if page != before:
             path.write_text(page, encoding="utf-8")

@@ -1,6 +1,7 @@
 """The first code cell of every chapter, which sets up where the package is missing (Colab, Kaggle, Binder).
 
-    python scripts/setup_cell.py    write it into every notebook
+    python scripts/setup_cell.py            write it into every notebook
+    python scripts/setup_cell.py --print    show it
 
 It installs nothing where the package is there, keeps torch, NumPy and transformers as they are, and ends in one
 sentence when it fails.
@@ -8,6 +9,7 @@ sentence when it fails.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import nbformat
@@ -37,6 +39,11 @@ def source() -> str:
 
 
 def main() -> None:
+    if sys.argv[1:] == ["--print"]:
+        print(source())
+        return
+    if sys.argv[1:]:
+        raise SystemExit(__doc__)
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
         notebook = nbformat.read(path, as_version=4)
         cell = next(cell for cell in notebook.cells if cell.cell_type == "code")

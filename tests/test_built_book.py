@@ -203,17 +203,21 @@ const out = [...document.body.querySelectorAll('*')]
 return out.length ? out : [`${document.documentElement.scrollWidth} pixels on ${width}`];
 """
 
-# Formulas are left out: MathJax writes each as hundreds of elements that have the text's colour.
+# Formulas are left out: MathJax writes each as hundreds of elements that have the text's colour. So is code, whose
+# colours are the same everywhere, but on one page. In the other mode only colours are looked at anew.
 AUDIT = """
-const done = arguments[arguments.length - 1];
+const [code, all, done] = arguments;
+const page = {exclude: code ? ['mjx-container'] : ['mjx-container', 'div.highlight']};
+const options = {resultTypes: ['violations'], ...(all ? {} : {runOnly: ['color-contrast']})};
 const wanted = node => ['serious', 'critical'].includes(node.impact);
 const told = rule =>
     `${rule.id} (${rule.nodes.length}): ${rule.nodes[0].html.slice(0, 160)} ${rule.nodes[0].failureSummary}`;
-axe.run({exclude: ['mjx-container']}, {resultTypes: ['violations']}).then(
+axe.run(page, options).then(
     found => done(found.violations.filter(wanted).map(told)),
     error => done([String(error)]),
 );
 """
+CODE = "notebooks/10_fixlip.html"
 AXE = ROOT / "tests" / "vendor" / "axe-core" / "axe.min.js"
 
 MOST_MB = 3.0  # of a page with all that it can load
@@ -272,7 +276,10 @@ def test_pages_have_no_faults_on_a_phone_and_a_desk_in_light_and_dark(pages, ser
             wait(functools.partial(browser.execute_script, followed), f"the page to turn {mode}")
             found += [f"{here}: wider: {element}" for element in browser.execute_script(WIDER_THAN_THE_PAGE)]
             browser.execute_script(f"if (!window.axe) {{ {axe} }}")
-            found += [f"{here}: {violation}" for violation in browser.execute_async_script(AUDIT)]
+            found += [
+                f"{here}: {violation}"
+                for violation in browser.execute_async_script(AUDIT, name == CODE, mode == "light")
+            ]
         formulas += browser.execute_script("return document.querySelectorAll('mjx-container').length")
         bad = "return [...document.querySelectorAll('mjx-merror, [data-mjx-error]')].map(e => e.textContent)"
         found += [f"formula {text!r}" for text in browser.execute_script(bad)]
@@ -387,6 +394,56 @@ def test_slides_of_each_part_show_every_figure_and_fit(number, slide_files, page
 @pytest.fixture(scope="module")
 def slide_files(pages, tmp_path_factory) -> list[Path]:
     return slides.write(pages, tmp_path_factory.mktemp("slides"))
+
+
+@needs_browser
+@pytest.mark.slow
+def test_pdf_holds_the_book_and_nothing_leaves_its_paper(pages, tmp_path):
+    """Page by page: text on each, none of it beyond the paper's edges; a bookmark for each page of the book."""
+    import pdf
+    from pypdf import PdfReader
+
+    assert not pdf.write(pages, tmp_path / "book.pdf"), "wider than the paper"
+    reader = PdfReader(tmp_path / "book.pdf")
+    assert len(reader.outline) == len(pdf.names())
+    faults, solutions = [], 0
+    for number, page in enumerate(reader.pages, 1):
+        places = []
+
+        def note(text, _, matrix, *rest, places=places):
+            if text.strip():
+                places.append(matrix[4])
+
+        text = page.extract_text(visitor_text=note)
+        solutions += text.count("Solution to Exercise")
+        if not text.strip():
+            faults.append(f"page {number} is empty")
+        if places and not 0 <= min(places) <= max(places) < float(page.mediabox.width):
+            faults.append(f"page {number}: text beyond its edge")
+    assert not faults, "\n".join(faults)
+    exercises = sum(
+        (pages / f"{name}.html").read_text(encoding="utf-8").count('<div class="solution')
+        for name in pdf.names()
+    )
+    assert solutions >= exercises > 50
+
+
+@needs_browser
+def test_without_javascript_text_formulas_and_figures_are_read(pages, browser):
+    """With scripts off: a sentence says so, solutions are open, formulas are their source, pictures are there."""
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        browser.get((pages / "notebooks" / "10_fixlip.html").as_uri())
+        whole = browser.find_element("tag name", "article").text
+        assert "Without JavaScript you read everything but what moves" in whole
+        assert r"\sum" in whole and "Solution to Exercise" in whole
+        pictures = browser.find_elements("css selector", "article figure img")
+        assert pictures and all(
+            picture.size["width"] > 100 and picture.size["height"] > 50 for picture in pictures
+        )
+        assert not browser.find_elements("css selector", "mjx-container")
+    finally:
+        browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
 
 
 def test_the_site_has_a_map_cards_and_a_version(pages, tmp_path, monkeypatch):
