@@ -26,6 +26,7 @@ FOLDER = ROOT / "_build" / "slides"
 ASSETS = ROOT / "scripts" / "slides_assets"
 WAIT = "<p>Let them answer before you click.</p>"
 HANDS = "<p>A show of hands for each sentence.</p>"
+ANSWER = "<p>Who changed their mind, and why?</p>"
 PARAGRAPHS = 2  # of notes before and after what a slide shows
 BOXES = ".proof.definition, .proof.theorem, .proof.proposition, .proof.remark"
 
@@ -82,7 +83,7 @@ def _slide(title: str, body: str, notes: str, kind: str) -> str:
 
 
 def _around(element: Tag) -> str:
-    """The page's paragraphs around what is shown, up to the next thing that is shown."""
+    """The page's paragraphs around what is shown, up to the next thing that is shown, and a theorem's proof."""
     block = element
     while block.parent is not None and block.parent.name != "section":
         block = block.parent
@@ -100,7 +101,13 @@ def _around(element: Tag) -> str:
                 break
         return found
 
-    return "".join([*reversed(near(block.previous_siblings)), *near(block.next_siblings)])
+    spoken = [*reversed(near(block.previous_siblings)), *near(block.next_siblings)]
+    proof = block.find_next_sibling()
+    if proof is not None and proof.get("id") == "proof":
+        spoken += map(str, proof.find_all("p"))
+    if not spoken:  # one box after another: the paragraph that leads to all of them
+        spoken = [str(block.find_previous_sibling("p") or block.find_next_sibling("p"))]
+    return "".join(spoken)
 
 
 def _folded(details: Tag) -> tuple[str, str]:
@@ -141,7 +148,7 @@ def chapter(article: Tag, note: str) -> list[str]:
                 solution = exercise.find_next("div", class_="solution")
                 answer = "".join(str(p) for p in solution.find_all("p")[1:])
                 slides.append(_slide(name, str(exercise), HANDS, "box"))
-                slides.append(_slide(name, answer, _around(solution), "box"))
+                slides.append(_slide(name, answer, ANSWER, "box"))
         if name == "Summary":
             slides.append(
                 _slide(
