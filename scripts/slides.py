@@ -110,10 +110,23 @@ def _around(element: Tag) -> str:
     return "".join(spoken)
 
 
-def _folded(details: Tag) -> tuple[str, str]:
-    """Question and answer of a folded box."""
-    question, answer = details.find(class_="sd-summary-text"), details.find(class_="sd-summary-content")
-    return question.decode_contents(), answer.decode_contents()
+def _asked(section: Tag) -> list[tuple[str, str]]:
+    """Recall questions and answers: folded boxes, and questions with a folded reason behind each choice."""
+    found = []
+    for folded in section.find_all("details", class_="sd-dropdown", recursive=False):
+        question, answer = folded.find(class_="sd-summary-text"), folded.find(class_="sd-summary-content")
+        found.append((f"<p>{question.decode_contents()}</p>", answer.decode_contents()))
+    for asked in section.find_all("p", recursive=False):
+        choices, following = [], asked.find_next_sibling()
+        while following is not None and "choice" in following.get("class", []):
+            choices.append(following)
+            following = following.find_next_sibling()
+        if choices:
+            listed = "".join(f"<li>{choice.summary.decode_contents()}</li>" for choice in choices)
+            right = next(choice for choice in choices if "right" in choice["class"])
+            reasons = "".join(map(str, right.find_all("p", recursive=False)))
+            found.append((f"{asked}<ul>{listed}</ul>", f"<p>{right.summary.decode_contents()}.</p>{reasons}"))
+    return found
 
 
 def chapter(article: Tag, note: str) -> list[str]:
@@ -128,15 +141,9 @@ def chapter(article: Tag, note: str) -> list[str]:
             continue
         name = escape(heading.get_text().rstrip("#"))
         if name.startswith("Recall"):
-            asked = [
-                _folded(details)
-                for details in section.find_all("details", class_="sd-dropdown", recursive=False)
-            ]
             slides += [
-                _slide(
-                    "Recall", f'<p>{question}</p><div class="fragment answer">{answer}</div>', WAIT, "recall"
-                )
-                for question, answer in asked
+                _slide("Recall", f'{question}<div class="fragment answer">{answer}</div>', WAIT, "recall")
+                for question, answer in _asked(section)
             ]
         for shown in section.select(f"figure, {BOXES}, .tempting"):
             if shown.find_parent("section") is not section or shown.find_parent(class_="solution"):
