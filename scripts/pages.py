@@ -3,7 +3,7 @@
 Pictures are stored without loss in half the size, load when they come near the view, and keep their place until
 then. Icons are drawn in the page, so that the theme's script with two thousand of them (1.5 MB) is not loaded, and
 the font of those that style sheets name holds no others. Names that a screen reader would read in place of what is
-seen are taken away. Who has no JavaScript is told what is missing.
+seen are taken away. Beside Colab stands Kaggle. Who has no JavaScript is told what is missing.
 """
 
 from __future__ import annotations
@@ -28,6 +28,14 @@ CHANGES = {
     '<div role="list" class="citation-list">': '<div class="citation-list">',
     '<article class="bd-article">': f'<article class="bd-article">{NO_SCRIPT}',
 }
+
+# Kaggle opens a notebook by its address on GitHub, as Colab does.
+_COLAB = re.compile(r'<li><a href="https://colab\.research\.google\.com/github/([^"]+)".*?</li>', flags=re.S)
+KAGGLE = (
+    '<li><a href="https://www.kaggle.com/kernels/welcome?src=https://github.com/{notebook}" target="_blank" '
+    'class="btn btn-sm dropdown-item" title="Launch on Kaggle (turn its internet on)">'
+    '<span class="btn__text-container">Kaggle</span></a></li>'
+)
 
 _ICON = re.compile(r'<i class="((?:theme-switch )?(fas|fab|fa-solid)\s+fa-([a-z-]+)[^"]*)"([^>]*)></i>')
 _PICTURE = re.compile(r'<img (?P<rest>[^>]*?src="(?P<src>[^":]+\.(?:png|jpe?g|webp))"[^>]*?)\s*/?>')
@@ -109,6 +117,7 @@ def finish(folder: Path) -> None:
             continue
         for old, new in CHANGES.items():
             page = page.replace(old, new)
+        page = _COLAB.sub(lambda found: found[0] + KAGGLE.format(notebook=found[1]), page)
         if loaded := _ICONS_SCRIPT.search(page):
             script = (path.parent / loaded[1]).resolve()
             page = _ICON.sub(functools.partial(_drawn, script=script), _ICONS_SCRIPT.sub("", page))

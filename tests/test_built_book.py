@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
 import chromium  # noqa: E402
+import set_repository  # noqa: E402
 import slides  # noqa: E402
 
 CHAPTERS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
@@ -83,6 +84,16 @@ def test_pages_load_and_link_only_what_the_book_holds(pages):
 def test_every_chapter_is_in_the_book(pages):
     for chapter in CHAPTERS:
         assert (pages / "notebooks" / f"{chapter}.html").exists(), f"{chapter} is not in _toc.yml"
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_a_chapter_opens_in_colab_and_kaggle(chapter, pages):
+    """Both take the notebook, not its page, from the one repository that pyproject.toml names."""
+    links = _parsed(pages / "notebooks" / f"{chapter}.html").linked
+    notebook = f"{set_repository.current()}/blob/main/notebooks/{chapter}.ipynb"
+    slug = notebook.removeprefix("https://github.com/")
+    assert links.count(f"https://colab.research.google.com/github/{slug}") == 1
+    assert links.count(f"https://www.kaggle.com/kernels/welcome?src={notebook}") == 1
 
 
 @pytest.fixture(scope="module")
