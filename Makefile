@@ -16,7 +16,7 @@ export PATH := $(abspath $(IN)):$(PATH)
 PYTEST := env -u FIXLIP_MODEL -u FIXLIP_DEVICE $(IN)/python -m pytest --nbval
 
 .DEFAULT_GOAL := help
-.PHONY: help environment book publish chapters lint test test-all bench browser picture set-repository clean
+.PHONY: help environment book publish bundle slides pdf chapters lint test test-all bench browser picture set-repository clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{ printf "make %-16s %s\n", $$1, $$2 }'
@@ -33,7 +33,19 @@ book: environment ## run every chapter and build the book into _build/html
 
 publish: environment ## write the site for any static host, from the stored outputs, into _build/site
 	@echo "== Site: building the pages from the stored outputs"
-	@$(IN)/python scripts/publish.py
+	@$(IN)/python scripts/publish.py $(REPORTS)
+
+slides: environment ## write slides for each part, with speaker notes, into _build/slides
+	@echo "== Slides: building the pages from the stored outputs"
+	@$(IN)/python scripts/slides.py
+
+pdf: environment browser ## print the whole book, solutions opened, into _build/book.pdf
+	@echo "== PDF: building the pages from the stored outputs, printing them"
+	@$(IN)/python scripts/pdf.py
+
+bundle: environment ## write one archive for a classroom without network: site, notebooks, models, wheels for this system
+	@echo "== Bundle: building the pages, fetching the wheels"
+	@$(IN)/python scripts/bundle.py
 
 chapters: environment ## run every chapter and store its outputs in the notebook (for authors)
 	@$(IN)/python scripts/chapters.py

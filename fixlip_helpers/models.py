@@ -750,11 +750,13 @@ def load_model(
             raise ValueError(
                 f"the embedded model {name!r} is missing from this installation; install fixlip-helpers again"
             )
-        parts = _load_parts(str(folder), name)
+        parts = _load_folder(folder, name, "its files here are damaged: install fixlip-helpers again")
     elif Path(name).expanduser().is_dir():
         folder = Path(name).expanduser()
         name = folder.resolve().name
-        parts = _load_parts(str(folder), name)
+        parts = _load_folder(
+            folder, name, "if a file is missing or half-downloaded, download the folder again"
+        )
     elif re.fullmatch(r"[\w][\w.-]*/[\w][\w.-]*", name):
         parts = _load_from_hub(name)
     else:
@@ -781,6 +783,14 @@ def _placed(network: Any, device: torch.device, dtype: torch.dtype) -> Any:
         for name, number in exact.items():
             getattr(network, name).data = number.to(device)
     return network
+
+
+def _load_folder(folder: Path, name: str, advice: str) -> tuple[Any, Any, Any]:
+    """From a folder, or one line that says why not and what to do."""
+    try:
+        return _load_parts(str(folder), name)
+    except _Incomplete as error:
+        raise ValueError(f"{str(error).rstrip('.:')}; {advice}") from None
 
 
 def _load_parts(source: str, name: str, local: bool = True) -> tuple[Any, Any, Any]:

@@ -17,7 +17,9 @@ import sys
 import time
 from pathlib import Path
 
+import pages
 import yaml
+from alone import alone
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "_build"
@@ -51,6 +53,11 @@ def drop_stale_cache() -> None:
 
 def build(stored: bool) -> Path:
     """Build the book and return the folder of its pages; ``SystemExit`` when anything is amiss."""
+    with alone(BUILD / ("stored.lock" if stored else "book.lock"), "building the book in this clone"):
+        return _build(stored)
+
+
+def _build(stored: bool) -> Path:
     output, extra = ROOT, []
     if stored:
         output = BUILD / "stored"
@@ -67,6 +74,7 @@ def build(stored: bool) -> Path:
     result = subprocess.run(command)
     if result.returncode:
         raise SystemExit(result.returncode)
+    pages.finish(output / "_build" / "html")
     return output / "_build" / "html"
 
 
@@ -77,8 +85,8 @@ def main() -> None:
     parser.add_argument("--stored", action="store_true", help="show the stored outputs, run nothing")
     arguments = parser.parse_args()
     started = time.perf_counter()
-    pages = build(arguments.stored)
-    print(f"The book, built in {time.perf_counter() - started:.0f} s: {pages / 'index.html'}", flush=True)
+    index = build(arguments.stored) / "index.html"
+    print(f"The book, built in {time.perf_counter() - started:.0f} s: {index}", flush=True)
 
 
 if __name__ == "__main__":

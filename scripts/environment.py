@@ -19,6 +19,8 @@ import time
 import venv
 from pathlib import Path
 
+from alone import alone
+
 ROOT = Path(__file__).resolve().parent.parent
 REQUIREMENTS = ROOT / "requirements.txt"
 
@@ -92,14 +94,19 @@ def main() -> None:
         say("REUSE_TORCH=1, but this Python has no torch: installing it")
         reuse_torch = False
 
+    if python.exists() and not missing(python, reuse_torch):
+        say(f"{folder.name} has everything already")
+        return
+    with alone(folder.with_name(f"{folder.name}.lock"), f"setting up {folder.name}"):
+        install(folder, python, reuse_torch)
+
+
+def install(folder: Path, python: Path, reuse_torch: bool) -> None:
+    """Create the environment if need be, and install what is missing in it."""
     if not python.exists():
         say(f"creating {folder.name} with Python {sys.version.split()[0]}")
         venv.create(folder, with_pip=True, system_site_packages=reuse_torch)
     wanted = missing(python, reuse_torch)
-    if not wanted:
-        say(f"{folder.name} has everything already")
-        return
-
     started = time.perf_counter()
     say(f"installing {len(wanted)} packages into {folder.name}, some minutes")
     for pin in wanted:

@@ -1,10 +1,11 @@
-"""Refresh the scripts that the published book serves from itself, so that it reads without a network.
+"""Refresh the scripts of others: those that the published book serves from itself, so that it reads without a
+network, those that show the slides, and the one that looks for faults of accessibility in the tests.
 
     python scripts/front_end.py
 
-fetches three npm packages (npm must be installed) into a temporary folder and copies the few files that the
-book's pages load into ``book/_static/vendor``, where their licences lie beside them. The copies are committed:
-setting up, building and reading the book need no npm.
+fetches npm packages (npm must be installed) into a temporary folder and copies the few files that are used into
+folders named ``vendor``, where their licences lie beside them. The copies are committed: setting up, building and
+reading the book need no npm.
 """
 
 from __future__ import annotations
@@ -14,13 +15,27 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-VENDOR = Path(__file__).resolve().parent.parent / "book" / "_static" / "vendor"
+ROOT = Path(__file__).resolve().parent.parent
+VENDOR = ROOT / "book" / "_static" / "vendor"
+SLIDES = ROOT / "scripts" / "slides_assets" / "vendor" / "reveal"
 
-# Package: version, the folder inside it, and the files of that folder that the pages load.
+# Package: version, where its files go, the folder inside it, and the files of that folder that are used.
 PACKAGES = {
-    "mathjax": ("3.2.2", "es5", ["tex-chtml-full.js", "output/chtml/fonts/woff-v2/*.woff"]),
-    "requirejs": ("2.3.8", ".", ["require.js"]),
-    "@jupyter-widgets/html-manager": ("1.0.15", "dist", ["embed-amd.js", "*.woff2"]),
+    "mathjax": (
+        "3.2.2",
+        VENDOR / "mathjax",
+        "es5",
+        ["tex-chtml-full.js", "output/chtml/fonts/woff-v2/*.woff"],
+    ),
+    "requirejs": ("2.3.8", VENDOR / "requirejs", ".", ["require.js"]),
+    "@jupyter-widgets/html-manager": ("1.0.15", VENDOR / "html-manager", "dist", ["embed-amd.js", "*.woff2"]),
+    "reveal.js": (
+        "5.2.1",
+        SLIDES,
+        ".",
+        ["dist/reset.css", "dist/reveal.css", "dist/reveal.js", "plugin/notes/notes.js"],
+    ),
+    "axe-core": ("4.14.1", ROOT / "tests" / "vendor" / "axe-core", ".", ["axe.min.js"]),
 }
 
 # What is changed in the widget manager: where it would look for widgets that are not its own (the book has none, and
@@ -35,12 +50,13 @@ MANAGER_CHANGES = {
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
-        wanted = [f"{name}@{version}" for name, (version, _, _) in PACKAGES.items()]
+        wanted = [f"{name}@{version}" for name, (version, *_) in PACKAGES.items()]
         subprocess.run(["npm", "install", "--no-audit", "--no-fund", *wanted], cwd=scratch, check=True)
-        for name, (_, inside, patterns) in PACKAGES.items():
+        for name, (_, kept, inside, patterns) in PACKAGES.items():
             folder = Path(scratch) / "node_modules" / name / inside
             for source in sorted(path for pattern in patterns for path in folder.glob(pattern)):
-                target = VENDOR / Path(name).name / source.relative_to(folder)
+                flat = kept == SLIDES
+                target = kept / (source.name if flat else source.relative_to(folder))
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source, target)
 

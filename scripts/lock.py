@@ -24,6 +24,7 @@ BOOK_AND_TESTS = [
     "jsonschema",
     "jupyter-book",
     "nbval",
+    "pypdf",
     "pytest",
     "pytest-mpl",
     "ruff",

@@ -18,6 +18,7 @@ from urllib.parse import quote
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import set_repository
+import status
 
 import book
 
@@ -57,8 +58,11 @@ def with_card(page: str, url: str) -> str:
     return page.replace("</head>", f"{meta}</head>", 1)
 
 
-def publish(pages: Path, site: Path = SITE) -> Path:
-    """Copy built pages into the folder of the site and add what a public site needs."""
+def publish(pages: Path, site: Path = SITE, reports: Path | None = None) -> Path:
+    """Copy built pages into the folder of the site and add what a public site needs.
+
+    ``reports`` is a folder with what the rot guard's runs reported: badges and a table of them go to ``status/``.
+    """
     shutil.rmtree(site, ignore_errors=True)
     shutil.copytree(pages, site, ignore=shutil.ignore_patterns(".buildinfo", ".doctrees", "*.map"))
     urls = []
@@ -77,11 +81,16 @@ def publish(pages: Path, site: Path = SITE) -> Path:
     )
     (site / "robots.txt").write_text(f"User-agent: *\nSitemap: {address()}sitemap.xml\n", encoding="utf-8")
     (site / "version.txt").write_text(version() + "\n", encoding="utf-8")
+    if reports:
+        status.write(reports, site / "status")
     (site / ".nojekyll").touch()
     return site
 
 
 if __name__ == "__main__":
-    site = publish(book.build(stored=True))
+    reports = Path(sys.argv[1]) if len(sys.argv) > 1 else None
+    if reports and not reports.is_dir():
+        raise SystemExit(f"{reports} is no folder: expected the rot guard's reports, or nothing")
+    site = publish(book.build(stored=True), reports=reports)
     size = sum(path.stat().st_size for path in site.rglob("*") if path.is_file()) / 1e6
     print(f"The site, {size:.0f} MB, for any static host: {site}", flush=True)

@@ -1,8 +1,25 @@
 """What all tests share."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import matplotlib
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
 
 matplotlib.use("Agg")
+
+
+@pytest.fixture(scope="session")
+def pages() -> Path:
+    """The folder of the built book."""
+    build = [sys.executable, str(ROOT / "scripts" / "book.py"), "--stored"]
+    result = subprocess.run(build, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if result.returncode:
+        pytest.fail("the book does not build without warnings:\n" + result.stdout[-6000:], pytrace=False)
+    return ROOT / "_build" / "stored" / "_build" / "html"
 
 
 def pytest_collection_modifyitems(items):

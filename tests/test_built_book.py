@@ -5,38 +5,31 @@ without them they are skipped (Debian: ``apt-get install chromium chromium-drive
 """
 
 import functools
+import gzip
 import http.server
 import json
 import re
-import shutil
-import subprocess
 import sys
 import threading
 import time
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-DRIVER = shutil.which("chromedriver")
+sys.path.insert(0, str(ROOT / "scripts"))
+
+import chromium  # noqa: E402
+import set_repository  # noqa: E402
+import slides  # noqa: E402
+
 CHAPTERS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
 
 needs_browser = pytest.mark.skipif(
-    BROWSER is None or DRIVER is None,
-    reason="no Chromium: install chromium and chromium-driver (Debian's names)",
+    chromium.BROWSER is None or chromium.DRIVER is None, reason=chromium.ABSENT
 )
-
-
-@pytest.fixture(scope="session")
-def pages() -> Path:
-    """The folder of the built book."""
-    build = [sys.executable, str(ROOT / "scripts" / "book.py"), "--stored"]
-    result = subprocess.run(build, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    if result.returncode:
-        pytest.fail("the book does not build without warnings:\n" + result.stdout[-6000:], pytrace=False)
-    return ROOT / "_build" / "stored" / "_build" / "html"
 
 
 def page_names(pages: Path) -> list[str]:
@@ -93,6 +86,16 @@ def test_every_chapter_is_in_the_book(pages):
         assert (pages / "notebooks" / f"{chapter}.html").exists(), f"{chapter} is not in _toc.yml"
 
 
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_a_chapter_opens_in_colab_and_kaggle(chapter, pages):
+    """Both take the notebook, not its page, from the one repository that pyproject.toml names."""
+    links = _parsed(pages / "notebooks" / f"{chapter}.html").linked
+    notebook = f"{set_repository.current()}/blob/main/notebooks/{chapter}.ipynb"
+    slug = notebook.removeprefix("https://github.com/")
+    assert links.count(f"https://colab.research.google.com/github/{slug}") == 1
+    assert links.count(f"https://www.kaggle.com/kernels/welcome?src={notebook}") == 1
+
+
 @pytest.fixture(scope="module")
 def server(pages):
     """The book on a local address; the list collects what was asked for and was not there."""
@@ -118,23 +121,7 @@ def server(pages):
 @pytest.fixture(scope="module")
 def browser(server):
     """Headless Chromium that can reach this machine only."""
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = BROWSER
-    for argument in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-dev-shm-usage",
-        "--disable-gpu",
-        "--no-proxy-server",
-        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-        "--window-size=1280,1600",
-        "--allow-file-access-from-files",
-    ):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    driver = chromium.start()
     yield driver
     driver.quit()
 
@@ -151,15 +138,29 @@ def wait(condition, what: str, seconds: float = 30):
 def opened(driver, address: str) -> None:
     """Open a page and wait until its maths is set and its widgets stand."""
     driver.get(address)
-    wait(lambda: driver.execute_script("return document.readyState") == "complete", f"{address} to load")
+    settled(driver)
+    show_views(driver)
+
+
+def settled(driver) -> None:
+    """Wait until the page is loaded and its maths set."""
+    wait(lambda: driver.execute_script("return document.readyState") == "complete", "the page to load")
     if driver.execute_script("return document.querySelector('script[src*=mathjax]') !== null"):
         started = "return Boolean(window.MathJax && MathJax.startup && MathJax.startup.promise)"
         wait(lambda: driver.execute_script(started), "MathJax")
         driver.execute_async_script("MathJax.startup.promise.then(arguments[arguments.length - 1])")
+
+
+def show_views(driver) -> None:
+    """Scroll to the first view and wait until all of them stand."""
     views = driver.execute_script(
         "return document.querySelectorAll(\"script[type='application/vnd.jupyter.widget-view+json']\").length"
     )
-    if views:
+    if views:  # they come when the first one does
+        driver.execute_script(
+            "document.querySelector(\"script[type='application/vnd.jupyter.widget-view+json']\").parentElement"
+            ".scrollIntoView({block: 'center'})"
+        )
         wait(
             lambda: (
                 driver.execute_script("return document.querySelectorAll('.jupyter-widgets-view').length")
@@ -171,6 +172,9 @@ def opened(driver, address: str) -> None:
         )
 
 
+HERE = ("data:", "blob:", "chrome", "about:")  # addresses that no network is asked for
+
+
 def complaints(driver) -> list[str]:
     """Errors of the console, and what the page asked of other machines, since the last call."""
     found = [entry["message"] for entry in driver.get_log("browser") if entry["level"] == "SEVERE"]
@@ -178,7 +182,7 @@ def complaints(driver) -> list[str]:
         message = json.loads(entry["message"])["message"]
         if message["method"] == "Network.requestWillBeSent":
             address = message["params"]["request"]["url"]
-            if not address.startswith(("http://127.0.0.1", "file:", "data:", "blob:", "chrome", "about:")):
+            if not address.startswith(("http://127.0.0.1", "file:", *HERE)):
                 found.append(f"asked for {address}")
     return found
 
@@ -191,52 +195,161 @@ return [...document.querySelectorAll('img')]
 """
 
 
+# Folded boxes, code and solutions are opened: what is in them is looked at too.
+UNFOLD = """
+document.head.insertAdjacentHTML('beforeend', '<style>* { transition: none !important; }</style>');
+document.querySelectorAll('details').forEach(folded => { folded.open = true; });
+document.querySelectorAll('button.toggle-button-hidden').forEach(button => button.click());
+"""
+
+# What sticks out of the page at its right; frames that scroll by themselves may be wider inside.
+WIDER_THAN_THE_PAGE = """
+const width = document.documentElement.clientWidth;
+if (document.documentElement.scrollWidth <= width) return [];
+const scrolls = e => e && e !== document.body &&
+    (getComputedStyle(e).overflowX !== 'visible' || scrolls(e.parentElement));
+const out = [...document.body.querySelectorAll('*')]
+    .filter(e => e.getBoundingClientRect().right > width + 1 && !scrolls(e.parentElement))
+    .map(e => e.outerHTML.slice(0, 120));
+return out.length ? out : [`${document.documentElement.scrollWidth} pixels on ${width}`];
+"""
+
+# Formulas are left out: MathJax writes each as hundreds of elements that have the text's colour. So is code, whose
+# colours are the same everywhere, but on one page. In the other mode only colours are looked at anew.
+AUDIT = """
+const [code, all, done] = arguments;
+const page = {exclude: code ? ['mjx-container'] : ['mjx-container', 'div.highlight']};
+const options = {resultTypes: ['violations'], ...(all ? {} : {runOnly: ['color-contrast']})};
+const wanted = node => ['serious', 'critical'].includes(node.impact);
+const told = rule =>
+    `${rule.id} (${rule.nodes.length}): ${rule.nodes[0].html.slice(0, 160)} ${rule.nodes[0].failureSummary}`;
+axe.run(page, options).then(
+    found => done(found.violations.filter(wanted).map(told)),
+    error => done([String(error)]),
+);
+"""
+CODE = "notebooks/10_fixlip.html"
+AXE = ROOT / "tests" / "vendor" / "axe-core" / "axe.min.js"
+
+MOST_MB = 3.0  # of a page with all that it can load
+MOST_MB_AT_FIRST = 1.2  # before anyone scrolls
+
+
+def looks(driver, width: int, mode: str) -> None:
+    """The window's width and the reader's preference for light or dark, which the page follows."""
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    preference = {"features": [{"name": "prefers-color-scheme", "value": mode}]}
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", preference)
+
+
+@functools.cache
+def megabytes(path: Path) -> float:
+    """Size of a file as hosts send it: text compressed, pictures and fonts as they are."""
+    content = path.read_bytes()
+    text = path.suffix in (".html", ".js", ".css", ".svg", ".json")
+    return len(gzip.compress(content, 6) if text else content) / 1e6
+
+
+def loaded_files(driver, address: str, pages: Path) -> set[Path]:
+    """Files of the book that the page asked for since the log was last read."""
+    files = set()
+    for entry in driver.get_log("performance"):
+        message = json.loads(entry["message"])["message"]
+        if message["method"] == "Network.requestWillBeSent":
+            asked = message["params"]["request"]["url"]
+            if asked.startswith(address):
+                files.add(pages / unquote(re.split("[?#]", asked.removeprefix(f"{address}/"))[0]))
+            elif not asked.startswith(HERE):
+                pytest.fail(f"asked for {asked}")
+    return files
+
+
 @needs_browser
-def test_pages_have_no_errors_their_maths_is_set_and_pictures_are_described(pages, server, browser):
+def test_pages_have_no_faults_on_a_phone_and_a_desk_in_light_and_dark(pages, server, browser):
+    """No console error, nothing missing, no formula unset, no picture undescribed, no serious violation of axe's
+    rules, nothing wider than the page, and no page heavier than it may be."""
     address, missing = server
-    faults, formulas = [], 0
+    faults, formulas, axe = [], 0, AXE.read_text(encoding="utf-8")
     for name in page_names(pages):
-        opened(browser, f"{address}/{name}")
-        faults += [f"{name}: {complaint}" for complaint in complaints(browser)]
+        found = []
+        looks(browser, 390, "light")
+        browser.get_log("performance")
+        browser.get(f"{address}/{name}")
+        settled(browser)
+        first = loaded_files(browser, address, pages)
+        show_views(browser)
+        browser.execute_script(UNFOLD)
+        for width, mode in ((390, "light"), (1280, "dark")):
+            looks(browser, width, mode)
+            here = f"{width} pixels, {mode}"
+            followed = f"return document.documentElement.dataset.theme === '{mode}'"
+            wait(functools.partial(browser.execute_script, followed), f"the page to turn {mode}")
+            found += [f"{here}: wider: {element}" for element in browser.execute_script(WIDER_THAN_THE_PAGE)]
+            browser.execute_script(f"if (!window.axe) {{ {axe} }}")
+            found += [
+                f"{here}: {violation}"
+                for violation in browser.execute_async_script(AUDIT, name == CODE, mode == "light")
+            ]
         formulas += browser.execute_script("return document.querySelectorAll('mjx-container').length")
         bad = "return [...document.querySelectorAll('mjx-merror, [data-mjx-error]')].map(e => e.textContent)"
-        faults += [f"{name}: formula {text!r}" for text in browser.execute_script(bad)]
-        faults += [
-            f"{name}: picture without description {source}" for source in browser.execute_script(UNDESCRIBED)
-        ]
+        found += [f"formula {text!r}" for text in browser.execute_script(bad)]
+        found += [f"picture without description {source}" for source in browser.execute_script(UNDESCRIBED)]
+        browser.execute_script(
+            "document.querySelectorAll('img').forEach(image => { image.loading = 'eager'; })"
+        )
+        time.sleep(0.2)
+        found += [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+        whole = first | loaded_files(browser, address, pages)
+        for files, most, when in ((first, MOST_MB_AT_FIRST, "at first"), (whole, MOST_MB, "in all")):
+            weight = sum(megabytes(path) for path in files if path.is_file())
+            if weight > most:
+                found.append(f"{weight:.2f} MB {when}, {most} allowed")
+        faults += [f"{name}: {fault}" for fault in found]
     assert not faults, "\n".join(faults)
     assert not missing, "\n".join(missing)
     assert formulas > 0
 
 
-BUTTONS = ".jupyter-widgets .widget-toggle-button, .jupyter-widgets.widget-toggle-buttons button"
+@needs_browser
+@pytest.mark.parametrize("term", ["Baseline value", "Coalition"])
+def test_search_finds_a_term_of_the_glossary(term, server, browser):
+    address, _ = server
+    opened(browser, f"{address}/search.html?q={quote(term)}")
+    links = "return [...document.querySelectorAll('#search-results li a')].map(a => a.href)"
+    found = wait(lambda: browser.execute_script(links), "results")
+    wait(
+        lambda: any("glossary.html" in link for link in browser.execute_script(links)),
+        f"the glossary among {found}",
+    )
 
-# What the views of a page show, as text and pictures: what a reader would see change.
-SHOWN = """
-return [...document.querySelectorAll('.jupyter-widgets')]
-    .filter(view => view.offsetParent !== null)
-    .map(view => view.innerText + [...view.querySelectorAll('img')]
-        .filter(image => image.offsetParent !== null).map(image => image.src).join('|'))
+
+# Clicks each button of each row of toggle buttons in turn and waits until what the views show, as text and pictures,
+# has changed: what a reader would see. Returns the rows of which no click changed anything.
+CLICK_EVERY_BUTTON = """
+const done = arguments[arguments.length - 1];
+const seen = e => e.offsetParent !== null;
+const shown = () => [...document.querySelectorAll('.jupyter-widgets')].filter(seen)
+    .map(view => view.innerText + [...view.querySelectorAll('img')].filter(seen).map(image => image.src).join('|'))
     .join('\\n');
+const pause = () => new Promise(resolve => setTimeout(resolve, 20));
+(async () => {
+    const dead = [];
+    for (const row of document.querySelectorAll('.widget-toggle-buttons')) {
+        let changed = false;
+        for (const button of row.querySelectorAll('button')) {
+            const before = shown();
+            button.click();
+            for (let turn = 0; turn < (changed ? 4 : 15); turn += 1) {  // the one that is down changes nothing
+                await pause();
+                changed ||= shown() !== before;
+            }
+        }
+        if (!changed) dead.push(row.innerText);
+    }
+    done(dead);
+})().catch(error => done([String(error)]));
 """
-
-
-def click_every_button(driver) -> list[str]:
-    """Click each button of each row of toggle buttons in turn; rows of which no click changed anything."""
-    dead = []
-    groups = driver.execute_script("return [...document.querySelectorAll('.widget-toggle-buttons')]")
-    for number, group in enumerate(groups):
-        changed = False
-        for button in driver.execute_script("return [...arguments[0].querySelectorAll('button')]", group):
-            before = driver.execute_script(SHOWN)
-            driver.execute_script(
-                "arguments[0].scrollIntoView({block: 'center'}); arguments[0].click()", button
-            )
-            time.sleep(0.3)
-            changed = changed or driver.execute_script(SHOWN) != before
-        if not changed:
-            dead.append(f"row {number} of buttons ({group.text!r})")
-    return dead
 
 
 @needs_browser
@@ -246,7 +359,7 @@ def test_views_react_without_a_kernel(chapter, server, browser):
     opened(browser, f"{address}/notebooks/{chapter}.html")
     groups = browser.execute_script("return document.querySelectorAll('.widget-toggle-buttons').length")
     assert groups >= 1, "the chapter has no view to play with"
-    assert not click_every_button(browser)
+    assert not browser.execute_async_script(CLICK_EVERY_BUTTON)
     assert not complaints(browser)
 
 
@@ -255,8 +368,93 @@ def test_views_react_without_a_kernel(chapter, server, browser):
 def test_chapter_reads_from_a_folder_too(chapter, pages, browser):
     opened(browser, (pages / "notebooks" / f"{chapter}.html").as_uri())
     assert browser.execute_script("return document.querySelectorAll('mjx-container').length") > 0
-    assert not click_every_button(browser)
+    assert not browser.execute_async_script(CLICK_EVERY_BUTTON)
     assert not [complaint for complaint in complaints(browser) if "favicon" not in complaint]
+
+
+# What sticks out of a slide, and what a speaker would miss.
+SLIDES = """
+return [...document.querySelectorAll('.slides > section > section')].map(slide => ({
+    chapter: slide.querySelector('h1') ? slide.querySelector('h1').innerText : '',
+    figures: slide.querySelectorAll('figure img').length,
+    notes: slide.querySelectorAll('aside.notes p').length,
+    size: parseFloat(slide.querySelector('.fit').style.fontSize || '1'),
+    height: Number(slide.dataset.height),
+    text: slide.textContent.trim().slice(0, 60),
+}));
+"""
+
+
+@needs_browser
+@pytest.mark.parametrize("number", range(1, 6))
+def test_slides_of_each_part_show_every_figure_and_fit(number, slide_files, pages, browser):
+    """Every chapter of the part and every numbered figure of its pages, on slides that nothing sticks out of."""
+    browser.get(slide_files[number - 1].as_uri())
+    wait(lambda: browser.execute_script("return document.body.dataset.ready") == "yes", "the slides")
+    assert not complaints(browser)
+    found = browser.execute_script(SLIDES)
+    names = slides.parts()[number - 1][1]
+    assert sum(bool(slide["chapter"]) for slide in found) == len(names)
+    chapters = [(pages / "notebooks" / f"{name}.html").read_text(encoding="utf-8") for name in names]
+    assert sum(slide["figures"] for slide in found) == sum(page.count("<figure ") for page in chapters)
+    assert not [slide for slide in found if slide["height"] > 720 or slide["size"] < 0.6]
+    assert not [slide["text"] for slide in found if not slide["notes"]], "slides with nothing to say"
+    assert not browser.execute_script("return document.querySelectorAll('mjx-merror').length")
+
+
+@pytest.fixture(scope="module")
+def slide_files(pages, tmp_path_factory) -> list[Path]:
+    return slides.write(pages, tmp_path_factory.mktemp("slides"))
+
+
+@needs_browser
+@pytest.mark.slow
+def test_pdf_holds_the_book_and_nothing_leaves_its_paper(pages, tmp_path):
+    """Page by page: text on each, none of it beyond the paper's edges; a bookmark for each page of the book."""
+    import pdf
+    from pypdf import PdfReader
+
+    assert not pdf.write(pages, tmp_path / "book.pdf"), "wider than the paper"
+    reader = PdfReader(tmp_path / "book.pdf")
+    assert len(reader.outline) == len(pdf.names())
+    faults, solutions = [], 0
+    for number, page in enumerate(reader.pages, 1):
+        places = []
+
+        def note(text, _, matrix, *rest, places=places):
+            if text.strip():
+                places.append(matrix[4])
+
+        text = page.extract_text(visitor_text=note)
+        solutions += text.count("Solution to Exercise")
+        if not text.strip():
+            faults.append(f"page {number} is empty")
+        if places and not 0 <= min(places) <= max(places) < float(page.mediabox.width):
+            faults.append(f"page {number}: text beyond its edge")
+    assert not faults, "\n".join(faults)
+    exercises = sum(
+        (pages / f"{name}.html").read_text(encoding="utf-8").count('<div class="solution')
+        for name in pdf.names()
+    )
+    assert solutions >= exercises > 50
+
+
+@needs_browser
+def test_without_javascript_text_formulas_and_figures_are_read(pages, browser):
+    """With scripts off: a sentence says so, solutions are open, formulas are their source, pictures are there."""
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        browser.get((pages / "notebooks" / "10_fixlip.html").as_uri())
+        whole = browser.find_element("tag name", "article").text
+        assert "Without JavaScript you read everything but what moves" in whole
+        assert r"\sum" in whole and "Solution to Exercise" in whole
+        pictures = browser.find_elements("css selector", "article figure img")
+        assert pictures and all(
+            picture.size["width"] > 100 and picture.size["height"] > 50 for picture in pictures
+        )
+        assert not browser.find_elements("css selector", "mjx-container")
+    finally:
+        browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
 
 
 def test_the_site_has_a_map_cards_and_a_version(pages, tmp_path, monkeypatch):

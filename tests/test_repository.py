@@ -109,7 +109,8 @@ def test_notice_names_every_thing_that_is_not_ours(texts):
     assets = ROOT / "fixlip_helpers" / "assets"
     for path in [*(assets / "sprites").iterdir(), *assets.glob("*.jpg")]:
         assert path.name in notice, f"{path.name} has no source and licence in NOTICE"
-    for folder in (ROOT / "book" / "_static" / "vendor").iterdir():
+    vendors = ("book/_static/vendor", "scripts/slides_assets/vendor", "tests/vendor")
+    for folder in (folder for vendor in vendors for folder in (ROOT / vendor).iterdir()):
         assert folder.name in notice
         assert (folder / "LICENSE").is_file()
 

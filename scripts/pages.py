@@ -1,0 +1,127 @@
+"""What the book's pages need beyond what the builder writes: ``finish(folder)`` changes them in place.
+
+Pictures are stored without loss in half the size, load when they come near the view, and keep their place until
+then. Icons are drawn in the page, so that the theme's script with two thousand of them (1.5 MB) is not loaded, and
+the font of those that style sheets name holds no others. Names that a screen reader would read in place of what is
+seen are taken away. Beside Colab stands Kaggle. Who has no JavaScript is told what is missing.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+from fontTools import subset
+from PIL import Image
+
+NO_SCRIPT = (
+    '<noscript><p class="no-script">Without JavaScript you read everything but what moves: formulas show as their '
+    "source, views to play with are left out, and search does not work.</p></noscript>"
+)
+
+# What the builder and its theme write, and what stands there instead.
+CHANGES = {
+    '<summary aria-label="Toggle hidden content">': "<summary>",
+    ' title="Search" aria-label="Search" data-bs-placement': ' title="Search" data-bs-placement',
+    '<div role="list" class="citation-list">': '<div class="citation-list">',
+    '<article class="bd-article">': f'<article class="bd-article">{NO_SCRIPT}',
+}
+
+# Kaggle opens a notebook by its address on GitHub, as Colab does.
+_COLAB = re.compile(r'<li><a href="https://colab\.research\.google\.com/github/([^"]+)".*?</li>', flags=re.S)
+KAGGLE = (
+    '<li><a href="https://www.kaggle.com/kernels/welcome?src=https://github.com/{notebook}" target="_blank" '
+    'class="btn btn-sm dropdown-item" title="Launch on Kaggle (turn its internet on)">'
+    '<span class="btn__text-container">Kaggle</span></a></li>'
+)
+
+_ICON = re.compile(r'<i class="((?:theme-switch )?(fas|fab|fa-solid)\s+fa-([a-z-]+)[^"]*)"([^>]*)></i>')
+_PICTURE = re.compile(r'<img (?P<rest>[^>]*?src="(?P<src>[^":]+\.(?:png|jpe?g|webp))"[^>]*?)\s*/?>')
+_ICONS_SCRIPT = re.compile(r'<script defer src="([^"?]*_static/scripts/fontawesome\.js)[^"]*"></script>\n?')
+
+
+@functools.cache
+def _icon(script: Path, family: str, name: str) -> tuple[str, str, str]:
+    """Width, height and outline of an icon, out of the theme's script: brands, then regular, then solid ones."""
+    outline = rf'[,{{]"?{name}"?:\[(\d+),(\d+),\[[^\]]*\],"[0-9a-f]+","([^"]+)"\]'
+    found = re.findall(outline, script.read_text(encoding="utf-8"))
+    if not found:
+        raise SystemExit(f"{script.name} has no icon {name!r}, which a page shows")
+    return found[0] if family == "fab" else found[-1]
+
+
+def _drawn(match: re.Match, script: Path) -> str:
+    classes, family, name, rest = match.groups()
+    width, height, outline = _icon(script, family, name)
+    return (
+        f'<svg class="svg-inline--fa {" ".join(classes.split())}"{re.sub(" title=.*", "", rest)} '
+        f'viewBox="0 0 {width} {height}" aria-hidden="true"><path fill="currentColor" d="{outline}"/></svg>'
+    )
+
+
+def _lazy(match: re.Match, folder: Path) -> str:
+    rest, source = match["rest"].strip(), folder / unquote(match["src"])
+    if "loading=" in rest or not source.is_file():
+        return match[0]
+    size = ""
+    if not re.search(r"\b(width|height|style)=", rest):
+        width, height = Image.open(source).size
+        size = f' width="{width}" height="{height}"'
+    return f'<img {rest} loading="lazy" decoding="async"{size}>'
+
+
+def _smaller_pictures(folder: Path) -> dict[str, str]:
+    """Store the figures as lossless WebP where that is smaller; new names by old ones."""
+    names = {}
+    for path in sorted((folder / "_images").glob("*.png")):
+        smaller = path.with_suffix(".webp")
+        Image.open(path).save(smaller, "WEBP", lossless=True, exact=True, method=2)
+        replaced, kept = (path, smaller) if smaller.stat().st_size < path.stat().st_size else (smaller, path)
+        replaced.unlink()
+        names[path.name] = kept.name
+    return names
+
+
+def _smaller_font(folder: Path) -> None:
+    """Keep of the icons' font what style sheets name outside the font's own list of icons."""
+    style_sheets = folder / "_static"
+    theme = style_sheets / "styles" / "pydata-sphinx-theme.css"
+    text = theme.read_text(encoding="utf-8")
+    named = {ord(icon) for icon in re.findall(r'--pst-icon[\w-]*: *"(.)"', text)}
+    for name in ("styles/sphinx-book-theme.css", "book.css"):
+        codes = re.findall(r'content: *"\\(f[0-9a-f]{3})"', (style_sheets / name).read_text(encoding="utf-8"))
+        named |= {int(code, 16) for code in codes}
+    if len(named) < 10:
+        raise SystemExit(f"{theme.name} no longer names its icons as --pst-icon-...: find how it does")
+    whole = style_sheets / "vendor" / "fontawesome" / "webfonts" / "fa-solid-900.ttf"
+    options = subset.Options(flavor="woff", layout_features=[])
+    with subset.load_font(whole, options) as font:
+        subsetter = subset.Subsetter(options)
+        subsetter.populate(unicodes=named)
+        subsetter.subset(font)
+        subset.save_font(font, whole.with_suffix(".woff"), options)
+    theme.write_text(text.replace('fa-solid-900.woff2) format("woff2")', 'fa-solid-900.woff) format("woff")'))
+
+
+def finish(folder: Path) -> None:
+    """Change every page of a built book in place; a second time changes nothing."""
+    pictures = _smaller_pictures(folder)
+    _smaller_font(folder)
+    for path in sorted(folder.rglob("*.html")):
+        if "_static" in path.relative_to(folder).parts:
+            continue
+        page = before = path.read_text(encoding="utf-8")
+        if NO_SCRIPT in page:
+            continue
+        for old, new in CHANGES.items():
+            page = page.replace(old, new)
+        page = _COLAB.sub(lambda found: found[0] + KAGGLE.format(notebook=found[1]), page)
+        if loaded := _ICONS_SCRIPT.search(page):
+            script = (path.parent / loaded[1]).resolve()
+            page = _ICON.sub(functools.partial(_drawn, script=script), _ICONS_SCRIPT.sub("", page))
+        page = re.sub(r"(?<=_images/)[^\"/]+\.png", lambda found: pictures.get(found[0], found[0]), page)
+        page = _PICTURE.sub(functools.partial(_lazy, folder=path.parent), page)
+        if page != before:
+            path.write_text(page, encoding="utf-8")

@@ -1,0 +1,107 @@
+"""What the workflows run beside the tests: badges out of reports, links that are asked, the set-up cell."""
+
+import http.server
+import itertools
+import subprocess
+import sys
+import threading
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "scripts"))
+
+import links  # noqa: E402
+import setup_cell  # noqa: E402
+import status  # noqa: E402
+
+WORKFLOWS = ROOT / ".github" / "workflows"
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory) -> Path:
+    """A folder with the report of a real run of two small notebooks, of which one fails."""
+    folder = tmp_path_factory.mktemp("rot")
+    (folder / "notebooks").mkdir()
+    for name, code in (("01_coalitions", "print(1)"), ("02_shapley_and_banzhaf", "print(1 / 0)")):
+        notebook = nbformat.v4.new_notebook(
+            cells=[nbformat.v4.new_code_cell("1 + 1"), nbformat.v4.new_code_cell(code)],
+            metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+        )
+        nbformat.write(notebook, folder / "notebooks" / f"{name}.ipynb")
+    (folder / "reports").mkdir()
+    run = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval-lax"]
+    run += ["--junitxml=reports/linux.xml", "notebooks"]
+    subprocess.run(run, cwd=folder, capture_output=True)
+    return folder / "reports"
+
+
+def test_badges_say_which_chapters_run(report, tmp_path):
+    status.write(report, tmp_path)
+    said = {path.stem: ElementTree.parse(path).getroot().get("aria-label") for path in tmp_path.glob("*.svg")}
+    assert set(said) == {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")}
+    assert said["01_coalitions"].startswith("chapter 01: runs, 20")
+    assert said["02_shapley_and_banzhaf"].startswith("chapter 02: fails, 20")
+    assert said["03_interactions"] == "chapter 03: not run"
+    table = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert table.count("<td>fails, ") == 1 and table.count("<td>runs, ") == 1
+
+
+def test_a_report_of_something_else_is_refused(tmp_path):
+    (tmp_path / "linux.xml").write_text(
+        '<testsuites><testsuite timestamp="2026-01-01"></testsuite></testsuites>'
+    )
+    with pytest.raises(SystemExit, match="names no chapter"):
+        status.write(tmp_path, tmp_path / "status")
+
+
+def test_links_that_lead_nowhere_are_found(tmp_path):
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+        def do_GET(self):
+            self.send_response({"/there": 200, "/refused": 403}.get(self.path, 404))
+            self.end_headers()
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    here = f"http://127.0.0.1:{server.server_port}"
+    nobody = "http://127.0.0.1:9/"
+    addresses = [f"{here}/there#part", f"{here}/refused", f"{here}/gone", nobody, "other.html"]
+    (tmp_path / "page.html").write_text("".join(f'<a href="{address}">x</a>' for address in addresses))
+    found = links.outside(tmp_path)
+    assert set(found) == {f"{here}/there", f"{here}/refused", f"{here}/gone", nobody}
+    assert {address for address in found if links.broken(links.answer(address))} == {f"{here}/gone", nobody}
+    server.shutdown()
+
+
+def test_set_up_cell_is_one_that_runs_and_is_printed():
+    command = [sys.executable, str(ROOT / "scripts" / "setup_cell.py"), "--print"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert printed == setup_cell.source() + "\n"
+    compile(printed.replace("%pip install", "pip_install  #"), "cell", "exec")
+
+
+def test_workflows_run_only_what_is_there():
+    """Every `make` target, script and test folder that a workflow names exists."""
+    targets = {
+        line.split(":")[0] for line in (ROOT / "Makefile").read_text().splitlines() if ": environment" in line
+    }
+    targets |= {"test"}
+    for path in WORKFLOWS.glob("*.yml"):
+        workflow = yaml.safe_load(path.read_text(encoding="utf-8"))
+        for job in workflow["jobs"].values():
+            if "uses" in job:
+                assert (ROOT / job["uses"]).is_file()
+            for step in job.get("steps", []):
+                words = step.get("run", "").split()
+                for word, following in itertools.pairwise(words):
+                    if word == "make":
+                        assert following in targets, f"{path.name}: make {following}"
+                    if word.endswith("python") and following.startswith("scripts/"):
+                        assert (ROOT / following).is_file(), f"{path.name}: {following}"
