@@ -632,4 +632,4 @@ async function pictureOf(record, picture, player) {
   return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
 }
 
-tryIt(document.getElementById("try-it"), globalThis.fixlipFacts);
+tryIt(document.getElementById("explain-here"), globalThis.fixlipFacts);
