@@ -80,6 +80,7 @@ def model_record(model: VisionLanguageModel) -> dict:
     vision, text = config.vision_config, config.text_config
     mean, std = model._normalisation()
     tokenizer = model.tokenizer
+    frame = tokenizer("").input_ids  # the special tokens around every caption, EOS last
     known = tokenizer.get_vocab()
     return {
         "name": model.name,
@@ -106,8 +107,8 @@ def model_record(model: VisionLanguageModel) -> dict:
             "layers": text.num_hidden_layers,
             "epsilon": text.layer_norm_eps,
         },
-        "before": [tokenizer.bos_token_id] if model.family == "clip" else [],
-        "after": tokenizer.eos_token_id,
+        "before": frame[:-1],
+        "after": frame[-1],
         "padding": tokenizer.pad_token_id if model.family != "clip" else None,
         "vocabulary": {word: known[word] for word in sorted(model.vocabulary) if "<" not in word},
         "tensors": tensors,
