@@ -6,7 +6,7 @@ The page *Try it* of the book explains a picture on the reader's own device. Thi
 * ``mini-clip.js``, ``mini-siglip.js``: each model's weights, float16 as they are stored, loaded when they are wanted;
 * ``try_it.js``: the modules of ``web/try_it`` and of the explorer as one script, with the worker and the compiled
   kernels inside, so that the page works from a folder too, where a browser fetches nothing;
-* ``try_it.css``.
+* ``scenes.js``: drawings, tints and backgrounds of the picture world, to build scenes from; ``try_it.css``.
 
 Nothing is computed here: the browser's encoders, coalitions and solver are in ``web/try_it`` and are compared with the
 package in ``tests/test_try_it.py``.
@@ -21,13 +21,14 @@ import re
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
+from fixlip_helpers import scenes
 from fixlip_helpers.models import SOUND, VisionLanguageModel, load_model
-from fixlip_helpers.scenes import examples
 from fixlip_helpers.widgets import _web, data_uri
 
 WORKER = ("coalitions.js", "sides.js", "captions.js", "encoder.js", "worker.js")
-PAGE = ("../explanation.js", "../explorer.js", "captions.js", "pictures.js", "page.js")
+PAGE = ("../explanation.js", "../explorer.js", "captions.js", "pictures.js", "scenes.js", "page.js")
 """Modules of ``web/try_it`` in an order in which each finds above it what it imports."""
 
 
@@ -145,8 +146,24 @@ def example_records() -> list[dict]:
             "note": example.note,
             "picture": data_uri(example.image),
         }
-        for example in examples().values()
+        for example in scenes.examples().values()
     ]
+
+
+def drawings() -> dict:
+    """One style's drawings (an atlas, PNG), the colours, and each background's sheet, as data URIs."""
+    atlas = (scenes._SPRITES / f"{scenes.STYLES[0]}.png").read_bytes()
+    return {
+        "nouns": scenes.NOUNS,
+        "atlas": f"data:image/png;base64,{base64.b64encode(atlas).decode()}",
+        "columns": scenes._ATLAS_COLUMNS,
+        "side": scenes.SPRITE,
+        "colours": scenes.COLOURS,
+        "backgrounds": {
+            name: data_uri(Image.fromarray(scenes._texture(name)[:192, :192]))
+            for name in (*scenes.BACKGROUNDS, scenes.PLAIN)
+        },
+    }
 
 
 def write(folder: Path) -> list[Path]:
@@ -157,6 +174,7 @@ def write(folder: Path) -> list[Path]:
     facts = {"examples": example_records(), "models": models}
     files = {
         "facts.js": f"globalThis.fixlipFacts = {json.dumps(facts)};\n",
+        "scenes.js": f"globalThis.fixlipDrawings = {json.dumps(drawings())};\n",
         "try_it.js": script(),
         "try_it.css": "".join(
             (_web() / name).read_text(encoding="utf-8") for name in ("explorer.css", "try_it/try_it.css")

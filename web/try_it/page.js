@@ -6,13 +6,16 @@
 import { add, explore, signed } from "../explorer.js";
 import { readCaption } from "./captions.js";
 import { normalised, readPicture } from "./pictures.js";
+import { buildScene, scenePainter, sceneToText, textToScene } from "./scenes.js";
 
 const BASE = new URL(".", document.currentScript.src);
 const TOP_PAIRS = 8;
+const POOR_FIT = 0.7; // as fixlip_helpers.explanation has it
+const FIRST_SCENE = "grass;dog,blue,60,6,50;car,red,56,68,14";
 const ACCURACY_NAMES = {
-  fast: "fast: 1 024 passes, no patch–patch pairs",
-  good: "good: 4 096 passes",
-  best: "best: 16 384 passes",
+  fast: "fast (1 024 passes)",
+  good: "good (4 096)",
+  best: "best (16 384)",
 };
 
 /** @param {HTMLElement} root @param {any} facts what fixlip_helpers.export wrote */
@@ -28,6 +31,7 @@ function tryIt(root, facts) {
   let records = []; // explanations of the captions, as they come
   let shown = "a";
   let view = null; // the explorer's handle
+  let painter = null; // paints scenes, made when first needed
 
   // --- Inputs ---------------------------------------------------------------------------------------------------
 
@@ -49,7 +53,12 @@ function tryIt(root, facts) {
   const fileLabel = add(ownText, "label", "ti-file");
   add(fileLabel, "span").textContent = "Load a picture file, or drop one here";
   const file = add(fileLabel, "input", "", { type: "file", accept: "image/*" });
+  const build = add(ownText, "button", "fx-action", { type: "button", "aria-expanded": "false" });
+  build.textContent = "Build a scene";
+  build.addEventListener("click", () => (builder.hidden ? openBuilder(FIRST_SCENE) : closeBuilder()));
   const note = add(ownText, "p", "ti-note");
+  const builder = add(pictureSet, "div", "ti-builder");
+  builder.hidden = true;
 
   const captionSet = group(form, "Caption");
   const fields = ["Caption", "Second caption"].map((label, which) => {
@@ -179,15 +188,50 @@ function tryIt(root, facts) {
     const { vision } = facts.models[state.model];
     try {
       const read = await readPicture(blob, vision.size);
-      state.picture = { ...read, ...about, src: about.src ?? read.src };
+      closeBuilder();
+      show({ ...read, ...about, src: about.src ?? read.src });
     } catch (error) {
       say(error.message, true);
       return false;
     }
-    preview.src = bitmapOf(state.picture.seen, vision.size).toDataURL("image/png");
-    exampleButtons.forEach((button, i) => button.setAttribute("aria-pressed", String(facts.examples[i].name === about.example)));
-    say(running || records.length ? "The picture has changed: press Explain." : "");
     return true;
+  }
+
+  /** Make this the picture: { seen, src, alt } with `example` or `scene`, where it is one. */
+  function show(picture) {
+    state.picture = picture;
+    preview.src = bitmapOf(picture.seen, facts.models[state.model].vision.size).toDataURL("image/png");
+    exampleButtons.forEach((button, i) => button.setAttribute("aria-pressed", String(facts.examples[i].name === picture.example)));
+    say(running || records.length ? "The picture has changed: press Explain." : "");
+  }
+
+  /** Show the builder with a scene given as text; whether it is one. */
+  async function openBuilder(text) {
+    try {
+      await script("scenes.js", () => globalThis.fixlipDrawings);
+    } catch (error) {
+      say(error.message, true);
+      return false;
+    }
+    const drawings = globalThis.fixlipDrawings;
+    const scene = textToScene(text, drawings);
+    if (!scene) return false;
+    painter ??= await scenePainter(drawings);
+    builder.hidden = false;
+    build.setAttribute("aria-expanded", "true");
+    note.textContent = "Drag the drawings; choose colours and things. Press Explain when it is done.";
+    buildScene(builder, drawings, painter, scene, (now, canvas) => {
+      const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+      const seen = new Uint8ClampedArray((data.length / 4) * 3).map((_, i) => data[4 * Math.floor(i / 3) + (i % 3)]);
+      const things = now.objects.map(({ noun, colour }) => `${colour} ${noun}`.trim()).join(", ");
+      show({ seen, src: canvas.toDataURL("image/png"), alt: `A scene: ${things} on ${now.background}`, scene: sceneToText(now) });
+    });
+    return true;
+  }
+
+  function closeBuilder() {
+    builder.hidden = true;
+    build.setAttribute("aria-expanded", "false");
   }
 
   // --- Captions -------------------------------------------------------------------------------------------------
@@ -409,7 +453,7 @@ function tryIt(root, facts) {
       r2 === null || r2 === undefined
         ? "A first look: rough still."
         : `R² ${r2.toFixed(3)}: the share of the score's variance that this explanation gets right on coalitions it was not fitted to` +
-          `${image === 1 ? " (patch–patch pairs left out)" : ""}.`;
+          `${image === 1 ? " (patch–patch pairs left out)" : ""}.${r2 < POOR_FIT ? " A poor fit: read it with care." : ""}`;
     const focused = explorer.contains(document.activeElement) ? { ...document.activeElement.dataset } : null;
     const kept = view?.pinned();
     const picture = { src: state.picture.src, alt: `${state.picture.alt}, with the explanation` };
@@ -441,6 +485,7 @@ function tryIt(root, facts) {
     const parts = new URLSearchParams();
     const { picture } = state;
     if (picture?.example) parts.set("e", picture.example);
+    else if (picture?.scene) parts.set("s", picture.scene);
     else if (picture && whole) parts.set("x", bitmapOf(picture.seen, facts.models[state.model].vision.size).toDataURL("image/png").split(",")[1]);
     parts.set("c", state.captions[0]);
     if (state.compare) parts.set("c2", state.captions[1]);
@@ -457,7 +502,7 @@ function tryIt(root, facts) {
   async function copyLink() {
     remember();
     const address = `${location.href.split("#")[0]}#${fragment(true)}`;
-    const holds = state.picture.example ? "" : " It holds your picture, as the encoder sees it.";
+    const holds = state.picture.example || state.picture.scene ? "" : " It holds your picture, as the encoder sees it.";
     try {
       await navigator.clipboard.writeText(address);
       say(`The link is copied.${holds}`);
@@ -482,6 +527,7 @@ function tryIt(root, facts) {
       }
       await take(new Blob([bytes]), { example: null, alt: "The picture of the link" });
     }
+    if (parts.has("s")) await openBuilder(parts.get("s"));
     if (!state.picture) await choose(example ?? facts.examples[0]);
     if (parts.has("c")) fields[0].input.value = parts.get("c");
     if (parts.has("c2")) fields[1].input.value = parts.get("c2");
