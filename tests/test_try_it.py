@@ -32,7 +32,7 @@ from fixlip_helpers.coalitions import Design, draw, enumeration, independent, or
 from fixlip_helpers.explanation import SCHEMA, Explanation
 from fixlip_helpers.export import WORKER, joined, model_record, write
 from fixlip_helpers.regression import SideRegression
-from fixlip_helpers.scenes import examples
+from fixlip_helpers.scenes import Scene, SceneObject, examples
 from fixlip_helpers.sides import combine, fit_side
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -471,6 +471,29 @@ def test_a_link_is_explained_captions_are_live_and_compared(page, tmp_path):
     np.testing.assert_allclose(found.pairs, difference.pairs, atol=1e-3)
     assert found.players == difference.players and "blue/red" in found.players
     assert "m=mini-siglip" in browser.current_url
+
+
+def test_a_scene_is_built_and_kept_in_the_link(page):
+    """The same scene in Python: a browser blends drawings itself, hence the levels."""
+    browser = page("#s=sand;car,red,60,4,60;elephant,,48,66,20&c=a+red+car&m=mini-clip&p=0.5&a=fast")
+    press(browser, "Cancel")
+    objects = (
+        SceneObject("car", "red", "noto", 60, 4, 60),
+        SceneObject("elephant", None, "noto", 48, 66, 20),
+    )
+    expected = Scene(objects, ("sand",), (11, 37)).pixels.astype(int)
+    assert np.abs(seen(browser) - expected).mean() < 2
+    handle = browser.find_element(By.CSS_SELECTOR, ".ti-handle[aria-label^='elephant']")
+    handle.send_keys(Keys.ARROW_LEFT, Keys.ARROW_DOWN)
+    assert handle.get_attribute("aria-label") == "elephant, at 62, 24"
+    stage = browser.find_element(By.CSS_SELECTOR, ".ti-stage").size["width"]
+    ActionChains(browser).drag_and_drop_by_offset(handle, 0, round(stage * 16 / 128)).perform()
+    moved = re.fullmatch(r"elephant, at (\d+), (\d+)", handle.get_attribute("aria-label"))
+    assert abs(int(moved[2]) - 40) <= 1
+    press(browser, "Explain")
+    wait(lambda: "elephant%2C%2C48%2C62" in browser.current_url, "the link")
+    press(browser, "Cancel")
+    has_state(browser, "idle")
 
 
 def test_the_keyboard_alone_explains_and_cancels(page):
