@@ -120,7 +120,7 @@ def model_record(model: VisionLanguageModel) -> dict:
 def joined(names: tuple[str, ...]) -> str:
     """Modules of ``web/try_it`` as one script: what they import from each other is simply above."""
     sources = [(_web() / "try_it" / name).read_text(encoding="utf-8") for name in names]
-    return re.sub(r"^export |^import .*\n", "", "\n".join(sources), flags=re.MULTILINE)
+    return re.sub(r"^export |^import [^;]*;\n", "", "\n".join(sources), flags=re.MULTILINE)
 
 
 def script() -> str:

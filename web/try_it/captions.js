@@ -2,7 +2,11 @@
 
 /** The words of a caption. */
 export function wordsOf(text) {
-  return text.normalize("NFKC").toLowerCase().split(/[\s\p{P}$+<=>^`|~]+/u).filter(Boolean);
+  return text
+    .normalize("NFKC")
+    .toLowerCase()
+    .split(/[\s\p{P}$+<=>^`|~]+/u)
+    .filter(Boolean);
 }
 
 /**
@@ -18,11 +22,15 @@ export function readCaption(text, record) {
   if (unknown.length) {
     const known = Object.keys(record.vocabulary);
     const near = Object.fromEntries(unknown.map((word) => [word, nearest(word, known)]));
-    const parts = Object.entries(near).map(([word, by]) => `“${word}”${by.length ? ` (nearest: ${by.join(", ")})` : ""}`);
+    const parts = Object.entries(near).map(
+      ([word, by]) => `“${word}”${by.length ? ` (nearest: ${by.join(", ")})` : ""}`,
+    );
     return { unknown: Object.keys(near), near, fault: `${record.name} does not know ${parts.join(", ")}.` };
   }
   if (words.length > record.most_words) {
-    return { fault: `The caption has ${words.length} words; ${record.name} reads at most ${record.most_words}.` };
+    return {
+      fault: `The caption has ${words.length} words; ${record.name} reads at most ${record.most_words}.`,
+    };
   }
   const ids = [...record.before, ...words.map((word) => record.vocabulary[word]), record.after];
   if (record.padding !== null) while (ids.length < record.context) ids.push(record.padding);

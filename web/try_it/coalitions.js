@@ -147,12 +147,20 @@ export function heldOut(design, m, seed, stream) {
   const known = new Set(rowsOf(design.coalitions, n).map(String));
   const kept = rowsOf(draw(n, p, m, seed, stream), n).filter((row) => !known.has(String(row)));
   if (!kept.length) return enumeration(n, p);
-  return listed(kept, kept.map(() => 1), n, p, "held_out");
+  return listed(
+    kept,
+    kept.map(() => 1),
+    n,
+    p,
+    "held_out",
+  );
 }
 
 /** The coalitions of one array, each as an array of its own. */
 export function rowsOf(coalitions, n) {
-  return Array.from({ length: coalitions.length / n }, (_, row) => coalitions.subarray(row * n, (row + 1) * n));
+  return Array.from({ length: coalitions.length / n }, (_, row) =>
+    coalitions.subarray(row * n, (row + 1) * n),
+  );
 }
 
 function countRepeats(coalitions, n, p, name) {
@@ -164,7 +172,13 @@ function countRepeats(coalitions, n, p, name) {
     else counts.set(key, { row, times: 1 });
   }
   const distinct = [...counts.values()];
-  return listed(distinct.map(({ row }) => row), distinct.map(({ times }) => times), n, p, name);
+  return listed(
+    distinct.map(({ row }) => row),
+    distinct.map(({ times }) => times),
+    n,
+    p,
+    name,
+  );
 }
 
 function listed(rows, times, n, p, name) {

@@ -27,10 +27,14 @@ export async function loadKernels(binaries) {
       const { instance } = await WebAssembly.instantiate(bytes, { env: { memory } });
       return { kernels: instance.exports, memory };
     } catch (error) {
-      throw new Error(`This browser refuses to run WebAssembly here, and the encoder needs it (${error.message}).`);
+      throw new Error(
+        `This browser refuses to run WebAssembly here, and the encoder needs it (${error.message}).`,
+      );
     }
   }
-  throw new Error("This browser's WebAssembly has no 128-bit SIMD, which the encoder needs: try a newer one.");
+  throw new Error(
+    "This browser's WebAssembly has no 128-bit SIMD, which the encoder needs: try a newer one.",
+  );
 }
 
 /** Float16 numbers, little-endian, as float32. */
@@ -40,7 +44,10 @@ export function fromHalf(bytes) {
     const size = exponent ? (1 + fraction / 1024) * 2 ** (exponent - 15) : fraction * 2 ** -24;
     return half >> 15 ? -size : size;
   });
-  return Float32Array.from(new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 2), (half) => values[half]);
+  return Float32Array.from(
+    new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 2),
+    (half) => values[half],
+  );
 }
 
 export class Encoder {
@@ -55,10 +62,12 @@ export class Encoder {
     this.memory = memory;
     this.record = record;
     this.top = 1024; // the first free byte
-    this.tensors = new Map(record.tensors.map(([name, shape, start]) => {
-      const size = shape.reduce((product, length) => product * length, 1);
-      return [name, weights.subarray(start, start + size)];
-    }));
+    this.tensors = new Map(
+      record.tensors.map(([name, shape, start]) => {
+        const size = shape.reduce((product, length) => product * length, 1);
+        return [name, weights.subarray(start, start + size)];
+      }),
+    );
     const { vision, text } = record;
     this.clip = record.family === "clip";
     this.visionTower = this.tower("vision_model", vision, vision.patches + (this.clip ? 1 : 0));
@@ -195,7 +204,18 @@ export class Encoder {
 
   gemm(input, step, layer, output, stepOut, rows, mode, from = 0, to = layer.n) {
     const panels = layer.panels + 4 * from * layer.k;
-    this.kernels.gemm(input, step, panels, layer.bias + 4 * from, output, stepOut, rows, layer.k, to - from, mode);
+    this.kernels.gemm(
+      input,
+      step,
+      panels,
+      layer.bias + 4 * from,
+      output,
+      stepOut,
+      rows,
+      layer.k,
+      to - from,
+      mode,
+    );
   }
 
   normalise(input, output, rows, width, { gamma, beta, epsilon }) {
@@ -216,7 +236,17 @@ export class Encoder {
         layerNorm(hidden, normed, rows, width, layer.norm1.gamma, layer.norm1.beta, layer.norm1.epsilon);
         if (single) {
           const at = 4 * readAt * width;
-          this.gemm(normed + at, length * width, layer.qkv, qkv + 3 * at, 3 * length * width, batch, PLAIN, 0, width);
+          this.gemm(
+            normed + at,
+            length * width,
+            layer.qkv,
+            qkv + 3 * at,
+            3 * length * width,
+            batch,
+            PLAIN,
+            0,
+            width,
+          );
           this.gemm(normed, width, layer.qkv, qkv + 4 * width, 3 * width, rows, PLAIN, width);
         } else {
           this.gemm(normed, width, layer.qkv, qkv, 3 * width, rows, PLAIN);
@@ -225,8 +255,20 @@ export class Encoder {
       const [keys, values] = [qkv + 4 * width, qkv + 8 * width];
       const [first, queries] = single ? [readAt, 1] : [0, length];
       attention(
-        qkv, 3 * width, keys, values, 3 * width, attended, batch, length, first, queries,
-        width / HEAD_SIZE, masked ? tower.mask : 0, causal ? 1 : 0, tower.scores,
+        qkv,
+        3 * width,
+        keys,
+        values,
+        3 * width,
+        attended,
+        batch,
+        length,
+        first,
+        queries,
+        width / HEAD_SIZE,
+        masked ? tower.mask : 0,
+        causal ? 1 : 0,
+        tower.scores,
       );
       if (single) {
         const states = this.view(hidden, rows * width);
@@ -303,7 +345,10 @@ export class Encoder {
     const rows = 2 * patches + 1;
     for (let start = 0; start < count; start += BATCH) {
       const batch = Math.min(BATCH, count - start);
-      const from = [this.view(this.picture.tokens, rows * width), this.view(this.picture.qkv, rows * 3 * width)];
+      const from = [
+        this.view(this.picture.tokens, rows * width),
+        this.view(this.picture.qkv, rows * 3 * width),
+      ];
       const to = [
         this.view(tower.hidden, batch * tower.length * width),
         this.view(tower.qkv, batch * tower.length * 3 * width),
@@ -332,7 +377,20 @@ export class Encoder {
     const { probe, keysAndValues, out, norm, fc1, fc2 } = this.pooling;
     this.gemm(normed, width, keysAndValues, qkv, 2 * width, batch * length, PLAIN);
     this.kernels.attention(
-      probe, 0, qkv, qkv + 4 * width, 2 * width, attended, batch, length, 0, 1, width / HEAD_SIZE, 0, 0, scores,
+      probe,
+      0,
+      qkv,
+      qkv + 4 * width,
+      2 * width,
+      attended,
+      batch,
+      length,
+      0,
+      1,
+      width / HEAD_SIZE,
+      0,
+      0,
+      scores,
     );
     this.gemm(attended, width, out, this.output, width, batch, PLAIN);
     this.normalise(this.output, normed, batch, width, norm);
@@ -357,7 +415,8 @@ export class Encoder {
     const positions = this.tensor("text_model.embeddings.position_embedding.weight");
     const states = this.view(tower.hidden, length * width);
     ids.forEach((id, at) => {
-      for (let i = 0; i < width; i++) states[at * width + i] = words[id * width + i] + positions[at * width + i];
+      for (let i = 0; i < width; i++)
+        states[at * width + i] = words[id * width + i] + positions[at * width + i];
     });
     const tokens = states.slice();
     const [layer] = tower.layers;

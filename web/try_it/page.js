@@ -20,12 +20,20 @@ const ACCURACY_NAMES = {
 
 /** @param {HTMLElement} root @param {any} facts what fixlip_helpers.export wrote */
 function tryIt(root, facts) {
-  const state = { picture: null, captions: ["", ""], compare: false, model: "mini-clip", p: 0.5, accuracy: "good" };
+  const state = {
+    picture: null,
+    captions: ["", ""],
+    compare: false,
+    model: "mini-clip",
+    p: 0.5,
+    accuracy: "good",
+  };
   let worker = null;
   let loaded = null; // name of the model that the worker holds
   let run = 0; // number of the explanation that is shown or made
   let running = false;
-  let explained = null; // what the picture's side was, or is being, fitted for
+  let wanted = null; // what Explain was pressed for last (keyOf)
+  let explained = null; // the same, once the worker has it: other captions may follow
   let began = 0;
   let times = {};
   let records = []; // explanations of the captions, as they come
@@ -42,13 +50,20 @@ function tryIt(root, facts) {
   const pictureSet = group(form, "Picture");
   const examples = add(pictureSet, "div", "ti-examples", { role: "group", "aria-label": "Examples" });
   const exampleButtons = facts.examples.map((example) => {
-    const button = add(examples, "button", "ti-example", { type: "button", title: `${example.title}: “${example.caption}”` });
+    const button = add(examples, "button", "ti-example", {
+      type: "button",
+      title: `${example.title}: “${example.caption}”`,
+    });
     add(button, "img", "", { src: example.picture, alt: `Example: ${example.title}`, width: 56, height: 56 });
     button.addEventListener("click", () => choose(example));
     return button;
   });
   const own = add(pictureSet, "div", "ti-own");
-  const preview = add(own, "img", "ti-preview", { alt: "The picture as the encoder sees it", width: 128, height: 128 });
+  const preview = add(own, "img", "ti-preview", {
+    alt: "The picture as the encoder sees it",
+    width: 128,
+    height: 128,
+  });
   const ownText = add(own, "div");
   const fileLabel = add(ownText, "label", "ti-file");
   add(fileLabel, "span").textContent = "Load a picture file, or drop one here";
@@ -64,7 +79,12 @@ function tryIt(root, facts) {
   const fields = ["Caption", "Second caption"].map((label, which) => {
     const line = add(captionSet, "div", "ti-caption");
     const input = add(line, "input", "", {
-      type: "text", "aria-label": label, autocomplete: "off", autocapitalize: "off", spellcheck: "false", maxlength: 300,
+      type: "text",
+      "aria-label": label,
+      autocomplete: "off",
+      autocapitalize: "off",
+      spellcheck: "false",
+      maxlength: 300,
     });
     const hints = add(line, "div", "ti-hints", { "aria-live": "polite" });
     input.addEventListener("input", () => typed(which));
@@ -86,8 +106,16 @@ function tryIt(root, facts) {
   });
 
   const options = add(form, "div", "ti-options");
-  const model = choice("Encoder", Object.fromEntries(Object.keys(facts.models).map((name) => [name, name])), (value) => (state.model = value));
-  const p = choice("p", { 0.3: "0.3: few visible", 0.5: "0.5: half", 0.7: "0.7: most visible" }, (value) => (state.p = Number(value)));
+  const model = choice(
+    "Encoder",
+    Object.fromEntries(Object.keys(facts.models).map((name) => [name, name])),
+    (value) => (state.model = value),
+  );
+  const p = choice(
+    "p",
+    { 0.3: "0.3: few visible", 0.5: "0.5: half", 0.7: "0.7: most visible" },
+    (value) => (state.p = Number(value)),
+  );
   const accuracy = choice("Accuracy", ACCURACY_NAMES, (value) => (state.accuracy = value));
 
   const actions = add(form, "div", "ti-actions");
@@ -96,8 +124,13 @@ function tryIt(root, facts) {
   const stop = add(actions, "button", "fx-action", { type: "button" });
   stop.textContent = "Cancel";
   stop.hidden = true;
-  const progress = add(actions, "progress", "ti-progress", { max: 1, value: 0, "aria-label": "Encoder passes" });
-  progress.hidden = true;
+  const progress = add(actions, "progress", "ti-progress", {
+    max: 1,
+    value: 0,
+    "aria-label": "Encoder passes",
+  });
+  const count = add(actions, "span", "ti-count");
+  progress.hidden = count.hidden = true;
   const status = add(form, "p", "ti-status", { role: "status" });
 
   const result = add(root, "section", "ti-result", { "aria-label": "Explanation" });
@@ -106,7 +139,11 @@ function tryIt(root, facts) {
   const trust = add(result, "p", "ti-trust");
   const tabs = add(result, "div", "fx-bar", { role: "group", "aria-label": "Which caption" });
   const tabButtons = Object.fromEntries(
-    [["a", "Caption A"], ["b", "Caption B"], ["difference", "A minus B"]].map(([name, label]) => {
+    [
+      ["a", "Caption A"],
+      ["b", "Caption B"],
+      ["difference", "A minus B"],
+    ].map(([name, label]) => {
       const button = add(tabs, "button", "fx-action", { type: "button" });
       button.textContent = label;
       button.addEventListener("click", () => {
@@ -119,8 +156,12 @@ function tryIt(root, facts) {
   const explorer = add(result, "div", "ti-explorer");
   const pairs = add(result, "table", "ti-pairs");
   const saves = add(result, "div", "fx-bar");
-  save("Download JSON", () => download(new Blob([json.textContent + "\n"], { type: "application/json" }), "explanation.json"));
-  save("Download PNG", async () => download(await pictureOf(current(), state.picture, view.pinned()), "explanation.png"));
+  save("Download JSON", () =>
+    download(new Blob([json.textContent + "\n"], { type: "application/json" }), "explanation.json"),
+  );
+  save("Download PNG", async () =>
+    download(await pictureOf(current(), state.picture, view.pinned()), "explanation.png"),
+  );
   save("Copy link", copyLink);
   const json = add(result, "script", "", { type: "application/json" });
 
@@ -151,7 +192,8 @@ function tryIt(root, facts) {
     const line = add(options, "label", "ti-choice");
     add(line, "span").textContent = label;
     const select = add(line, "select");
-    for (const [value, text] of Object.entries(values)) add(select, "option", "", { value }).textContent = text;
+    for (const [value, text] of Object.entries(values))
+      add(select, "option", "", { value }).textContent = text;
     select.addEventListener("change", () => {
       set(select.value);
       fields.forEach((_, which) => hint(which));
@@ -170,7 +212,11 @@ function tryIt(root, facts) {
 
   async function choose(example) {
     const data = Uint8Array.from(atob(example.picture.split(",")[1]), (c) => c.charCodeAt(0));
-    await take(new Blob([data], { type: "image/png" }), { example: example.name, alt: example.title, src: example.picture });
+    await take(new Blob([data], { type: "image/png" }), {
+      example: example.name,
+      alt: example.title,
+      src: example.picture,
+    });
     note.textContent = example.note;
     fields[0].input.value = example.caption;
     typed(0);
@@ -179,7 +225,8 @@ function tryIt(root, facts) {
   async function load(blob) {
     if (await take(blob, { example: null, alt: "Your picture" })) {
       note.textContent =
-        "It stays on this device. The encoder has seen drawings of about a hundred things, and no photograph: of one it knows colours at best.";
+        "It stays on this device. The encoder has seen drawings of about a hundred things, and no photograph: " +
+        "of one it knows colours at best.";
     }
   }
 
@@ -201,7 +248,9 @@ function tryIt(root, facts) {
   function show(picture) {
     state.picture = picture;
     preview.src = bitmapOf(picture.seen, facts.models[state.model].vision.size).toDataURL("image/png");
-    exampleButtons.forEach((button, i) => button.setAttribute("aria-pressed", String(facts.examples[i].name === picture.example)));
+    exampleButtons.forEach((button, i) =>
+      button.setAttribute("aria-pressed", String(facts.examples[i].name === picture.example)),
+    );
     say(running || records.length ? "The picture has changed: press Explain." : "");
   }
 
@@ -222,9 +271,16 @@ function tryIt(root, facts) {
     note.textContent = "Drag the drawings; choose colours and things. Press Explain when it is done.";
     buildScene(builder, drawings, painter, scene, (now, canvas) => {
       const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-      const seen = new Uint8ClampedArray((data.length / 4) * 3).map((_, i) => data[4 * Math.floor(i / 3) + (i % 3)]);
+      const seen = new Uint8ClampedArray((data.length / 4) * 3).map(
+        (_, i) => data[4 * Math.floor(i / 3) + (i % 3)],
+      );
       const things = now.objects.map(({ noun, colour }) => `${colour} ${noun}`.trim()).join(", ");
-      show({ seen, src: canvas.toDataURL("image/png"), alt: `A scene: ${things} on ${now.background}`, scene: sceneToText(now) });
+      show({
+        seen,
+        src: canvas.toDataURL("image/png"),
+        alt: `A scene: ${things} on ${now.background}`,
+        scene: sceneToText(now),
+      });
     });
     return true;
   }
@@ -264,7 +320,10 @@ function tryIt(root, facts) {
     hints.replaceChildren();
     const { vocabulary } = facts.models[state.model];
     const replace = (word, by, completes) => {
-      const button = add(hints, "button", "ti-hint", { type: "button", ...(completes ? { "data-completes": "" } : {}) });
+      const button = add(hints, "button", "ti-hint", {
+        type: "button",
+        ...(completes ? { "data-completes": "" } : {}),
+      });
       button.textContent = by;
       button.setAttribute("aria-label", completes ? `Complete ${word} to ${by}` : `Replace ${word} by ${by}`);
       button.addEventListener("click", () => {
@@ -277,12 +336,18 @@ function tryIt(root, facts) {
     };
     const last = input.value.match(/[\p{L}\p{N}]+$/u)?.[0] ?? "";
     const known = Object.keys(vocabulary);
-    const completions = last ? known.filter((word) => word.startsWith(last.toLowerCase()) && word !== last.toLowerCase()).slice(0, 6) : [];
+    const completions = last
+      ? known.filter((word) => word.startsWith(last.toLowerCase()) && word !== last.toLowerCase()).slice(0, 6)
+      : [];
     const { unknown = [], near = {}, fault } = readCaption(input.value, facts.models[state.model]);
     const wrong = unknown.filter((word) => !(completions.length && word === last.toLowerCase()));
-    input.setAttribute("aria-invalid", String(Boolean(fault) && Boolean(wrong.length || !unknown.length) && input.value !== ""));
+    input.setAttribute(
+      "aria-invalid",
+      String(Boolean(fault) && Boolean(wrong.length || !unknown.length) && input.value !== ""),
+    );
     for (const word of wrong) {
-      add(hints, "span", "ti-unknown").textContent = `“${word}” is not known${near[word].length ? "; nearest:" : ""}`;
+      add(hints, "span", "ti-unknown").textContent =
+        `“${word}” is not known${near[word].length ? "; nearest:" : ""}`;
       for (const by of near[word]) replace(word, by, false);
     }
     if (completions.length) {
@@ -308,23 +373,24 @@ function tryIt(root, facts) {
   }
 
   function keyOf() {
-    return [state.picture.number ??= ++pictureCount, state.model, state.p, state.accuracy].join(" ");
+    return [(state.picture.number ??= ++pictureCount), state.model, state.p, state.accuracy].join(" ");
   }
 
   async function explain() {
     const captions = readCaptions();
     if (!state.picture) return say("Choose a picture first.", true);
     if (captions.fault) return say(captions.fault, true);
-    if (running && matches()) return say("This is being explained already: wait for it, or cancel it first.");
+    if (running && wanted === keyOf()) return say("This is being explained already: wait for it, or cancel it first.");
     const number = ++run;
-    const key = keyOf();
+    wanted = keyOf();
     const asked = { ...state };
     explained = null;
     running = true;
     began = performance.now();
     times = {};
     root.dataset.state = "running";
-    stop.hidden = progress.hidden = false;
+    stop.hidden = progress.hidden = count.hidden = false;
+    count.textContent = "";
     progress.removeAttribute("value");
     remember();
     try {
@@ -334,10 +400,13 @@ function tryIt(root, facts) {
       return;
     }
     if (number !== run || !running) return;
-    explained = key;
+    explained = wanted;
     say("Encoding the picture with patches removed, over and over.");
     const pixels = normalised(asked.picture.seen, facts.models[asked.model].vision);
-    worker.postMessage({ type: "explain", id: number, pixels, captions, p: asked.p, accuracy: asked.accuracy }, [pixels.buffer]);
+    worker.postMessage(
+      { type: "explain", id: number, pixels, captions, p: asked.p, accuracy: asked.accuracy },
+      [pixels.buffer],
+    );
   }
 
   /** A worker with this model in it. */
@@ -357,10 +426,14 @@ function tryIt(root, facts) {
     }
     await new Promise((resolve, reject) => {
       worker.onmessage = ({ data }) => (data.type === "loaded" ? resolve() : reject(new Error(data.message)));
-      worker.onerror = () => reject(new Error("The worker, which runs the encoder, could not be started here."));
+      worker.onerror = () =>
+        reject(new Error("The worker, which runs the encoder, could not be started here."));
       const bytes = bytesOf(weights);
       const kernels = { fma: bytesOf(KERNELS.fma), plain: bytesOf(KERNELS.plain) };
-      worker.postMessage({ type: "load", record: { ...facts.models[name], tensors }, weights: bytes, kernels }, [bytes.buffer]);
+      worker.postMessage(
+        { type: "load", record: { ...facts.models[name], tensors }, weights: bytes, kernels },
+        [bytes.buffer],
+      );
     });
     URL.revokeObjectURL(address);
     worker.onmessage = ({ data }) => data.id === run && heard(data);
@@ -379,9 +452,9 @@ function tryIt(root, facts) {
       drawScore(message.values);
     } else if (message.type === "progress") {
       progress.value = message.done / message.total;
-      const rate = message.done / (performance.now() - began) * 1000;
+      const rate = (message.done / (performance.now() - began)) * 1000;
       const left = Math.ceil((message.total - message.done) / rate);
-      say(`${message.done} of ${message.total} encoder passes, about ${left} s to go.`);
+      count.textContent = `${message.done} of ${message.total} passes, about ${left} s to go`;
     } else if (message.type === "partial" || message.type === "done") {
       records = message.explanations;
       times[message.type === "done" ? "done" : "heat"] ??= seconds;
@@ -399,14 +472,15 @@ function tryIt(root, facts) {
 
   function finished(how, sentence) {
     running = false;
-    stop.hidden = progress.hidden = true;
+    stop.hidden = progress.hidden = count.hidden = true;
     root.dataset.state = how;
     root.dataset.times = JSON.stringify(times);
     const at = (name) => `${times[name].toFixed(1)} s`;
     say(
       sentence ??
         (how === "done"
-          ? `Done: score after ${at("score")}, ${times.heat ? `first heat after ${at("heat")}, ` : ""}all after ${at("done")}. Change the caption: it is explained as you type.`
+          ? `Done: score after ${at("score")}, ${times.heat ? `first heat after ${at("heat")}, ` : ""}` +
+            `all after ${at("done")}. Change the caption: it is explained as you type.`
           : "Cancelled."),
       how === "failed",
     );
@@ -425,7 +499,8 @@ function tryIt(root, facts) {
     score.replaceChildren();
     values.forEach((value, i) => {
       const line = add(score, "span", "ti-value");
-      add(line, "span").textContent = `${state.model} scores ${names[i] ? `caption ${names[i]}` : "the pair"} `;
+      add(line, "span").textContent =
+        `${state.model} scores ${names[i] ? `caption ${names[i]}` : "the pair"} `;
       add(line, "strong").textContent = `${signed(value, 2)} logits`;
     });
   }
@@ -442,24 +517,28 @@ function tryIt(root, facts) {
     tabs.hidden = !b;
     const comparable = b && a.n_text === b.n_text;
     if (!b || (shown === "difference" && !comparable)) shown = "a";
-    for (const [name, button] of Object.entries(tabButtons)) button.setAttribute("aria-pressed", String(name === shown));
+    for (const [name, button] of Object.entries(tabButtons))
+      button.setAttribute("aria-pressed", String(name === shown));
     tabButtons.difference.disabled = !comparable;
     tabButtons.difference.title = comparable ? "" : "For captions of the same number of words";
     const record = current();
     json.textContent = JSON.stringify(record);
     const r2 = record.meta.held_out_r2;
     const { image } = record.meta.order;
-    trust.textContent =
-      r2 === null || r2 === undefined
-        ? "A first look: rough still."
-        : `R² ${r2.toFixed(3)}: the share of the score's variance that this explanation gets right on coalitions it was not fitted to` +
-          `${image === 1 ? " (patch–patch pairs left out)" : ""}.${r2 < POOR_FIT ? " A poor fit: read it with care." : ""}`;
+    const judged = r2 !== null && r2 !== undefined;
+    trust.textContent = judged
+      ? `R² ${r2.toFixed(3)}: the share of the score's variance that this explanation gets right on coalitions ` +
+        `it was not fitted to${image === 1 ? " (patch–patch pairs left out)" : ""}.` +
+        (r2 < POOR_FIT ? " A poor fit: read it with care." : "")
+      : "A first look: rough still.";
     const focused = explorer.contains(document.activeElement) ? { ...document.activeElement.dataset } : null;
     const kept = view?.pinned();
     const picture = { src: state.picture.src, alt: `${state.picture.alt}, with the explanation` };
     view = explore(explorer, record, picture);
     if (kept !== undefined && (kept === null || kept < record.players.length)) view.pin(kept);
-    const selector = focused && (focused.word ? `[data-word="${focused.word}"]` : focused.patch && `[data-patch="${focused.patch}"]`);
+    const selector =
+      focused &&
+      (focused.word ? `[data-word="${focused.word}"]` : focused.patch && `[data-patch="${focused.patch}"]`);
     if (selector) explorer.querySelector(selector)?.focus();
     drawPairs(record);
   }
@@ -473,7 +552,8 @@ function tryIt(root, facts) {
     for (const { patch, word, value } of strongest(record, TOP_PAIRS)) {
       const line = add(body, "tr");
       const [row, column] = [Math.floor(patch / record.meta.grid[1]) + 1, (patch % record.meta.grid[1]) + 1];
-      for (const text of [record.players[word], `row ${row}, column ${column}`]) add(line, "td").textContent = text;
+      for (const text of [record.players[word], `row ${row}, column ${column}`])
+        add(line, "td").textContent = text;
       add(line, "td", value < 0 ? "fx-number fx-lowers" : "fx-number").textContent = signed(value, 2);
     }
   }
@@ -486,7 +566,11 @@ function tryIt(root, facts) {
     const { picture } = state;
     if (picture?.example) parts.set("e", picture.example);
     else if (picture?.scene) parts.set("s", picture.scene);
-    else if (picture && whole) parts.set("x", bitmapOf(picture.seen, facts.models[state.model].vision.size).toDataURL("image/png").split(",")[1]);
+    else if (picture && whole)
+      parts.set(
+        "x",
+        bitmapOf(picture.seen, facts.models[state.model].vision.size).toDataURL("image/png").split(",")[1],
+      );
     parts.set("c", state.captions[0]);
     if (state.compare) parts.set("c2", state.captions[1]);
     parts.set("m", state.model);
@@ -502,7 +586,8 @@ function tryIt(root, facts) {
   async function copyLink() {
     remember();
     const address = `${location.href.split("#")[0]}#${fragment(true)}`;
-    const holds = state.picture.example || state.picture.scene ? "" : " It holds your picture, as the encoder sees it.";
+    const holds =
+      state.picture.example || state.picture.scene ? "" : " It holds your picture, as the encoder sees it.";
     try {
       await navigator.clipboard.writeText(address);
       say(`The link is copied.${holds}`);
@@ -516,7 +601,8 @@ function tryIt(root, facts) {
     const parts = new URLSearchParams(location.hash.slice(1));
     const example = facts.examples.find(({ name }) => name === parts.get("e"));
     if (Object.hasOwn(facts.models, parts.get("m") ?? "")) model.value = state.model = parts.get("m");
-    if ([...p.options].some(({ value }) => value === parts.get("p"))) state.p = Number((p.value = parts.get("p")));
+    if ([...p.options].some(({ value }) => value === parts.get("p")))
+      state.p = Number((p.value = parts.get("p")));
     if (Object.hasOwn(ACCURACY_NAMES, parts.get("a") ?? "")) accuracy.value = state.accuracy = parts.get("a");
     if (parts.has("x")) {
       let bytes = new Uint8Array();
@@ -528,7 +614,7 @@ function tryIt(root, facts) {
       await take(new Blob([bytes]), { example: null, alt: "The picture of the link" });
     }
     if (parts.has("s")) await openBuilder(parts.get("s"));
-    if (!state.picture) await choose(example ?? facts.examples[0]);
+    if (example || !state.picture) await choose(example ?? facts.examples[0]);
     if (parts.has("c")) fields[0].input.value = parts.get("c");
     if (parts.has("c2")) fields[1].input.value = parts.get("c2");
     setCompare(parts.has("c2"));
@@ -566,7 +652,9 @@ function strongest(record, most) {
 
 /** The explanation of the difference of two scores, as Explanation.__sub__ gives it. */
 function difference(a, b) {
-  const kept = Object.entries(a.meta).filter(([key, value]) => JSON.stringify(value) === JSON.stringify(b.meta[key]));
+  const kept = Object.entries(a.meta).filter(
+    ([key, value]) => JSON.stringify(value) === JSON.stringify(b.meta[key]),
+  );
   return {
     ...a,
     baseline: a.baseline - b.baseline,
@@ -594,7 +682,12 @@ function script(name, there) {
     const element = document.createElement("script");
     element.src = new URL(name, BASE).href;
     element.onload = () => resolve();
-    element.onerror = () => reject(new Error(`The encoder's file ${name} could not be loaded: check the connection and press Explain again.`));
+    element.onerror = () =>
+      reject(
+        new Error(
+          `The encoder's file ${name} could not be loaded: check the connection and press Explain again.`,
+        ),
+      );
     document.head.append(element);
   });
 }
@@ -611,7 +704,8 @@ function download(blob, name) {
 function bitmapOf(seen, size) {
   const canvas = Object.assign(document.createElement("canvas"), { width: size, height: size });
   const image = new ImageData(size, size);
-  for (let i = 0; i < size * size; i++) image.data.set([seen[3 * i], seen[3 * i + 1], seen[3 * i + 2], 255], 4 * i);
+  for (let i = 0; i < size * size; i++)
+    image.data.set([seen[3 * i], seen[3 * i + 1], seen[3 * i + 2], 255], 4 * i);
   canvas.getContext("2d").putImageData(image, 0, 0);
   return canvas;
 }
@@ -631,9 +725,15 @@ async function pictureOf(record, picture, player) {
   const word = player !== null && player >= record.n_image ? player : null;
   const share = record.p;
   const of = (i, j) => (i < j ? pairAt(record, i, j) : pairAt(record, j, i));
-  const values = record.main.map((own, i) => own + share * record.players.reduce((sum, _, j) => (i === j ? sum : sum + of(i, j)), 0));
+  const values = record.main.map(
+    (own, i) => own + share * record.players.reduce((sum, _, j) => (i === j ? sum : sum + of(i, j)), 0),
+  );
   const heat = Array.from({ length: record.n_image }, (_, i) => (word === null ? values[i] : of(i, word)));
-  const limit = Math.max(...strongest(record, 1).map(({ value }) => Math.abs(value)), word === null ? Math.max(...values.map(Math.abs)) : 0) || 1;
+  const limit =
+    Math.max(
+      ...strongest(record, 1).map(({ value }) => Math.abs(value)),
+      word === null ? Math.max(...values.map(Math.abs)) : 0,
+    ) || 1;
   const canvas = Object.assign(document.createElement("canvas"), {
     width: side + 2 * margin,
     height: side + 2 * margin + lines * (words.length + 2),
@@ -654,7 +754,12 @@ async function pictureOf(record, picture, player) {
   heat.forEach((value, i) => {
     context.globalAlpha = 0.9 * Math.min(1, Math.abs(value) / limit);
     context.fillStyle = colour(value);
-    context.fillRect(margin + (i % columns) * (side / columns), margin + Math.floor(i / columns) * (side / rows), side / columns, side / rows);
+    context.fillRect(
+      margin + (i % columns) * (side / columns),
+      margin + Math.floor(i / columns) * (side / rows),
+      side / columns,
+      side / rows,
+    );
   });
   context.globalAlpha = 1;
   context.textBaseline = "middle";
@@ -663,18 +768,42 @@ async function pictureOf(record, picture, player) {
     context.font = font;
     context.fillText(text, x, side + 2 * margin + lines * (line + 0.5), canvas.width - x - margin);
   };
-  const what = word === null ? "value of each patch" : `interaction of each patch with “${record.players[word]}”`;
-  write(`${what}: red raises, blue lowers, to ±${limit.toFixed(2)} logits`, 0, margin, "#57606a", "15px system-ui, sans-serif");
+  const what =
+    word === null ? "value of each patch" : `interaction of each patch with “${record.players[word]}”`;
+  write(
+    `${what}: red raises, blue lowers, to ±${limit.toFixed(2)} logits`,
+    0,
+    margin,
+    "#57606a",
+    "15px system-ui, sans-serif",
+  );
   const longest = Math.max(...values.slice(record.n_image).map(Math.abs)) || 1;
   words.forEach((name, j) => {
     const value = values[record.n_image + j];
-    write(name, j + 1, margin, "#1f2328", word === record.n_image + j ? "bold 18px system-ui, sans-serif" : undefined);
+    write(
+      name,
+      j + 1,
+      margin,
+      "#1f2328",
+      word === record.n_image + j ? "bold 18px system-ui, sans-serif" : undefined,
+    );
     context.fillStyle = colour(value);
-    context.fillRect(190, side + 2 * margin + lines * (j + 1.25), (Math.abs(value) / longest) * 300, lines / 2);
+    context.fillRect(
+      190,
+      side + 2 * margin + lines * (j + 1.25),
+      (Math.abs(value) / longest) * 300,
+      lines / 2,
+    );
     write(signed(value, 2), j + 1, 510);
   });
   const r2 = record.meta.held_out_r2;
-  write(`${record.meta.model}, p = ${record.p}${r2 == null ? "" : `, held-out R² ${r2.toFixed(3)}`}; bars: value of each word`, words.length + 1, margin, "#57606a", "15px system-ui, sans-serif");
+  write(
+    `${record.meta.model}, p = ${record.p}${r2 == null ? "" : `, held-out R² ${r2.toFixed(3)}`}; bars: value of each word`,
+    words.length + 1,
+    margin,
+    "#57606a",
+    "15px system-ui, sans-serif",
+  );
   return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
 }
 

@@ -16,15 +16,21 @@ export async function readPicture(file, size) {
   try {
     bitmap = await createImageBitmap(file, { colorSpaceConversion: "none" });
   } catch {
-    throw new Error("This file is no picture that your browser can read, or it is damaged. Try a PNG, JPEG or WebP.");
+    throw new Error(
+      "This file is no picture that your browser can read, or it is damaged. Try a PNG, JPEG or WebP.",
+    );
   }
   const { width, height } = bitmap;
   try {
     if (width * height > MOST_PIXELS) {
-      throw new Error(`The picture has ${width} × ${height} pixels, more than 100 million: make it smaller first.`);
+      throw new Error(
+        `The picture has ${width} × ${height} pixels, more than 100 million: make it smaller first.`,
+      );
     }
     if (Math.max(width, height) > 50 * Math.min(width, height)) {
-      throw new Error(`The picture is ${width} × ${height} pixels; it may be at most 50 times as long as wide.`);
+      throw new Error(
+        `The picture is ${width} × ${height} pixels; it may be at most 50 times as long as wide.`,
+      );
     }
     return { seen: resizeInBands(bitmap, size), src: thumbnail(bitmap), width, height };
   } finally {
@@ -45,7 +51,9 @@ function onWhite(bitmap, from, box, width, height) {
 
 function thumbnail(bitmap) {
   const share = Math.min(1, MOST_SHOWN / Math.max(bitmap.width, bitmap.height));
-  const [width, height] = [bitmap.width, bitmap.height].map((length) => Math.max(1, Math.round(share * length)));
+  const [width, height] = [bitmap.width, bitmap.height].map((length) =>
+    Math.max(1, Math.round(share * length)),
+  );
   return onWhite(bitmap, 0, [bitmap.width, bitmap.height], width, height).canvas.toDataURL("image/png");
 }
 
@@ -64,7 +72,8 @@ function resizeInBands(bitmap, size) {
         const weight = weights[y - first];
         if (!weight) return;
         for (let x = 0; x < width; x++) {
-          for (let colour = 0; colour < 3; colour++) sums[(to * width + x) * 3 + colour] += weight * data[start + 4 * x + colour];
+          for (let colour = 0; colour < 3; colour++)
+            sums[(to * width + x) * 3 + colour] += weight * data[start + 4 * x + colour];
         }
       });
     });
@@ -97,7 +106,9 @@ export function resampling(from, to) {
     const centre = (i + 0.5) * scale;
     const first = Math.max(0, Math.trunc(centre - 2 * wide + 0.5));
     const last = Math.min(from, Math.trunc(centre + 2 * wide + 0.5));
-    const weights = Array.from({ length: last - first }, (_, k) => bicubic((k + first - centre + 0.5) / wide));
+    const weights = Array.from({ length: last - first }, (_, k) =>
+      bicubic((k + first - centre + 0.5) / wide),
+    );
     const sum = weights.reduce((total, weight) => total + weight, 0);
     return { first, weights: weights.map((weight) => weight / sum) };
   });

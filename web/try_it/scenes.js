@@ -20,7 +20,9 @@ export async function scenePainter(drawings) {
   };
   const atlas = await load(drawings.atlas);
   const sheets = Object.fromEntries(
-    await Promise.all(Object.entries(drawings.backgrounds).map(async ([name, src]) => [name, await load(src)])),
+    await Promise.all(
+      Object.entries(drawings.backgrounds).map(async ([name, src]) => [name, await load(src)]),
+    ),
   );
   const canvasOf = (size) => {
     const canvas = Object.assign(document.createElement("canvas"), { width: size, height: size });
@@ -60,7 +62,10 @@ function tint(data, target) {
 
 /** A scene as a few words for an address: `grass;dog,white,60,4,52;bus,yellow,60,66,44`. */
 export function sceneToText({ background, objects }) {
-  return [background, ...objects.map(({ noun, colour, size, x, y }) => [noun, colour, size, x, y].join(","))].join(";");
+  return [
+    background,
+    ...objects.map(({ noun, colour, size, x, y }) => [noun, colour, size, x, y].join(",")),
+  ].join(";");
 }
 
 /** The inverse; null for anything else. */
@@ -71,7 +76,9 @@ export function textToScene(text, drawings) {
     const [noun, colour, ...numbers] = part.split(",");
     const [size, x, y] = numbers.map(Number);
     const known = drawings.nouns.includes(noun) && (!colour || Object.hasOwn(drawings.colours, colour));
-    return known && [size, x, y].every(Number.isInteger) && size >= 16 && size <= SCENE ? { noun, colour, size, x, y } : null;
+    return known && [size, x, y].every(Number.isInteger) && size >= 16 && size <= SCENE
+      ? { noun, colour, size, x, y }
+      : null;
   });
   return objects.every(Boolean) ? { background, objects } : null;
 }
@@ -86,7 +93,10 @@ export function textToScene(text, drawings) {
  */
 export function buildScene(root, drawings, paint, scene, changed) {
   root.replaceChildren();
-  const stage = add(root, "div", "ti-stage", { role: "group", "aria-label": "Scene: drag a drawing, or move it with the arrow keys" });
+  const stage = add(root, "div", "ti-stage", {
+    role: "group",
+    "aria-label": "Scene: drag a drawing, or move it with the arrow keys",
+  });
   const side = add(root, "div", "ti-parts");
   const select = (parent, label, options, value, set) => {
     const line = add(parent, "label");
@@ -99,7 +109,13 @@ export function buildScene(root, drawings, paint, scene, changed) {
       refresh();
     });
   };
-  select(side, "Background", Object.keys(drawings.backgrounds).map((name) => [name, `${name} background`]), scene.background, (value) => (scene.background = value));
+  select(
+    side,
+    "Background",
+    Object.keys(drawings.backgrounds).map((name) => [name, `${name} background`]),
+    scene.background,
+    (value) => (scene.background = value),
+  );
   const list = add(side, "div");
   const more = add(side, "button", "fx-action", { type: "button" });
   more.textContent = "Add a drawing";
@@ -114,8 +130,20 @@ export function buildScene(root, drawings, paint, scene, changed) {
     list.replaceChildren();
     scene.objects.forEach((object, number) => {
       const line = add(list, "div", "ti-part", { role: "group", "aria-label": `Drawing ${number + 1}` });
-      select(line, "Colour", [["", "own colour"], ...Object.keys(drawings.colours).map((name) => [name, name])], object.colour, (value) => (object.colour = value));
-      select(line, "Thing", [...drawings.nouns].sort().map((name) => [name, name]), object.noun, (value) => (object.noun = value));
+      select(
+        line,
+        "Colour",
+        [["", "own colour"], ...Object.keys(drawings.colours).map((name) => [name, name])],
+        object.colour,
+        (value) => (object.colour = value),
+      );
+      select(
+        line,
+        "Thing",
+        [...drawings.nouns].sort().map((name) => [name, name]),
+        object.noun,
+        (value) => (object.noun = value),
+      );
       const size = add(line, "input", "", { type: "range", min: 24, max: 96, step: 4, "aria-label": "Size" });
       size.value = object.size;
       size.addEventListener("input", () => {
@@ -123,7 +151,10 @@ export function buildScene(root, drawings, paint, scene, changed) {
         place(object, object.x, object.y);
         refresh();
       });
-      const gone = add(line, "button", "fx-action", { type: "button", "aria-label": `Remove the ${object.noun}` });
+      const gone = add(line, "button", "fx-action", {
+        type: "button",
+        "aria-label": `Remove the ${object.noun}`,
+      });
       gone.textContent = "Remove";
       gone.addEventListener("click", () => {
         scene.objects.splice(number, 1);
@@ -169,12 +200,21 @@ export function buildScene(root, drawings, paint, scene, changed) {
     button.addEventListener("pointermove", (event) => {
       if (!held) return;
       const scale = SCENE / stage.getBoundingClientRect().width;
-      place(own(), held.from.x + scale * (event.clientX - held.x), held.from.y + scale * (event.clientY - held.y));
+      place(
+        own(),
+        held.from.x + scale * (event.clientX - held.x),
+        held.from.y + scale * (event.clientY - held.y),
+      );
       refresh();
     });
     for (const type of ["pointerup", "pointercancel"]) button.addEventListener(type, () => (held = null));
     button.addEventListener("keydown", (event) => {
-      const move = { ArrowLeft: [-STEP, 0], ArrowRight: [STEP, 0], ArrowUp: [0, -STEP], ArrowDown: [0, STEP] }[event.key];
+      const move = {
+        ArrowLeft: [-STEP, 0],
+        ArrowRight: [STEP, 0],
+        ArrowUp: [0, -STEP],
+        ArrowDown: [0, STEP],
+      }[event.key];
       if (!move) return;
       event.preventDefault();
       place(own(), own().x + move[0], own().y + move[1]);

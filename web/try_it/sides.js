@@ -25,7 +25,8 @@ export function monomials(coalitions, n, p, order, from = 0, to = coalitions.len
   let at = (n + 1) * rows;
   for (let i = 0; i < n; i++) {
     for (let j = i + 1; j < n; j++) {
-      for (let row = 0; row < rows; row++) table[at++] = table[(1 + i) * rows + row] * table[(1 + j) * rows + row];
+      for (let row = 0; row < rows; row++)
+        table[at++] = table[(1 + i) * rows + row] * table[(1 + j) * rows + row];
     }
   }
   return table;
@@ -119,7 +120,11 @@ export class Regression {
       const coefficients = this.solve(ridge);
       if (!coefficients) return { ridge, coefficients, error: Infinity };
       const predicted = predict(coefficients, this.dimension, coalitions, this.n, this.p, this.order);
-      return { ridge, coefficients, error: predicted.reduce((sum, x, i) => sum + (x - embeddings[i]) ** 2, 0) };
+      return {
+        ridge,
+        coefficients,
+        error: predicted.reduce((sum, x, i) => sum + (x - embeddings[i]) ** 2, 0),
+      };
     };
     // The error falls and then rises with the penalty: walk from the middle to where it is least.
     const judged = new Map();
@@ -178,7 +183,8 @@ export function predict(coefficients, dimension, coalitions, n, p, order) {
   for (let term = 0; term < phi.length / rows; term++) {
     for (let row = 0; row < rows; row++) {
       const factor = phi[term * rows + row];
-      for (let c = 0; c < dimension; c++) predicted[row * dimension + c] += factor * coefficients[term * dimension + c];
+      for (let c = 0; c < dimension; c++)
+        predicted[row * dimension + c] += factor * coefficients[term * dimension + c];
     }
   }
   return predicted;
@@ -203,16 +209,22 @@ export function combine(image, text, { scale, bias, dimension }) {
     return scale * sum;
   };
   const constant = inner(0, 0) + bias;
-  const linear = Float64Array.from({ length: n }, (_, i) => (i < image.n ? inner(1 + i, 0) : inner(0, 1 + i - image.n)));
+  const linear = Float64Array.from({ length: n }, (_, i) =>
+    i < image.n ? inner(1 + i, 0) : inner(0, 1 + i - image.n),
+  );
   const pairs = Array.from({ length: n }, () => new Float64Array(n));
   const set = (i, j, value) => (pairs[i][j] = pairs[j][i] = value / sigma ** 2);
   for (let i = 0; i < image.n; i++) {
     for (let j = 0; j < text.n; j++) set(i, image.n + j, inner(1 + i, 1 + j));
   }
-  for (const [side, start, value] of [[image, 0, (t) => inner(t, 0)], [text, image.n, (t) => inner(0, t)]]) {
+  for (const [side, start, value] of [
+    [image, 0, (t) => inner(t, 0)],
+    [text, image.n, (t) => inner(0, t)],
+  ]) {
     if (side.order === 1) continue;
     let term = 1 + side.n;
-    for (let i = 0; i < side.n; i++) for (let j = i + 1; j < side.n; j++) set(start + i, start + j, value(term++));
+    for (let i = 0; i < side.n; i++)
+      for (let j = i + 1; j < side.n; j++) set(start + i, start + j, value(term++));
   }
   const { p } = image;
   const shares = pairs.map((row) => row.reduce((sum, value) => sum + value, 0));
@@ -246,7 +258,8 @@ export function rSquared(terms, image, text, { scale, bias, dimension }) {
   for (let a = 0; a < image.heldOut.count; a++) {
     across.fill(0);
     for (let i = 0; i < nI; i++) {
-      if (image.heldOut.coalitions[a * nI + i]) for (let j = 0; j < nT; j++) across[j] += terms.pairs[i][nI + j];
+      if (image.heldOut.coalitions[a * nI + i])
+        for (let j = 0; j < nT; j++) across[j] += terms.pairs[i][nI + j];
     }
     const f = image.heldOutEmbeddings.subarray(a * dimension, (a + 1) * dimension);
     for (let b = 0; b < text.heldOut.count; b++) {

@@ -4,7 +4,16 @@
 // (on the picture explained last), cancel. Messages out, each with the id: score { values }, progress { done, total },
 // partial and done { explanations, fits }, cancelled, failed { message }.
 
-import { STREAMS, draw, enumeration, heldOut, independent, orthogonalArray, stratified, uniform } from "./coalitions.js";
+import {
+  STREAMS,
+  draw,
+  enumeration,
+  heldOut,
+  independent,
+  orthogonalArray,
+  stratified,
+  uniform,
+} from "./coalitions.js";
 import { Regression, combine, rSquared, termsUpTo } from "./sides.js";
 import { Encoder, fromHalf, loadKernels } from "./encoder.js";
 
@@ -34,12 +43,19 @@ class Explainer {
     this.current = 0; // id of the run that may go on
     this.side = null; // the picture's side, fitted last
     this.texts = []; // the captions' sides
+    this.last = Promise.resolve(); // the run before: two never share the encoder's memory
   }
 
-  /** Explain a picture by captions; resolves when done, cancelled or replaced. */
-  async explain({ id, pixels, captions, p, accuracy }) {
-    this.current = id;
-    this.side = null;
+  /** Explain a picture by captions; resolves when done, cancelled or replaced by a later call. */
+  explain(request) {
+    this.current = request.id;
+    this.side = this.started = null;
+    this.last = this.last.catch(() => {}).then(() => this.run(request));
+    return this.last;
+  }
+
+  async run({ id, pixels, captions, p, accuracy }) {
+    if (this.current !== id) return this.cancelled(id);
     const { encoder } = this;
     const { dimension } = encoder;
     const n = this.record.vision.patches;
@@ -175,7 +191,10 @@ class Explainer {
     const { baseline, main, pairs } = combine(image, text, game);
     const n = image.n + text.n;
     const across = Math.sqrt(image.n);
-    const patches = Array.from({ length: image.n }, (_, i) => `patch ${Math.floor(i / across)},${i % across}`);
+    const patches = Array.from(
+      { length: image.n },
+      (_, i) => `patch ${Math.floor(i / across)},${i % across}`,
+    );
     const both = (value) => ({ image: value(image), text: value(text) });
     return {
       format: "fixlip-explanation",
