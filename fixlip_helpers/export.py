@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import io
 import json
 import re
 from pathlib import Path
@@ -151,11 +152,12 @@ def example_records() -> list[dict]:
 
 
 def drawings() -> dict:
-    """One style's drawings (an atlas, PNG), the colours, and each background's sheet, as data URIs."""
-    atlas = (scenes._SPRITES / f"{scenes.STYLES[0]}.png").read_bytes()
+    """One style's drawings (an atlas, lossless WebP), the colours, and each background's sheet, as data URIs."""
+    atlas = io.BytesIO()
+    scenes._atlas(scenes.STYLES[0]).save(atlas, "WEBP", lossless=True, quality=100)
     return {
         "nouns": scenes.NOUNS,
-        "atlas": f"data:image/png;base64,{base64.b64encode(atlas).decode()}",
+        "atlas": f"data:image/webp;base64,{base64.b64encode(atlas.getvalue()).decode()}",
         "columns": scenes._ATLAS_COLUMNS,
         "side": scenes.SPRITE,
         "colours": scenes.COLOURS,

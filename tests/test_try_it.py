@@ -478,6 +478,24 @@ def test_a_link_is_explained_captions_are_live_and_compared(page, tmp_path):
     assert found.players == difference.players and "blue/red" in found.players
     assert "m=mini-siglip" in browser.current_url
 
+    browser.execute_script(
+        "HTMLAnchorElement.prototype.click = function () { window.saved = [this.download, this.href] }"
+    )
+    press(browser, "Download PNG")
+    name, address = wait(lambda: browser.execute_script("return window.saved"), "the picture", 10)
+    size = browser.execute_async_script(
+        """
+        const [address, done] = arguments;
+        const image = new Image();
+        image.onload = () => done([image.width, image.height]);
+        image.src = address;
+        """,
+        address,
+    )
+    assert name == "explanation.png" and size == [608, 560 + 48 + 34 * 5]
+    press(browser, "Download JSON")
+    assert browser.execute_script("return window.saved[0]") == "explanation.json"
+
 
 def test_a_scene_is_built_and_kept_in_the_link(page):
     """The same scene in Python: a browser blends drawings itself, hence the levels."""
