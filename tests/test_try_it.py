@@ -364,6 +364,18 @@ def test_kernels_are_compiled_from_their_source():
         )
 
 
+def test_the_stored_measurements_are_those_of_the_page_and_good_is_good(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    import measure_try_it
+
+    stored = json.loads((ROOT / "results" / "try_it.json").read_text(encoding="utf-8"))
+    assert (ROOT / "results" / "try_it.md").read_text(encoding="utf-8") == measure_try_it.table(stored)
+    assert sum(stored["gzip_bytes"].values()) < 12e6
+    for run in stored["runs"]:
+        if (run["p"], run["accuracy"]) == (0.5, "good"):
+            assert run["held_out_r2"] > stored["r2_of_65536_passes"][run["model"]] - 0.02
+
+
 # --- The page -----------------------------------------------------------------------------------------------------
 
 
