@@ -16,7 +16,7 @@ export PATH := $(abspath $(IN)):$(PATH)
 PYTEST := env -u FIXLIP_MODEL -u FIXLIP_DEVICE $(IN)/python -m pytest --nbval
 
 .DEFAULT_GOAL := help
-.PHONY: help environment book publish bundle slides pdf chapters lint test test-all bench browser picture set-repository clean
+.PHONY: help environment book serve publish bundle slides pdf chapters lint test test-all bench browser picture set-repository clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{ printf "make %-16s %s\n", $$1, $$2 }'
@@ -30,6 +30,9 @@ environment: ## set up .venv (both commands above do it themselves)
 book: environment ## run every chapter and build the book into _build/html
 	@echo "== Book: running the chapters that changed, building the pages"
 	@$(IN)/python scripts/book.py
+
+serve: ## serve the built book on http://localhost:8000
+	@$(IN)/python -m http.server --bind 127.0.0.1 --directory _build/html 8000
 
 publish: environment ## write the site for any static host, from the stored outputs, into _build/site
 	@echo "== Site: building the pages from the stored outputs"

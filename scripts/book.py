@@ -68,6 +68,12 @@ def _build(stored: bool) -> Path:
         extra = ["--path-output", str(output), "--config", str(output / "_config.yml")]
     else:
         drop_stale_cache()
+    # What the page "Try it" loads is made from the shipped models and from web/, in a process that imports torch.
+    subprocess.run(
+        [sys.executable, "-m", "fixlip_helpers.export", str(ROOT / "book/_static/try_it")],
+        cwd=ROOT,
+        check=True,
+    )
     jupyter_book = Path(sys.executable).parent / "jupyter-book"
     os.environ["TQDM_DISABLE"] = "1"  # progress bars are no part of a page
     command = [str(jupyter_book), "build", str(ROOT), "--all", "-W", "-n", "--keep-going", *extra]

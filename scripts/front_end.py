@@ -4,14 +4,16 @@ network, those that show the slides, and the one that looks for faults of access
     python scripts/front_end.py
 
 fetches npm packages (npm must be installed) into a temporary folder and copies the few files that are used into
-folders named ``vendor``, where their licences lie beside them. The copies are committed: setting up, building and
-reading the book need no npm.
+folders named ``vendor``, where their licences lie beside them; and compiles ``web/try_it/kernels.ts`` to WebAssembly
+(``--kernels``: that alone). The results are committed: setting up, building and reading the book need no npm.
 """
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -47,11 +49,36 @@ MANAGER_CHANGES = {
     ),
 }
 
+COMPILER = "assemblyscript@0.28.20"
+FLAGS = "-O3 --noAssert --runtime stub --importMemory --noExportMemory --enable simd".split()
+KERNELS = ROOT / "web" / "try_it" / "kernels.ts"
+
+
+def install(packages: list[str], folder: str) -> None:
+    subprocess.run(["npm", "install", "--no-audit", "--no-fund", *packages], cwd=folder, check=True)
+
+
+def compile_kernels() -> None:
+    """kernels.wasm and kernels.fma.wasm, each with its source's SHA-256 in a section of its own (a test reads it)."""
+    digest = hashlib.sha256(KERNELS.read_bytes()).hexdigest().encode()
+    name = b"source-sha256"
+    section = bytes([len(name)]) + name + digest
+    with tempfile.TemporaryDirectory() as scratch:
+        install([COMPILER], scratch)
+        shutil.copyfile(KERNELS, Path(scratch) / KERNELS.name)
+        for target, more in (("kernels.wasm", []), ("kernels.fma.wasm", ["--enable", "relaxed-simd"])):
+            command = ["npx", "asc", KERNELS.name, *FLAGS, *more, "-o", target]
+            subprocess.run(command, cwd=scratch, check=True)
+            code = (Path(scratch) / target).read_bytes()
+            KERNELS.with_name(target).write_bytes(code + bytes([0, len(section)]) + section)
+
 
 def main() -> None:
+    compile_kernels()
+    if sys.argv[1:] == ["--kernels"]:
+        return
     with tempfile.TemporaryDirectory() as scratch:
-        wanted = [f"{name}@{version}" for name, (version, *_) in PACKAGES.items()]
-        subprocess.run(["npm", "install", "--no-audit", "--no-fund", *wanted], cwd=scratch, check=True)
+        install([f"{name}@{version}" for name, (version, *_) in PACKAGES.items()], scratch)
         for name, (_, kept, inside, patterns) in PACKAGES.items():
             folder = Path(scratch) / "node_modules" / name / inside
             for source in sorted(path for pattern in patterns for path in folder.glob(pattern)):

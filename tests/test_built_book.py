@@ -457,6 +457,30 @@ def test_without_javascript_text_formulas_and_figures_are_read(pages, browser):
         browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
 
 
+@needs_browser
+@pytest.mark.parametrize("place", ["server", "folder"])
+def test_try_it_explains_in_the_page(place, pages, server, browser):
+    """Under the page's own policy, from a server and from a folder; tests/test_try_it.py has the rest."""
+    opened(
+        browser,
+        f"{server[0]}/book/try_it.html" if place == "server" else (pages / "book" / "try_it.html").as_uri(),
+    )
+    wait(
+        lambda: browser.execute_script("return document.querySelector('.ti-preview').src"),
+        "the first example",
+    )
+    button = """
+        [...document.querySelectorAll("#explain-here button")].find((b) => b.textContent === arguments[0]).click();
+    """
+    browser.execute_script(button, "Explain")
+    heat = "return document.querySelectorAll('#explain-here .fx-patch').length"
+    wait(lambda: browser.execute_script(heat) == 64, "the first heat", 60)
+    browser.execute_script(button, "Cancel")
+    state = "return document.getElementById('explain-here').dataset.state"
+    wait(lambda: browser.execute_script(state) == "idle", "the end", 60)
+    assert not [complaint for complaint in complaints(browser) if "favicon" not in complaint]
+
+
 def test_the_site_has_a_map_cards_and_a_version(pages, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
     import publish

@@ -1,6 +1,6 @@
 // The explorer: the patches of a word and the words of a patch, on hover, tap or keyboard focus.
 //
-//   explore(element, record, { src, alt, box })
+//   explore(element, record, { src, alt, box })   ->   { pinned(), pin(player) }
 //
 // record: an Explanation's JSON. src: the picture. box: left, top, right, bottom of what the encoder sees, as shares
 // of the picture. Red raises the similarity, blue lowers it. The state is small: which player is pinned (by a click or
@@ -295,9 +295,16 @@ export function explore(root, record, picture) {
     pinned = all.reduce((best, j) => (strength(j) > strength(best) ? j : best), all[0]);
     draw();
   }
+  return {
+    pinned: () => pinned,
+    pin(player) {
+      pinned = player;
+      draw();
+    },
+  };
 }
 
-function add(parent, tag, className = "", attributes = {}) {
+export function add(parent, tag, className = "", attributes = {}) {
   const element = document.createElement(tag);
   if (className) element.className = className;
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
@@ -317,7 +324,7 @@ function pressed(button) {
   return button.getAttribute("aria-pressed") === "true";
 }
 
-function signed(value, digits) {
+export function signed(value, digits) {
   const text = value.toFixed(digits);
   if (Number(text) === 0) return text.replace("-", "");
   return value < 0 ? text.replace("-", "−") : `+${text}`;

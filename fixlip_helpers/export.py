@@ -1,0 +1,202 @@
+"""The embedded encoders and the code around them as files for a browser: ``python -m fixlip_helpers.export FOLDER``.
+
+The page *Try it* of the book explains a picture on the reader's own device. This module writes what it loads:
+
+* ``facts.js``: the pictures and captions of :func:`~fixlip_helpers.scenes.examples`, and of each model all but weights;
+* ``mini-clip.js``, ``mini-siglip.js``: each model's weights, float16 as they are stored, loaded when they are wanted;
+* ``try_it.js``: the modules of ``web/try_it`` and of the explorer as one script, with the worker and the compiled
+  kernels inside, so that the page works from a folder too, where a browser fetches nothing;
+* ``scenes.js``: drawings, tints and backgrounds of the picture world, to build scenes from; ``try_it.css``.
+
+Nothing is computed here: the browser's encoders, coalitions and solver are in ``web/try_it`` and are compared with the
+package in ``tests/test_try_it.py``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import io
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from fixlip_helpers import scenes
+from fixlip_helpers.models import SOUND, VisionLanguageModel, load_model
+from fixlip_helpers.widgets import _web, data_uri
+
+WORKER = ("coalitions.js", "sides.js", "captions.js", "encoder.js", "worker.js")
+PAGE = ("../explanation.js", "../explorer.js", "captions.js", "pictures.js", "scenes.js", "page.js")
+"""Modules of ``web/try_it`` in an order in which each finds above it what it imports."""
+
+
+def model_record(model: VisionLanguageModel) -> dict:
+    """What the browser must know of a model, and its weights, as a JSON-able dictionary.
+
+    Parameters
+    ----------
+    model : VisionLanguageModel
+        CLIP or SigLIP with a word-level vocabulary, heads of 32 numbers, exact GELU and widths that are multiples of
+        16, as the embedded models have.
+
+    Returns
+    -------
+    dict
+        ``tensors`` lists (name, shape, first number) of the float16 numbers in ``weights`` (base64, little-endian),
+        under the names of transformers; ``vocabulary`` maps words to token ids.
+
+    Raises
+    ------
+    ValueError
+        If the model is of another kind, or float16 would change its weights.
+    """
+    config = model.network.config
+    for side in (config.vision_config, config.text_config):
+        if (
+            side.hidden_size != 32 * side.num_attention_heads
+            or side.hidden_act != "gelu"
+            or side.intermediate_size != 4 * side.hidden_size
+        ):
+            raise ValueError(
+                f"{model.name!r} has {side.num_attention_heads} heads on {side.hidden_size} numbers, "
+                f"{side.intermediate_size} hidden ones and {side.hidden_act!r}; the browser's kernels are for heads "
+                "of 32 numbers, four times as many hidden ones and 'gelu'"
+            )
+    if model.vocabulary is None:
+        raise ValueError(f"{model.name!r} spells words out of pieces; expected a word-level vocabulary")
+    tensors, parts, start = [], [], 0
+    weights = model.network.state_dict()
+    for name, tensor in weights.items():
+        if name in ("logit_scale", "logit_bias"):
+            continue
+        numbers = tensor.numpy()
+        half = numbers.astype("<f2")
+        if (half.astype(numbers.dtype) != numbers).any():
+            raise ValueError(f"float16 would change {name} of {model.name!r}")
+        tensors.append([name, list(numbers.shape), start])
+        parts.append(half.ravel())
+        start += numbers.size
+    vision, text = config.vision_config, config.text_config
+    mean, std = model._normalisation()
+    tokenizer = model.tokenizer
+    frame = tokenizer("").input_ids  # the special tokens around every caption, EOS last
+    known = tokenizer.get_vocab()
+    return {
+        "name": model.name,
+        "family": model.family,
+        "scale": model.scale,
+        "bias": model.bias,
+        "dimension": len(
+            weights["text_projection.weight" if model.family == "clip" else "text_model.head.weight"]
+        ),
+        "context": model.context,
+        "most_words": model.max_players,
+        "vision": {
+            "width": vision.hidden_size,
+            "layers": vision.num_hidden_layers,
+            "epsilon": vision.layer_norm_eps,
+            "patches": model.n_patches,
+            "patchSize": model.patch_size,
+            "size": model.image_size,
+            "mean": mean.tolist(),
+            "std": std.tolist(),
+        },
+        "text": {
+            "width": text.hidden_size,
+            "layers": text.num_hidden_layers,
+            "epsilon": text.layer_norm_eps,
+        },
+        "before": frame[:-1],
+        "after": frame[-1],
+        "padding": tokenizer.pad_token_id if model.family != "clip" else None,
+        "vocabulary": {word: known[word] for word in sorted(model.vocabulary) if "<" not in word},
+        "tensors": tensors,
+        "weights": base64.b64encode(np.concatenate(parts).tobytes()).decode(),
+    }
+
+
+def joined(names: tuple[str, ...]) -> str:
+    """Modules of ``web/try_it`` as one script: what they import from each other is simply above."""
+    sources = [(_web() / "try_it" / name).read_text(encoding="utf-8") for name in names]
+    return re.sub(r"^export |^import [^;]*;\n", "", "\n".join(sources), flags=re.MULTILINE)
+
+
+def script() -> str:
+    """All code of the page as one classic script."""
+    kernels = {
+        name: base64.b64encode((_web() / "try_it" / file).read_bytes()).decode()
+        for name, file in (("fma", "kernels.fma.wasm"), ("plain", "kernels.wasm"))
+    }
+    return (
+        '"use strict";\n(() => {\n'
+        f"const KERNELS = {json.dumps(kernels)};\n"
+        f"const WORKER = {json.dumps(joined(WORKER))};\n{joined(PAGE)}\n}})();\n"
+    )
+
+
+def example_records() -> list[dict]:
+    """Name, title, caption, note and picture (data URI) of each example."""
+    return [
+        {
+            "name": example.name,
+            "title": example.title,
+            "caption": example.caption,
+            "note": example.note,
+            "picture": data_uri(example.image),
+        }
+        for example in scenes.examples().values()
+    ]
+
+
+def drawings() -> dict:
+    """One style's drawings (an atlas, lossless WebP), the colours, and each background's sheet, as data URIs."""
+    atlas = io.BytesIO()
+    scenes._atlas(scenes.STYLES[0]).save(atlas, "WEBP", lossless=True, quality=100)
+    return {
+        "nouns": scenes.NOUNS,
+        "atlas": f"data:image/webp;base64,{base64.b64encode(atlas.getvalue()).decode()}",
+        "columns": scenes._ATLAS_COLUMNS,
+        "side": scenes.SPRITE,
+        "colours": scenes.COLOURS,
+        "backgrounds": {
+            name: data_uri(Image.fromarray(scenes._texture(name)[:192, :192]))
+            for name in (*scenes.BACKGROUNDS, scenes.PLAIN)
+        },
+    }
+
+
+def write(folder: Path) -> list[Path]:
+    """Write all files of the page into a folder, which is made where it is missing; returns their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    models = {name: model_record(load_model(name, "cpu")) for name in SOUND}
+    weights = {name: {key: models[name].pop(key) for key in ("tensors", "weights")} for name in SOUND}
+    facts = {"examples": example_records(), "models": models}
+    files = {
+        "facts.js": f"globalThis.fixlipFacts = {json.dumps(facts)};\n",
+        "scenes.js": f"globalThis.fixlipDrawings = {json.dumps(drawings())};\n",
+        "try_it.js": script(),
+        "try_it.css": "".join(
+            (_web() / name).read_text(encoding="utf-8") for name in ("explorer.css", "try_it/try_it.css")
+        ),
+    }
+    for name in SOUND:
+        files[f"{name}.js"] = (
+            f'(globalThis.fixlipWeights ??= {{}})["{name}"] = {json.dumps(weights[name])};\n'
+        )
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return [folder / name for name in files]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Write the files that the page 'Try it' loads.")
+    parser.add_argument("folder", type=Path)
+    for path in write(parser.parse_args().folder):
+        print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,637 @@
+# ruff: noqa: E402  (what is tested here is imported once selenium is known to be there)
+"""The page "Try it": its encoders, coalitions, solver and pictures against the package, its behaviour in a browser.
+
+Skipped where Chromium or its driver is missing (Debian: apt-get install chromium chromium-driver).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import re
+import shutil
+import time
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+from PIL import Image
+
+selenium = pytest.importorskip("selenium", reason="pip install selenium")
+
+from selenium import webdriver
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from fixlip_helpers import VisionLanguageGame, load_model
+from fixlip_helpers.coalitions import Design, draw, enumeration, independent, orthogonal_array, stratified
+from fixlip_helpers.explanation import SCHEMA, Explanation
+from fixlip_helpers.export import WORKER, joined, model_record, write
+from fixlip_helpers.regression import SideRegression
+from fixlip_helpers.scenes import Scene, SceneObject, examples
+from fixlip_helpers.sides import combine, fit_side
+
+ROOT = Path(__file__).resolve().parent.parent
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+DRIVER = shutil.which("chromedriver")
+pytestmark = pytest.mark.skipif(
+    not (BROWSER and DRIVER), reason="no Chromium with its driver: apt-get install chromium chromium-driver"
+)
+MODELS = ("mini-clip", "mini-siglip")
+PAIRS = ("hero", "pair", "wrong-colour", "absent", "count", "crowd")
+
+# What a test calls: the worker's modules in a page of their own, and an explainer that collects what it would post.
+INSIDE = """
+async function made(name) {
+  const { tensors, weights } = globalThis.fixlipWeights[name];
+  const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+  const { kernels, memory } = await loadKernels({ fma: bytes(FMA), plain: bytes(PLAIN_KERNELS) });
+  const record = { ...globalThis.fixlipFacts.models[name], tensors };
+  return new Encoder(kernels, memory, record, fromHalf(bytes(weights)));
+}
+const encoders = {};
+const encoder = (name) => (encoders[name] ??= made(name));
+async function explained(name, request) {
+  const posts = [];
+  const explainer = new Explainer(await encoder(name), (message) => posts.push(message));
+  const captions = request.captions.map((text) => readCaption(text, explainer.record));
+  await explainer.explain({ id: 1, ...request, pixels: Float32Array.from(request.pixels), captions });
+  return posts.filter(({ type }) => type !== "progress");
+}
+"""
+
+
+def start_browser(*arguments: str) -> webdriver.Chrome:
+    options = webdriver.ChromeOptions()
+    options.binary_location = BROWSER
+    fixed = (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--no-proxy-server",
+    )
+    for argument in (*fixed, "--host-resolver-rules=MAP * ~NOTFOUND", *arguments):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    driver.set_script_timeout(300)
+    return driver
+
+
+@pytest.fixture(scope="module")
+def browser():
+    driver = start_browser("--window-size=1200,1400")
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Path:
+    """A folder with what the page loads, the page as the book has it, and one with the worker's functions."""
+    folder = tmp_path_factory.mktemp("site")
+    write(folder)
+    source = (ROOT / "book" / "try_it.md").read_text(encoding="utf-8")
+    policy = re.search(r'Content-Security-Policy": "(.+)"', source)[1]
+    body = re.search(r"```\{raw\} html\n(.+?)```", source, re.DOTALL)[1].replace("../_static/try_it/", "")
+    head = '<!doctype html><html lang="en"><meta charset="utf-8"><title>Try it</title>'
+    for name, allowed in (("page", policy), ("blocked", policy.replace("'wasm-unsafe-eval'", ""))):
+        meta = f'<meta http-equiv="Content-Security-Policy" content="{allowed}">'
+        (folder / f"{name}.html").write_text(f"{head}{meta}<body>{body}</body></html>", encoding="utf-8")
+    kernels = {
+        name: base64.b64encode((ROOT / "web" / "try_it" / file).read_bytes()).decode()
+        for name, file in (("FMA", "kernels.fma.wasm"), ("PLAIN_KERNELS", "kernels.wasm"))
+    }
+    constants = "".join(f"const {name} = {json.dumps(text)};\n" for name, text in kernels.items())
+    scripts = "".join(f'<script src="{name}.js"></script>' for name in ("facts", *MODELS))
+    (folder / "inside.html").write_text(
+        f"{head}<body>{scripts}<script>{constants}{joined(WORKER)}{INSIDE}</script></body></html>",
+        encoding="utf-8",
+    )
+    return folder
+
+
+@pytest.fixture
+def inside(browser, site):
+    """Run JavaScript with the worker's functions in sight; ``args`` are the arguments, the value comes back."""
+    if not browser.current_url.endswith("inside.html"):
+        browser.get((site / "inside.html").as_uri())
+
+    def run(script: str, *arguments):
+        wrapped = f"""
+            const answer = arguments[arguments.length - 1], args = [...arguments].slice(0, -1);
+            (async () => {{ {script} }})()
+                .then((value) => answer({{ value }}), (error) => answer({{ error: error.stack }}));
+        """
+        found = browser.execute_async_script(wrapped, *arguments)
+        assert "error" not in found, found["error"]
+        return found["value"]
+
+    return run
+
+
+# --- The same numbers as the package ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        ("independent(64, 0.3, 500, 7, 1)", lambda: independent(64, 0.3, 500, 7, 1)),
+        ("independent(5, 0.5, 100, 0, 2)", lambda: independent(5, 0.5, 100, 0, 2)),
+        ("stratified(64, 0.7, 300, 3, 1)", lambda: stratified(64, 0.7, 300, 3, 1)),
+        ("enumeration(6, 0.3)", lambda: enumeration(6, 0.3)),
+        ("orthogonalArray(64, 8192, 1, 1)", lambda: orthogonal_array(64, 0.5, 8192, 1, 1)),
+        ("orthogonalArray(13, 256, 0, 2)", lambda: orthogonal_array(13, 0.5, 256, 0, 2)),
+    ],
+)
+def test_coalitions_are_those_of_the_package(inside, call, expected):
+    found = inside(
+        f"const d = {call}; return {{ rows: d.coalitions.join(''), weights: [...d.weights], name: d.name }};"
+    )
+    design = expected()
+    assert found["name"] == design.name
+    assert found["rows"] == "".join(map(str, design.coalitions.astype(int).ravel()))
+    np.testing.assert_allclose(found["weights"], design.weights, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("kernels", ["fma", "plain"])
+def test_embeddings_are_those_of_the_package(inside, name, kernels):
+    model = load_model(name)
+    worst = 0.0
+    for which, pair in enumerate(PAIRS):
+        example = examples()[pair]
+        game = VisionLanguageGame(model, example.image, example.caption, progress=False)
+        image, text = draw(64, 0.5, 11, which), draw(game.n_text, 0.5, 9, which)
+        found = inside(
+            """
+            const key = `${args[0]} ${args[5]}`;
+            if (args[5] === "plain") { const { validate } = WebAssembly; let first = true;
+              WebAssembly.validate = (bytes) => first ? (first = false) : validate(bytes);
+              encoders[key] ??= made(args[0]); await encoders[key]; WebAssembly.validate = validate; }
+            const e = await (encoders[key] ??= made(args[0]));
+            e.setPicture(Float32Array.from(args[1]));
+            const caption = readCaption(args[3], e.record);
+            const texts = e.encodeTexts(caption.ids, caption.players, Uint8Array.from(args[4]));
+            return [e.encodeImages(Uint8Array.from(args[2])), texts].map((rows) => [...rows]);
+            """,
+            name,
+            game.picture.pixels.numpy().ravel().tolist(),
+            image.astype(int).ravel().tolist(),
+            example.caption,
+            text.astype(int).ravel().tolist(),
+            kernels,
+        )
+        for embeddings, expected in zip(
+            found, (game.encode_images(image), game.encode_texts(text)), strict=True
+        ):
+            worst = max(worst, np.abs(np.reshape(embeddings, expected.shape) - expected).max())
+    assert worst < 2e-6
+
+
+@pytest.mark.parametrize(
+    "text", ["A black DOG, next to a yellow bus!", "one", "three red balloons in the sky"]
+)
+def test_captions_are_read_as_by_the_package(inside, text):
+    for name in MODELS:
+        model = load_model(name)
+        caption = inside("return readCaption(args[0], globalThis.fixlipFacts.models[args[1]])", text, name)
+        if unknown := model.unknown_words(text):
+            assert caption["unknown"] == list(unknown)
+            continue
+        expected = model.tokenize(text)
+        assert caption["ids"] == expected.input_ids[0].tolist()
+        assert caption["players"] == list(expected.players)
+        assert caption["words"] == expected.names
+
+
+def noisy_second_order(design: Design, columns: int, seed: int) -> np.ndarray:
+    """Embeddings (m, columns) with single effects, some pairs, and noise that no fit of order two can follow."""
+    rng = np.random.default_rng(seed)
+    x = design.coalitions - 0.5
+    pairs = rng.integers(0, design.n, (40, 2))
+    rows = x @ rng.normal(size=(design.n, columns))
+    rows += (x[:, pairs[:, 0]] * x[:, pairs[:, 1]]) @ rng.normal(size=(40, columns))
+    return (rows + 0.3 * rng.normal(size=rows.shape)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("design", "ridge"),
+    [
+        (orthogonal_array(64, seed=2), 0.3),
+        (stratified(24, 0.3, 700, 5), 0.0),
+        (independent(18, 0.7, 400, 1), 0.1),
+        (independent(40, 0.5, 300, 1), 1.0),  # fewer coalitions than terms
+    ],
+    ids=lambda value: getattr(value, "name", value),
+)
+def test_regressions_are_those_of_the_package(inside, design, ridge):
+    rows = noisy_second_order(design, 16, 0)
+    expected = SideRegression(design, rows.astype(float))(ridge)
+    more = draw(design.n, design.p, 40, 9)
+    targets = noisy_second_order(Design(more, np.full(40, 1 / 40), design.p, "more", 9), 16, 0)
+    best, _ = SideRegression(design, rows.astype(float)).choose_ridge(
+        more, targets.astype(float), keep_pairs=True
+    )
+    found = inside(
+        """
+        const [n, p, coalitions, weights, embeddings, ridge, more, targets, orthonormal] = args;
+        const fit = new Regression(await encoder("mini-clip"), { n, p, order: 2, dimension: 16, orthonormal });
+        fit.add(Uint8Array.from(coalitions), Float64Array.from(weights), Float32Array.from(embeddings));
+        const coefficients = [...fit.solve(ridge)];
+        const chosen = fit.chooseRidge(Uint8Array.from(more), Float32Array.from(targets)).ridge;
+        fit.release();
+        return { coefficients, chosen };
+        """,
+        design.n,
+        design.p,
+        design.coalitions.astype(int).ravel().tolist(),
+        design.weights.tolist(),
+        rows.ravel().tolist(),
+        ridge,
+        more.astype(int).ravel().tolist(),
+        targets.ravel().tolist(),
+        design.orthonormal,
+    )
+    limit = np.abs(expected).max()
+    np.testing.assert_allclose(np.reshape(found["coefficients"], expected.shape), expected, atol=2e-5 * limit)
+    assert found["chosen"] == best
+
+
+def in_the_package(name, image, caption, p, accuracy, passes=None):
+    """What the page computes, by the package."""
+    game = VisionLanguageGame(load_model(name), image, caption, progress=False)
+    design, m, order = {
+        "fast": ("independent", passes or 1024, 1),
+        "good": ("orthogonal_array" if p == 0.5 else "stratified", 4096, None),
+    }[accuracy]
+    return combine(
+        fit_side(game, "image", p, design, m, order=order), fit_side(game, "text", p, n_held_out=64)
+    )
+
+
+def assert_same(record: dict, expected: Explanation, share: float = 1e-3) -> None:
+    """Every coefficient within a share of the largest one, and what is said about them."""
+    jsonschema.validate(record, json.loads(SCHEMA.read_text(encoding="utf-8")))
+    found = Explanation.from_dict(record)
+    limit = share * max(np.abs(expected.main).max(), np.abs(expected.pairs).max())
+    np.testing.assert_allclose(found.main, expected.main, atol=limit)
+    np.testing.assert_allclose(found.pairs, expected.pairs, atol=limit)
+    assert found.baseline == pytest.approx(expected.baseline, abs=limit)
+    assert found.empty_value == pytest.approx(expected.empty_value, abs=1e-3)
+    assert found.meta["full_value"] == pytest.approx(expected.meta["full_value"], abs=1e-3)
+    assert found.meta["held_out_r2"] == pytest.approx(expected.meta["held_out_r2"], abs=1e-3)
+    for key in ("words", "grid", "removal", "ridge", "order", "design", "caption", "model"):
+        assert found.meta[key] == expected.meta[key], key
+    assert found.players == expected.players and found.p == expected.p
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    ("pair", "p"),
+    [
+        ("hero", 0.5),
+        ("count", 0.3),
+        *(pytest.param(pair, 0.7, marks=pytest.mark.slow) for pair in PAIRS),
+    ],
+)
+def test_explanations_are_those_of_the_package(inside, name, pair, p):
+    example = examples()[pair]
+    pixels = load_model(name).prepare_image(example.image).pixels.numpy().ravel().tolist()
+    posts = inside(
+        """
+        ACCURACIES.fast.passes = 128;
+        try { return await explained(args[0], args[1]) } finally { ACCURACIES.fast.passes = 1024 }
+        """,
+        name,
+        {"pixels": pixels, "captions": [example.caption], "p": p, "accuracy": "fast"},
+    )
+    assert [post["type"] for post in posts] == ["score", "partial", "done"]
+    expected = in_the_package(name, example.image, example.caption, p, "fast", 128)
+    assert posts[0]["values"] == pytest.approx([expected.meta["full_value"]], abs=1e-3)
+    assert_same(posts[-1]["explanations"][0], expected)
+
+
+@pytest.mark.parametrize("text", ["a red dog and a blue dog and a green dog on grass"])
+def test_long_captions_are_sampled_as_in_the_package(inside, text):
+    """Eleven words and more are not enumerated."""
+    model = load_model("mini-clip")
+    image = examples()["hero"].image
+    game = VisionLanguageGame(model, image, text, progress=False)
+    assert game.n_text > 10
+    expected = fit_side(game, "text", 0.5, n_held_out=64)
+    found = inside(
+        """
+        const e = await encoder("mini-clip");
+        const side = new Explainer(e, () => {}).textSide(readCaption(args[0], e.record), 0.5);
+        return { coefficients: [...side.coefficients], ridge: side.ridge, passes: side.passes };
+        """,
+        text,
+    )
+    assert found["ridge"] == expected.ridge
+    limit = np.abs(expected.coefficients).max()
+    coefficients = np.reshape(found["coefficients"], expected.coefficients.shape)
+    np.testing.assert_allclose(coefficients, expected.coefficients, atol=1e-4 * limit)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("p", [0.5, 0.3])
+def test_good_explanations_are_those_of_the_package(inside, name, p):
+    example = examples()["hero"]
+    pixels = load_model(name).prepare_image(example.image).pixels.numpy().ravel().tolist()
+    request = {"pixels": pixels, "captions": [example.caption], "p": p, "accuracy": "good"}
+    done = inside("return await explained(args[0], args[1])", name, request)[-1]
+    assert_same(done["explanations"][0], in_the_package(name, example.image, example.caption, p, "good"))
+
+
+def test_only_models_that_the_kernels_can_run_are_exported():
+    model = load_model("mini-clip")
+    model.network.config.vision_config.hidden_act = "quick_gelu"
+    with pytest.raises(ValueError, match="'quick_gelu'"):
+        model_record(model)
+
+
+def test_kernels_are_compiled_from_their_source():
+    digest = hashlib.sha256((ROOT / "web" / "try_it" / "kernels.ts").read_bytes()).hexdigest().encode()
+    for name in ("kernels.wasm", "kernels.fma.wasm"):
+        assert (ROOT / "web" / "try_it" / name).read_bytes().endswith(digest), (
+            "run scripts/front_end.py --kernels"
+        )
+
+
+def test_the_stored_measurements_are_those_of_the_page_and_good_is_good(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    import measure_try_it
+
+    stored = json.loads((ROOT / "results" / "try_it.json").read_text(encoding="utf-8"))
+    assert (ROOT / "results" / "try_it.md").read_text(encoding="utf-8") == measure_try_it.table(stored)
+    assert sum(stored["gzip_bytes"].values()) < 12e6
+    for run in stored["runs"]:
+        if (run["p"], run["accuracy"]) == (0.5, "good"):
+            assert run["held_out_r2"] > stored["r2_of_65536_passes"][run["model"]] - 0.02
+
+
+# --- The page -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def page(browser, site):
+    """Open the page with some state; at the end nothing may be on the console or have been asked of another host."""
+
+    def open_page(state: str = "", name: str = "page"):
+        browser.get("about:blank")
+        browser.get_log("browser"), browser.get_log("performance")
+        browser.get((site / f"{name}.html").as_uri() + state)
+        wait(lambda: preview(browser), "a picture")
+        return browser
+
+    yield open_page
+    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+    for entry in browser.get_log("performance"):
+        message = json.loads(entry["message"])["message"]
+        if message["method"] == "Network.requestWillBeSent":
+            assert message["params"]["request"]["url"].startswith(("file:", "data:", "blob:", "about:"))
+
+
+def wait(condition, what: str, seconds: float = 120):
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"after {seconds} s still waiting for {what}"
+        time.sleep(0.05)
+    return found
+
+
+def preview(browser) -> str:
+    return browser.find_element(By.CSS_SELECTOR, ".ti-preview").get_attribute("src") or ""
+
+
+def seen(browser) -> np.ndarray:
+    """What the encoder sees, as the page shows it: (128, 128, 3) levels."""
+    picture = Image.open(io.BytesIO(base64.b64decode(preview(browser).split(",")[1])))
+    return np.asarray(picture.convert("RGB")).astype(int)
+
+
+def status(browser) -> str:
+    return browser.find_element(By.CSS_SELECTOR, ".ti-status").text
+
+
+def passes(browser) -> str:
+    return browser.find_element(By.CSS_SELECTOR, ".ti-count").text
+
+
+def has_state(browser, *states: str):
+    return wait(
+        lambda: browser.find_element(By.ID, "explain-here").get_attribute("data-state") in states, f"{states}"
+    )
+
+
+def record(browser) -> dict:
+    return json.loads(
+        browser.find_element(By.CSS_SELECTOR, "script[type='application/json']").get_attribute("textContent")
+    )
+
+
+def caption(browser, text: str, which: int = 0) -> None:
+    field = browser.find_elements(By.CSS_SELECTOR, ".ti-caption input")[which]
+    field.send_keys(Keys.CONTROL, "a")
+    field.send_keys(text)
+
+
+def press(browser, label: str) -> None:
+    buttons = browser.find_elements(By.CSS_SELECTOR, "#explain-here button")
+    next(button for button in buttons if button.text == label).click()
+
+
+def choose(browser, label: str, value: str) -> None:
+    script = "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('change'))"
+    for line in browser.find_elements(By.CSS_SELECTOR, ".ti-choice"):
+        if line.text.startswith(label):
+            browser.execute_script(script, line.find_element(By.TAG_NAME, "select"), value)
+
+
+def test_a_link_is_explained_captions_are_live_and_compared(page, tmp_path):
+    browser = page("#e=hero&c=a+dog&m=mini-siglip&p=0.7&a=good")
+    wait(lambda: passes(browser), "passes")  # of a run that the next one replaces
+    browser.execute_script("location.hash = 'e=pair&c=a+red+car&m=mini-siglip&p=0.7&a=fast'")
+    has_state(browser, "done")
+    selects = browser.find_elements(By.CSS_SELECTOR, ".ti-choice select")
+    assert [select.get_attribute("value") for select in selects] == ["mini-siglip", "0.7", "fast"]
+    image = examples()["pair"].image
+    expected = in_the_package("mini-siglip", image, "a red car", 0.7, "fast")
+    assert_same(record(browser), expected)
+    (tmp_path / "explanation.json").write_text(json.dumps(record(browser)))
+    assert (
+        "FIxLIP (FWBII, p = 0.7) of mini-siglip" in Explanation.load(tmp_path / "explanation.json").summary()
+    )
+
+    caption(browser, "a blue car")
+    wait(lambda: record(browser)["meta"]["caption"] == "a blue car", "the caption that was typed", 10)
+    other = in_the_package("mini-siglip", image, "a blue car", 0.7, "fast")
+    assert_same(record(browser), other)
+
+    press(browser, "Compare with a second caption")
+    caption(browser, "a red car", 1)
+    wait(
+        lambda: browser.find_element(By.CSS_SELECTOR, ".ti-score").text.count("logits") == 2, "two scores", 10
+    )
+    wait(
+        lambda: browser.find_elements(By.CSS_SELECTOR, ".ti-result .fx-bar")[0].is_displayed(),
+        "the switch",
+        10,
+    )
+    press(browser, "A minus B")
+    found, difference = Explanation.from_dict(record(browser)), other - expected
+    np.testing.assert_allclose(found.pairs, difference.pairs, atol=1e-3)
+    assert found.players == difference.players and "blue/red" in found.players
+    assert "m=mini-siglip" in browser.current_url
+
+    browser.execute_script(
+        "HTMLAnchorElement.prototype.click = function () { window.saved = [this.download, this.href] }"
+    )
+    press(browser, "Download PNG")
+    name, address = wait(lambda: browser.execute_script("return window.saved"), "the picture", 10)
+    size = browser.execute_async_script(
+        """
+        const [address, done] = arguments;
+        const image = new Image();
+        image.onload = () => done([image.width, image.height]);
+        image.src = address;
+        """,
+        address,
+    )
+    assert name == "explanation.png" and size == [608, 560 + 48 + 34 * 5]
+    press(browser, "Download JSON")
+    assert browser.execute_script("return window.saved[0]") == "explanation.json"
+
+
+def test_a_scene_is_built_and_kept_in_the_link(page):
+    """The same scene in Python: a browser blends drawings itself, hence the levels."""
+    browser = page("#s=sand;car,red,60,4,60;elephant,,48,66,20&c=a+red+car&m=mini-clip&p=0.5&a=fast")
+    press(browser, "Cancel")
+    objects = (
+        SceneObject("car", "red", "noto", 60, 4, 60),
+        SceneObject("elephant", None, "noto", 48, 66, 20),
+    )
+    expected = Scene(objects, ("sand",), (11, 37)).pixels.astype(int)
+    assert np.abs(seen(browser) - expected).mean() < 2
+    handle = browser.find_element(By.CSS_SELECTOR, ".ti-handle[aria-label^='elephant']")
+    handle.send_keys(Keys.ARROW_LEFT, Keys.ARROW_DOWN)
+    assert handle.get_attribute("aria-label") == "elephant, at 62, 24"
+    stage = browser.find_element(By.CSS_SELECTOR, ".ti-stage").size["width"]
+    ActionChains(browser).drag_and_drop_by_offset(handle, 0, round(stage * 16 / 128)).perform()
+    moved = re.fullmatch(r"elephant, at (\d+), (\d+)", handle.get_attribute("aria-label"))
+    assert abs(int(moved[2]) - 40) <= 1
+    press(browser, "Explain")
+    wait(lambda: "elephant%2C%2C48%2C62" in browser.current_url, "the link")
+    press(browser, "Cancel")
+    has_state(browser, "idle")
+
+
+def test_the_keyboard_alone_explains_and_cancels(page):
+    browser = page()
+    keys = ActionChains(browser)
+
+    def tab_to(label: str) -> None:
+        for _ in range(60):
+            active = browser.switch_to.active_element
+            if label in (active.text, active.get_attribute("aria-label"), active.get_attribute("title")):
+                return
+            keys.send_keys(Keys.TAB).perform()
+        raise AssertionError(f"Tab does not reach {label!r}")
+
+    tab_to("One object, one place: “a penguin on snow”")
+    keys.send_keys(Keys.ENTER).perform()
+    tab_to("Caption")
+    keys.send_keys(Keys.END, " and a pengu", Keys.TAB).perform()  # Tab completes a word
+    field = browser.find_element(By.CSS_SELECTOR, ".ti-caption input")
+    assert field.get_attribute("value") == "a penguin on snow and a penguin "
+    keys.send_keys(Keys.ENTER).perform()
+    wait(lambda: browser.find_element(By.CSS_SELECTOR, ".ti-trust").text, "the first heat")
+    tab_to("Cancel")
+    keys.send_keys(Keys.ENTER).perform()
+    has_state(browser, "idle")
+    assert "Cancelled" in status(browser)
+    tab_to("Values of all players")
+    tab_to("Download JSON")
+
+
+def test_what_goes_wrong_is_said_and_the_page_goes_on(page, tmp_path):
+    browser = page()
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"\x89PNG\r\n\x1a\n nothing more")
+    empty = tmp_path / "empty.png"
+    empty.write_bytes(b"")
+    for path, sentence in ((broken, "no picture that your browser can read"), (empty, "The file is empty")):
+        browser.find_element(By.CSS_SELECTOR, "input[type='file']").send_keys(str(path))
+        wait(lambda sentence=sentence: sentence in status(browser), sentence, 10)
+    for text, sentence in (
+        ("a blak dog", "mini-clip does not know “blak” (nearest: black"),
+        ("a dog " * 12, "The caption has 24 words; mini-clip reads at most 18."),
+        (" ", "The caption is empty"),
+    ):
+        caption(browser, text)
+        press(browser, "Explain")
+        assert sentence in status(browser)
+    caption(browser, "a blak dog")
+    press(browser, "black")
+    field = browser.find_element(By.CSS_SELECTOR, ".ti-caption input")
+    assert field.get_attribute("value") == "a black dog"
+    press(browser, "Explain")
+    wait(lambda: passes(browser), "passes")
+    press(browser, "Explain")
+    assert "being explained already" in status(browser)
+    press(browser, "Cancel")
+    has_state(browser, "idle")
+
+
+def test_without_webassembly_a_sentence_says_so(site, browser):
+    browser.get("about:blank")
+    browser.get((site / "blocked.html").as_uri())
+    wait(lambda: preview(browser), "a picture")
+    press(browser, "Explain")
+    has_state(browser, "failed")
+    assert "refuses to run WebAssembly" in status(browser)
+    browser.get_log("browser")
+
+
+def turned(folder: Path) -> Path:
+    """A JPEG that a camera held sideways would write: its EXIF says to turn it."""
+    picture = Image.effect_mandelbrot((300, 200), (-2, -1, 1, 1), 60).convert("RGB")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture.save(folder / "turned.jpg", quality=90, exif=exif)
+    return folder / "turned.jpg"
+
+
+def transparent(folder: Path) -> Path:
+    noise = np.random.default_rng(0).integers(0, 256, (90, 150, 4), dtype=np.uint8)
+    Image.fromarray(noise).save(folder / "transparent.png")
+    return folder / "transparent.png"
+
+
+def sharp(folder: Path) -> Path:
+    """Black and white points, wider than high, where rounding between the passes shows most."""
+    noise = 255 * np.random.default_rng(1).integers(0, 2, (300, 400, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(folder / "sharp.png")
+    return folder / "sharp.png"
+
+
+def large(folder: Path) -> Path:
+    """40 megapixels."""
+    Image.linear_gradient("L").resize((8000, 5000)).convert("RGB").save(folder / "large.jpg", quality=80)
+    return folder / "large.jpg"
+
+
+@pytest.mark.parametrize("make", [turned, transparent, sharp, large])
+def test_pixels_are_those_of_the_package(page, tmp_path, make):
+    browser = page()
+    before, path = preview(browser), make(tmp_path)
+    browser.find_element(By.CSS_SELECTOR, "input[type='file']").send_keys(str(path))
+    wait(lambda: preview(browser) != before, "the picture")
+    expected = np.asarray(load_model("mini-clip").prepare_image(path).seen).astype(int)
+    assert np.abs(seen(browser) - expected).max() <= 2

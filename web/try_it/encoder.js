@@ -1,0 +1,456 @@
+// CLIP and SigLIP in the browser: the two encoders of an embedded model, on coalitions of patches and of words.
+//
+// What takes the time is in kernels.ts. Three things are computed once for all coalitions of a picture, since a removed
+// patch is painted in the mean colour, which is 0 after normalisation: the token of each patch, visible and removed;
+// its layer norm; and its query, key and value in the first layer. Where one position of the last layer is read
+// (CLIP, and every text), nothing is computed there for the others.
+
+const HEAD_SIZE = 32;
+const BATCH = 8; // pictures or captions at a time: what they need stays in the second-level cache
+const PLAIN = 0; // modes of kernels.gemm
+const GELU = 1;
+const ADD = 2;
+
+/**
+ * Instantiate the kernels, with fused multiply-add where the browser has it. Throws a sentence where it cannot.
+ * @param {{ fma: Uint8Array, plain: Uint8Array }} binaries
+ * @returns {Promise<{ kernels: any, memory: WebAssembly.Memory }>}
+ */
+export async function loadKernels(binaries) {
+  if (typeof WebAssembly !== "object") {
+    throw new Error("This browser has WebAssembly switched off, and the encoder needs it.");
+  }
+  const memory = new WebAssembly.Memory({ initial: 1 });
+  for (const bytes of [binaries.fma, binaries.plain]) {
+    if (!WebAssembly.validate(bytes)) continue;
+    try {
+      const { instance } = await WebAssembly.instantiate(bytes, { env: { memory } });
+      return { kernels: instance.exports, memory };
+    } catch (error) {
+      throw new Error(
+        `This browser refuses to run WebAssembly here, and the encoder needs it (${error.message}).`,
+      );
+    }
+  }
+  throw new Error(
+    "This browser's WebAssembly has no 128-bit SIMD, which the encoder needs: try a newer one.",
+  );
+}
+
+/** Float16 numbers, little-endian, as float32. */
+export function fromHalf(bytes) {
+  const values = Float32Array.from({ length: 65536 }, (_, half) => {
+    const [exponent, fraction] = [(half >> 10) & 31, half & 1023];
+    const size = exponent ? (1 + fraction / 1024) * 2 ** (exponent - 15) : fraction * 2 ** -24;
+    return half >> 15 ? -size : size;
+  });
+  return Float32Array.from(
+    new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 2),
+    (half) => values[half],
+  );
+}
+
+export class Encoder {
+  /**
+   * @param {any} kernels exports of kernels.wasm
+   * @param {WebAssembly.Memory} memory
+   * @param {any} record the model's facts, as fixlip_helpers.export writes them
+   * @param {Float32Array} weights all tensors, one after the other
+   */
+  constructor(kernels, memory, record, weights) {
+    this.kernels = kernels;
+    this.memory = memory;
+    this.record = record;
+    this.top = 1024; // the first free byte
+    this.tensors = new Map(
+      record.tensors.map(([name, shape, start]) => {
+        const size = shape.reduce((product, length) => product * length, 1);
+        return [name, weights.subarray(start, start + size)];
+      }),
+    );
+    const { vision, text } = record;
+    this.clip = record.family === "clip";
+    this.visionTower = this.tower("vision_model", vision, vision.patches + (this.clip ? 1 : 0));
+    this.textTower = this.tower("text_model", text, record.context);
+    this.dimension = record.dimension;
+    this.output = this.allocate(BATCH * this.dimension);
+    if (this.clip) {
+      this.projectImage = this.linear("visual_projection", { bias: false });
+      this.projectText = this.linear("text_projection", { bias: false });
+    } else {
+      this.projectText = this.linear("text_model.head");
+      this.makePoolingHead(vision.width);
+    }
+    if (this.clip) this.preNorm = this.norm("vision_model.pre_layrnorm", vision.epsilon);
+    this.patchProjection = this.linear("vision_model.embeddings.patch_embedding", { bias: !this.clip });
+    this.tensors = new Map([...this.tensors].filter(([name]) => name.includes("embedding"))); // the rest is packed
+  }
+
+  // --- Memory -----------------------------------------------------------------------------------------------
+
+  /** Room for `count` float32 numbers: its byte address. */
+  allocate(count) {
+    const pointer = this.top;
+    this.top += Math.ceil(count / 4) * 16;
+    const missing = this.top - this.memory.buffer.byteLength;
+    if (missing > 0) this.memory.grow(Math.ceil(missing / 65536));
+    return pointer;
+  }
+
+  /** The numbers at an address; read it anew after every allocation, which may move the memory. */
+  view(pointer, count) {
+    return new Float32Array(this.memory.buffer, pointer, count);
+  }
+
+  put(values) {
+    const pointer = this.allocate(values.length);
+    this.view(pointer, values.length).set(values);
+    return pointer;
+  }
+
+  // --- Layers -----------------------------------------------------------------------------------------------
+
+  tensor(name) {
+    const found = this.tensors.get(name);
+    if (!found) throw new Error(`the model has no tensor ${name}`);
+    return found;
+  }
+
+  /** One or several linear maps of the same input, side by side, in the panels that kernels.gemm reads. */
+  packed(parts) {
+    const k = parts[0].weight.length / parts[0].bias.length;
+    const n = parts.reduce((width, { bias }) => width + bias.length, 0);
+    const panels = new Float32Array(k * n);
+    let column = 0;
+    for (const { weight, factor = 1 } of parts) {
+      for (let start = 0; start < weight.length; start += k, column++) {
+        let to = (column >> 4) * 16 * k + (column & 15);
+        for (let i = 0; i < k; i++, to += 16) panels[to] = factor * weight[start + i];
+      }
+    }
+    const bias = parts.flatMap(({ bias, factor = 1 }) => Array.from(bias, (b) => factor * b));
+    return { k, n, panels: this.put(panels), bias: this.put(bias) };
+  }
+
+  linear(name, { bias = true } = {}) {
+    const weight = this.tensor(`${name}.weight`);
+    const width = this.record.tensors.find(([known]) => known === `${name}.weight`)[1][0];
+    return this.packed([{ weight, bias: bias ? this.tensor(`${name}.bias`) : new Float32Array(width) }]);
+  }
+
+  norm(name, epsilon) {
+    const [gamma, beta] = ["weight", "bias"].map((part) => this.put(this.tensor(`${name}.${part}`)));
+    return { gamma, beta, epsilon };
+  }
+
+  tower(name, { width, layers, epsilon }, length) {
+    const scale = 1 / Math.sqrt(HEAD_SIZE); // of the scores, folded into the queries
+    const made = [];
+    for (let i = 0; i < layers; i++) {
+      const layer = `${name}.encoder.layers.${i}`;
+      const part = (which) => ({
+        weight: this.tensor(`${layer}.self_attn.${which}_proj.weight`),
+        bias: this.tensor(`${layer}.self_attn.${which}_proj.bias`),
+        factor: which === "q" ? scale : 1,
+      });
+      made.push({
+        norm1: this.norm(`${layer}.layer_norm1`, epsilon),
+        qkv: this.packed([part("q"), part("k"), part("v")]),
+        out: this.linear(`${layer}.self_attn.out_proj`),
+        norm2: this.norm(`${layer}.layer_norm2`, epsilon),
+        fc1: this.linear(`${layer}.mlp.fc1`),
+        fc2: this.linear(`${layer}.mlp.fc2`),
+      });
+    }
+    const last = name === "vision_model" ? "post_layernorm" : "final_layer_norm";
+    const rows = BATCH * length;
+    return {
+      name,
+      width,
+      length,
+      layers: made,
+      last: this.norm(`${name}.${last}`, epsilon),
+      hidden: this.allocate(rows * width),
+      normed: this.allocate(rows * width),
+      qkv: this.allocate(rows * 3 * width),
+      attended: this.allocate(rows * width),
+      wide: this.allocate(rows * 4 * width),
+      scores: this.allocate(length + 4),
+      mask: this.allocate(rows),
+    };
+  }
+
+  makePoolingHead(width) {
+    const head = "vision_model.head";
+    const weight = this.tensor(`${head}.attention.in_proj_weight`);
+    const bias = this.tensor(`${head}.attention.in_proj_bias`);
+    const third = (i, factor = 1) => ({
+      weight: weight.subarray(i * width * width, (i + 1) * width * width),
+      bias: bias.subarray(i * width, (i + 1) * width),
+      factor,
+    });
+    const query = this.packed([third(0, 1 / Math.sqrt(HEAD_SIZE))]);
+    const probe = this.allocate(width);
+    this.gemm(this.put(this.tensor(`${head}.probe`)), width, query, probe, width, 1, PLAIN);
+    this.pooling = {
+      probe,
+      keysAndValues: this.packed([third(1), third(2)]),
+      out: this.linear(`${head}.attention.out_proj`),
+      norm: this.norm(`${head}.layernorm`, this.record.vision.epsilon),
+      fc1: this.linear(`${head}.mlp.fc1`),
+      fc2: this.linear(`${head}.mlp.fc2`),
+    };
+  }
+
+  gemm(input, step, layer, output, stepOut, rows, mode, from = 0, to = layer.n) {
+    const panels = layer.panels + 4 * from * layer.k;
+    this.kernels.gemm(
+      input,
+      step,
+      panels,
+      layer.bias + 4 * from,
+      output,
+      stepOut,
+      rows,
+      layer.k,
+      to - from,
+      mode,
+    );
+  }
+
+  normalise(input, output, rows, width, { gamma, beta, epsilon }) {
+    this.kernels.layerNorm(input, output, rows, width, gamma, beta, epsilon);
+  }
+
+  /**
+   * All layers of a transformer on `tower.hidden` (batch * length, width), whose first queries, keys and values are
+   * in `tower.qkv`. With readAt >= 0 only that position comes out of the last layer: (batch, width).
+   */
+  transform(tower, batch, { readAt = -1, causal = false, masked = false }) {
+    const { width, length, hidden, normed, qkv, attended, wide } = tower;
+    const { layerNorm, attention } = this.kernels;
+    let rows = batch * length;
+    tower.layers.forEach((layer, number) => {
+      const single = readAt >= 0 && number === tower.layers.length - 1;
+      if (number > 0) {
+        layerNorm(hidden, normed, rows, width, layer.norm1.gamma, layer.norm1.beta, layer.norm1.epsilon);
+        if (single) {
+          const at = 4 * readAt * width;
+          this.gemm(
+            normed + at,
+            length * width,
+            layer.qkv,
+            qkv + 3 * at,
+            3 * length * width,
+            batch,
+            PLAIN,
+            0,
+            width,
+          );
+          this.gemm(normed, width, layer.qkv, qkv + 4 * width, 3 * width, rows, PLAIN, width);
+        } else {
+          this.gemm(normed, width, layer.qkv, qkv, 3 * width, rows, PLAIN);
+        }
+      }
+      const [keys, values] = [qkv + 4 * width, qkv + 8 * width];
+      const [first, queries] = single ? [readAt, 1] : [0, length];
+      attention(
+        qkv,
+        3 * width,
+        keys,
+        values,
+        3 * width,
+        attended,
+        batch,
+        length,
+        first,
+        queries,
+        width / HEAD_SIZE,
+        masked ? tower.mask : 0,
+        causal ? 1 : 0,
+        tower.scores,
+      );
+      if (single) {
+        const states = this.view(hidden, rows * width);
+        for (let b = 0; b < batch; b++) {
+          const from = (b * length + readAt) * width;
+          states.copyWithin(b * width, from, from + width);
+        }
+        rows = batch;
+      }
+      this.gemm(attended, width, layer.out, hidden, width, rows, ADD);
+      layerNorm(hidden, normed, rows, width, layer.norm2.gamma, layer.norm2.beta, layer.norm2.epsilon);
+      this.gemm(normed, width, layer.fc1, wide, 4 * width, rows, GELU);
+      this.gemm(wide, 4 * width, layer.fc2, hidden, width, rows, ADD);
+    });
+    this.normalise(hidden, normed, rows, width, tower.last);
+  }
+
+  // --- Pictures ---------------------------------------------------------------------------------------------
+
+  /** Prepare a picture: (3, size, size) normalised pixels. */
+  setPicture(pixels) {
+    const { patches, width, patchSize, size } = this.record.vision;
+    const { visionTower: tower, patchProjection } = this;
+    const across = size / patchSize;
+    const values = new Float32Array(patches * patchProjection.k); // a patch as the convolution reads it
+    let to = 0;
+    for (let patch = 0; patch < patches; patch++) {
+      const [top, left] = [Math.floor(patch / across) * patchSize, (patch % across) * patchSize];
+      for (let channel = 0; channel < 3; channel++) {
+        for (let y = 0; y < patchSize; y++, to += patchSize) {
+          const from = (channel * size + top + y) * size + left;
+          values.set(pixels.subarray(from, from + patchSize), to);
+        }
+      }
+    }
+    // Rows: each patch visible, each patch removed, and CLIP's class token.
+    const rows = 2 * patches + (this.clip ? 1 : 0);
+    this.picture ??= {
+      values: this.allocate(values.length),
+      tokens: this.allocate(rows * width),
+      normed: this.allocate(rows * width),
+      qkv: this.allocate(rows * 3 * width),
+    };
+    this.view(this.picture.values, values.length).set(values);
+    const { tokens, normed, qkv } = this.picture;
+    this.gemm(this.picture.values, patchProjection.k, patchProjection, tokens, width, patches, PLAIN);
+    const states = this.view(tokens, rows * width);
+    const positions = this.tensor("vision_model.embeddings.position_embedding.weight");
+    const shift = this.clip ? width : 0; // CLIP's first position is the class token's
+    const bias = this.view(patchProjection.bias, width); // all that a patch of zeros gives
+    for (let i = 0; i < patches * width; i++) {
+      states[i] += positions[shift + i];
+      states[patches * width + i] = bias[i % width] + positions[shift + i];
+    }
+    if (this.clip) {
+      const cls = this.tensor("vision_model.embeddings.class_embedding");
+      for (let i = 0; i < width; i++) states[2 * patches * width + i] = cls[i] + positions[i];
+      this.normalise(tokens, tokens, rows, width, this.preNorm);
+    }
+    this.normalise(tokens, normed, rows, width, tower.layers[0].norm1);
+    this.gemm(normed, width, tower.layers[0].qkv, qkv, 3 * width, rows, PLAIN);
+  }
+
+  /**
+   * Embeddings of unit norm of partly removed pictures.
+   * @param {Uint8Array} coalitions (m, patches), 1 where a patch is visible
+   * @returns {Float32Array} (m, dimension)
+   */
+  encodeImages(coalitions) {
+    const { patches, width } = this.record.vision;
+    const { visionTower: tower, dimension } = this;
+    const count = coalitions.length / patches;
+    const embeddings = new Float32Array(count * dimension);
+    const rows = 2 * patches + 1;
+    for (let start = 0; start < count; start += BATCH) {
+      const batch = Math.min(BATCH, count - start);
+      const from = [
+        this.view(this.picture.tokens, rows * width),
+        this.view(this.picture.qkv, rows * 3 * width),
+      ];
+      const to = [
+        this.view(tower.hidden, batch * tower.length * width),
+        this.view(tower.qkv, batch * tower.length * 3 * width),
+      ];
+      let row = 0;
+      const copy = (source) => {
+        to[0].set(from[0].subarray(source * width, (source + 1) * width), row * width);
+        to[1].set(from[1].subarray(3 * source * width, 3 * (source + 1) * width), 3 * row * width);
+        row++;
+      };
+      for (let b = 0; b < batch; b++) {
+        if (this.clip) copy(2 * patches);
+        for (let i = 0; i < patches; i++) copy(coalitions[(start + b) * patches + i] ? i : patches + i);
+      }
+      this.transform(tower, batch, { readAt: this.clip ? 0 : -1 });
+      if (this.clip) this.gemm(tower.normed, width, this.projectImage, this.output, dimension, batch, PLAIN);
+      else this.pool(batch);
+      embeddings.set(this.unitRows(batch), start * dimension);
+    }
+    return embeddings;
+  }
+
+  /** SigLIP's attention pooling of `normed` (batch * patches, width) into the output. */
+  pool(batch) {
+    const { width, length, normed, qkv, attended, wide, scores } = this.visionTower;
+    const { probe, keysAndValues, out, norm, fc1, fc2 } = this.pooling;
+    this.gemm(normed, width, keysAndValues, qkv, 2 * width, batch * length, PLAIN);
+    this.kernels.attention(
+      probe,
+      0,
+      qkv,
+      qkv + 4 * width,
+      2 * width,
+      attended,
+      batch,
+      length,
+      0,
+      1,
+      width / HEAD_SIZE,
+      0,
+      0,
+      scores,
+    );
+    this.gemm(attended, width, out, this.output, width, batch, PLAIN);
+    this.normalise(this.output, normed, batch, width, norm);
+    this.gemm(normed, width, fc1, wide, 4 * width, batch, GELU);
+    this.gemm(wide, 4 * width, fc2, this.output, width, batch, ADD);
+  }
+
+  // --- Captions ---------------------------------------------------------------------------------------------
+
+  /**
+   * Embeddings of unit norm of a caption with some of its words hidden.
+   * @param {number[]} ids token ids with special tokens and padding
+   * @param {number[]} players position of each player
+   * @param {Uint8Array} coalitions (m, players), 1 where a word is visible
+   * @returns {Float32Array} (m, dimension)
+   */
+  encodeTexts(ids, players, coalitions) {
+    const { textTower: tower, dimension } = this;
+    const { width } = tower;
+    const length = ids.length;
+    const words = this.tensor("text_model.embeddings.token_embedding.weight");
+    const positions = this.tensor("text_model.embeddings.position_embedding.weight");
+    const states = this.view(tower.hidden, length * width);
+    ids.forEach((id, at) => {
+      for (let i = 0; i < width; i++)
+        states[at * width + i] = words[id * width + i] + positions[at * width + i];
+    });
+    const tokens = states.slice();
+    const [layer] = tower.layers;
+    this.normalise(tower.hidden, tower.normed, length, width, layer.norm1);
+    this.gemm(tower.normed, width, layer.qkv, tower.qkv, 3 * width, length, PLAIN);
+    const qkv = this.view(tower.qkv, length * 3 * width).slice();
+    const count = coalitions.length / players.length;
+    const embeddings = new Float32Array(count * dimension);
+    const shape = { ...tower, length };
+    for (let start = 0; start < count; start += BATCH) {
+      const batch = Math.min(BATCH, count - start);
+      const mask = new Uint8Array(this.memory.buffer, tower.mask, batch * length).fill(1);
+      for (let b = 0; b < batch; b++) {
+        this.view(tower.hidden + 4 * b * tokens.length, tokens.length).set(tokens);
+        this.view(tower.qkv + 4 * b * qkv.length, qkv.length).set(qkv);
+        players.forEach((at, i) => (mask[b * length + at] = coalitions[(start + b) * players.length + i]));
+      }
+      this.transform(shape, batch, { readAt: length - 1, causal: this.clip, masked: true });
+      this.gemm(tower.normed, width, this.projectText, this.output, dimension, batch, PLAIN);
+      embeddings.set(this.unitRows(batch), start * dimension);
+    }
+    return embeddings;
+  }
+
+  /** The output's rows over their norms. */
+  unitRows(batch) {
+    const rows = this.view(this.output, batch * this.dimension).slice();
+    for (let start = 0; start < rows.length; start += this.dimension) {
+      const row = rows.subarray(start, start + this.dimension);
+      let squares = 0;
+      for (const x of row) squares += x * x;
+      const norm = Math.sqrt(squares);
+      for (let i = 0; i < row.length; i++) row[i] /= norm;
+    }
+    return rows;
+  }
+}

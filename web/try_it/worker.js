@@ -1,0 +1,282 @@
+// The worker: encodes, fits and combines, so that the page never freezes.
+//
+// Messages in: load { record, weights, kernels }, explain { id, pixels, captions, p, accuracy }, captions { id, captions }
+// (on the picture explained last), cancel. Messages out, each with the id: score { values }, progress { done, total },
+// partial and done { explanations, fits }, cancelled, failed { message }.
+
+import {
+  STREAMS,
+  draw,
+  enumeration,
+  heldOut,
+  independent,
+  orthogonalArray,
+  stratified,
+  uniform,
+} from "./coalitions.js";
+import { Regression, combine, rSquared, termsUpTo } from "./sides.js";
+import { Encoder, fromHalf, loadKernels } from "./encoder.js";
+
+const SEED = 0;
+const CHUNK = 32; // passes between two looks at the mailbox
+const FIRST_LOOKS = [96, 192, 512, 1024, 2048, 4096, 8192]; // passes after which a first-order fit is shown
+const ACCURACIES = {
+  fast: { passes: 1024, order: 1 },
+  good: { passes: 4096, order: 2 },
+  best: { passes: 16384, order: 2 },
+};
+
+/** The coalitions of a picture's patches, for an accuracy. */
+export function imageDesign(n, p, accuracy) {
+  const { passes, order } = ACCURACIES[accuracy];
+  if (order === 1) return independent(n, p, passes, SEED, STREAMS.image);
+  if (p === 0.5) return orthogonalArray(n, passes, SEED, STREAMS.image);
+  return stratified(n, p, passes, SEED, STREAMS.image);
+}
+
+class Explainer {
+  /** @param {any} encoder @param {(message: any) => void} post */
+  constructor(encoder, post) {
+    this.encoder = encoder;
+    this.record = encoder.record;
+    this.post = post;
+    this.current = 0; // id of the run that may go on
+    this.side = null; // the picture's side, fitted last
+    this.texts = []; // the captions' sides
+    this.last = Promise.resolve(); // the run before: two never share the encoder's memory
+  }
+
+  /** Explain a picture by captions; resolves when done, cancelled or replaced by a later call. */
+  explain(request) {
+    this.current = request.id;
+    this.side = this.started = null;
+    this.last = this.last.catch(() => {}).then(() => this.run(request));
+    return this.last;
+  }
+
+  async run({ id, pixels, captions, p, accuracy }) {
+    if (this.current !== id) return this.cancelled(id);
+    const { encoder } = this;
+    const { dimension } = encoder;
+    const n = this.record.vision.patches;
+    const started = performance.now();
+    encoder.setPicture(pixels);
+    const ends = encoder.encodeImages(new Uint8Array(2 * n).fill(1, n));
+    this.hear(id, captions, p, ends);
+
+    const design = imageDesign(n, p, accuracy);
+    const { order } = ACCURACIES[accuracy];
+    const judged = heldOut(design, 256, SEED, STREAMS.image + STREAMS.held_out);
+    const ridgeRows = order === 2 ? draw(n, p, 128, SEED, STREAMS.image + STREAMS.ridge) : new Uint8Array(0);
+    const total = design.count + judged.count + ridgeRows.length / n;
+    const top = encoder.top;
+    const orthonormal = design.name === "orthogonal_array";
+    const quick = new Regression(encoder, { n, p, order: 1, dimension, orthonormal: false });
+    const full = order === 2 ? new Regression(encoder, { n, p, order, dimension, orthonormal }) : null;
+    const side = { n, p, order: 1, ends, design: factsOf(design), passes: 2, ridge: 0, heldOut: judged };
+    this.started = side;
+    const step = async (rows) => {
+      const embeddings = new Float32Array((rows.length / n) * dimension);
+      for (let from = 0; from < rows.length / n; from += CHUNK) {
+        await breathe();
+        if (this.current !== id) return null;
+        const chunk = rows.subarray(from * n, (from + CHUNK) * n);
+        embeddings.set(encoder.encodeImages(chunk), from * dimension);
+        side.passes += chunk.length / n;
+        side.seconds = (performance.now() - started) / 1000;
+        this.post({ type: "progress", id, done: side.passes - 2, total });
+      }
+      return embeddings;
+    };
+    const show = (type) => this.show(type, id, side);
+    try {
+      let done = 0;
+      const sequence = shuffled(design);
+      for (const look of [...FIRST_LOOKS.filter((passes) => passes < design.count), design.count]) {
+        const rows = sequence.coalitions.subarray(done * n, look * n);
+        const embeddings = await step(rows);
+        if (!embeddings) return this.cancelled(id);
+        const weights = sequence.weights.subarray(done, look);
+        quick.add(rows, weights, embeddings);
+        full?.add(rows, weights, embeddings);
+        done = look;
+        if (look === design.count) break;
+        side.coefficients = quick.solve(30 / look, 1); // first order, shrunken while passes are few
+        show("partial");
+        if (side.heldOutEmbeddings) continue;
+        if (look < FIRST_LOOKS[1] && design.count > FIRST_LOOKS[1]) continue;
+        side.heldOutEmbeddings = await step(judged.coalitions);
+        if (!side.heldOutEmbeddings) return this.cancelled(id);
+      }
+      side.heldOutEmbeddings ??= await step(judged.coalitions);
+      if (!side.heldOutEmbeddings) return this.cancelled(id);
+      side.order = order;
+      if (full) {
+        const ridgeEmbeddings = await step(ridgeRows);
+        if (!ridgeEmbeddings) return this.cancelled(id);
+        Object.assign(side, full.chooseRidge(ridgeRows, ridgeEmbeddings));
+      } else {
+        side.coefficients = quick.solve(0);
+      }
+    } finally {
+      encoder.top = top;
+    }
+    side.seconds = (performance.now() - started) / 1000;
+    this.side = side;
+    this.current = 0;
+    show("done");
+  }
+
+  /** Explain the same picture by other captions: text passes only. While it is being encoded, from the next look on. */
+  recaption({ id, captions }) {
+    const side = this.side ?? (this.current ? this.started : null);
+    if (!side) return;
+    this.hear(id, captions, side.p, side.ends);
+    if (side === this.side) this.show("done", id, side);
+  }
+
+  /** Read captions, and say at once what they score. */
+  hear(id, captions, p, ends) {
+    this.texts = captions.map((caption) => this.textSide(caption, p));
+    this.post({ type: "score", id, values: this.texts.map((text) => this.score(ends, text, 1)) });
+  }
+
+  show(type, id, side) {
+    this.post({ type, id, explanations: this.texts.map((text) => this.explanation(side, text)) });
+  }
+
+  cancelled(id) {
+    this.post({ type: "cancelled", id });
+  }
+
+  /** A caption's side: enumerated up to ten words, else from four draws a term. */
+  textSide(caption, p) {
+    const { encoder } = this;
+    const { dimension } = encoder;
+    const n = caption.players.length;
+    const encode = (coalitions) => encoder.encodeTexts(caption.ids, caption.players, coalitions);
+    const design = n <= 10 ? enumeration(n, p) : independent(n, p, 4 * termsUpTo(2, n), SEED, STREAMS.text);
+    const orthonormal = design.name === "enumeration";
+    const embeddings = encode(design.coalitions);
+    const top = encoder.top;
+    const regression = new Regression(encoder, { n, p, order: 2, dimension, orthonormal });
+    regression.add(design.coalitions, design.weights, embeddings);
+    const side = { n, p, order: 2, caption, design: factsOf(design), passes: design.count + 2, ridge: 0 };
+    side.ends = encode(new Uint8Array(2 * n).fill(1, n));
+    side.heldOut = heldOut(design, 64, SEED, STREAMS.text + STREAMS.held_out);
+    side.heldOutEmbeddings = orthonormal ? embeddings : encode(side.heldOut.coalitions);
+    if (orthonormal) {
+      side.coefficients = regression.solve(0);
+    } else {
+      const rows = draw(n, p, 32, SEED, STREAMS.text + STREAMS.ridge);
+      Object.assign(side, regression.chooseRidge(rows, encode(rows)));
+      side.passes += rows.length / n + side.heldOut.count;
+    }
+    encoder.top = top;
+    return side;
+  }
+
+  /** The game's value of the empty (0) or the full (1) coalition. */
+  score(ends, text, which) {
+    const { dimension } = this.encoder;
+    let cosine = 0;
+    for (let c = which * dimension; c < (which + 1) * dimension; c++) cosine += ends[c] * text.ends[c];
+    return this.record.scale * cosine + this.record.bias;
+  }
+
+  /** The package's JSON (explanation.schema.json) of a picture's side and a caption's. */
+  explanation(image, text) {
+    const { record } = this;
+    const game = { scale: record.scale, bias: record.bias, dimension: this.encoder.dimension };
+    const { baseline, main, pairs } = combine(image, text, game);
+    const n = image.n + text.n;
+    const across = Math.sqrt(image.n);
+    const patches = Array.from(
+      { length: image.n },
+      (_, i) => `patch ${Math.floor(i / across)},${i % across}`,
+    );
+    const both = (value) => ({ image: value(image), text: value(text) });
+    return {
+      format: "fixlip-explanation",
+      version: 1,
+      index: "FWBII",
+      p: image.p,
+      n_image: image.n,
+      n_text: text.n,
+      players: [...patches, ...text.caption.words],
+      baseline,
+      empty_value: this.score(image.ends, text, 0),
+      main: [...main],
+      pairs: pairs.flatMap((row, i) => [...row.subarray(i + 1, n)]),
+      meta: {
+        method: "FIxLIP",
+        model: record.name,
+        caption: text.caption.text,
+        grid: [across, across],
+        removal: "mean",
+        words: text.caption.words.map((word, i) => [word, [image.n + i]]),
+        sampling: "cross",
+        solver: "sides",
+        order: both((side) => side.order),
+        ridge: both((side) => side.ridge),
+        design: both((side) => side.design),
+        passes: both((side) => side.passes),
+        seconds: { total: image.seconds },
+        full_value: this.score(image.ends, text, 1),
+        held_out_r2: image.heldOutEmbeddings ? rSquared({ baseline, main, pairs }, image, text, game) : null,
+        seed: SEED,
+        computed_by: "the page Try it, in a browser",
+      },
+    };
+  }
+}
+
+function factsOf(design) {
+  return { name: design.name, coalitions: design.count, seed: design.name === "enumeration" ? null : SEED };
+}
+
+/** The same coalitions in a random order, so that the first few of them are a fair sample. */
+function shuffled(design) {
+  const { n, count } = design;
+  const keys = uniform(count, SEED, 64);
+  const order = Array.from(keys, (_, i) => i).sort((a, b) => keys[a] - keys[b]);
+  const coalitions = new Uint8Array(count * n);
+  order.forEach((from, to) => coalitions.set(design.coalitions.subarray(from * n, (from + 1) * n), to * n));
+  return { coalitions, weights: Float64Array.from(order, (from) => design.weights[from]) };
+}
+
+/** Let waiting messages in. */
+function breathe() {
+  return new Promise((resolve) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => {
+      port1.close();
+      resolve();
+    };
+    port2.postMessage(0);
+  });
+}
+
+// --- The mailbox --------------------------------------------------------------------------------------------------
+
+export function serve(scope) {
+  let explainer = null;
+  const failed = (id) => (error) => scope.postMessage({ type: "failed", id, message: error.message });
+  const handlers = {
+    async load({ record, weights, kernels }) {
+      explainer = null;
+      const loaded = await loadKernels(kernels);
+      const encoder = new Encoder(loaded.kernels, loaded.memory, record, fromHalf(weights));
+      explainer = new Explainer(encoder, (message) => scope.postMessage(message));
+      scope.postMessage({ type: "loaded", model: record.name });
+    },
+    explain: (message) => explainer?.explain(message),
+    captions: (message) => explainer?.recaption(message),
+    cancel: () => explainer && (explainer.current = 0),
+  };
+  scope.onmessage = ({ data }) => {
+    Promise.resolve()
+      .then(() => handlers[data.type](data))
+      .catch(failed(data.id));
+  };
+}
