@@ -1,0 +1,50 @@
+"""Command line of the classroom: ``python -m classroom COMMAND``, from the root of the repository."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from classroom import bank
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """The question bank, the concept inventory and the assignments of the course."""
+
+
+@main.command()
+@click.option("--format", "form", type=click.Choice(["moodle", "text"]), default="text", show_default=True)
+@click.option("--inventory", is_flag=True, help="The concept inventory in place of the question bank.")
+@click.option(
+    "--chapter", "chapters", multiple=True, help="Only this chapter (05); may be given more than once."
+)
+@click.option("--without-answers", is_flag=True, help="Plain text without the key: a sheet to hand out.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="A file in place of the screen.")
+def export(
+    form: str, inventory: bool, chapters: tuple[str, ...], without_answers: bool, out: Path | None
+) -> None:
+    """Write questions as Moodle XML or as plain text."""
+    if inventory and chapters:
+        raise click.UsageError("--inventory has questions of all chapters; leave --chapter out")
+    if without_answers and form == "moodle":
+        raise click.UsageError("--without-answers is for plain text; Moodle needs the answers to mark by")
+    try:
+        questions = bank.inventory() if inventory else bank.bank(chapters)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    text = (
+        bank.to_moodle(questions)
+        if form == "moodle"
+        else bank.to_text(questions, answers=not without_answers)
+    )
+    if out is None:
+        click.echo(text, nl=False)
+    else:
+        out.write_text(text, encoding="utf-8")
+        click.echo(f"{out}: {len(questions)} questions")
+
+
+if __name__ == "__main__":
+    main()
