@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from classroom import bank
+from classroom import bank, grading
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -44,6 +44,47 @@ def export(
     else:
         out.write_text(text, encoding="utf-8")
         click.echo(f"{out}: {len(questions)} questions")
+
+
+@main.command()
+@click.argument("names", nargs=-1)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("_build/assignments"),
+    show_default=True,
+)
+def assignments(names: tuple[str, ...], out: Path) -> None:
+    """Write the student's and the instructor's notebooks of assignments (part_1 …; default: all).
+
+    The folder is one in which nbgrader works: `source` holds the instructor's, `student` what students get.
+    """
+    try:
+        written = [path for name in names or grading.names() for path in grading.write(name, out)]
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    for path in written:
+        click.echo(path)
+
+
+@main.command()
+@click.argument("name")
+@click.argument(
+    "notebooks", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
+def mark(name: str, notebooks: tuple[Path, ...]) -> None:
+    """Mark submissions of an assignment in this process: a quick look at work that you trust."""
+    import nbformat
+
+    if name not in grading.names():
+        raise click.ClickException(f"assignment {name!r}; there are {', '.join(grading.names())}")
+    for path in notebooks:
+        found = grading.marks(nbformat.read(path, as_version=4), name)
+        total = sum(mark.given or 0 for mark in found.values())
+        click.echo(f"{path}: {total:g} of {sum(mark.of for mark in found.values())}")
+        for key, mark in found.items():
+            given = "by hand" if mark.given is None else f"{mark.given:g}"
+            click.echo(f"  {key:28s} {given:>7s} of {mark.of}  {mark.error}".rstrip())
 
 
 if __name__ == "__main__":
