@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sysconfig
+import venv
 from pathlib import Path
 
 import click
 
 from classroom import bank, grading
+
+ROOT = Path(__file__).resolve().parent.parent
+NBGRADER = "0.9.6"  # the version that tests/test_assignments.py was run with
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -65,6 +72,36 @@ def assignments(names: tuple[str, ...], out: Path) -> None:
         raise click.ClickException(str(error)) from error
     for path in written:
         click.echo(path)
+
+
+@main.command()
+def grader() -> None:
+    """Set nbgrader up in an environment of its own, _build/grader, beside this one.
+
+    It sees this environment's packages and changes none of them; what it brings besides is held to the versions of
+    requirements.txt where they are named there.
+    """
+    folder = ROOT / "_build" / "grader"
+    venv.create(folder, with_pip=True, clear=True)
+    python = folder / "bin" / "python" if os.name != "nt" else folder / "Scripts" / "python.exe"
+    where = [python, "-c", "import sysconfig; print(sysconfig.get_paths()['purelib'])"]
+    packages = Path(subprocess.run(where, check=True, capture_output=True, text=True).stdout.strip())
+    (packages / "course.pth").write_text(sysconfig.get_paths()["purelib"] + "\n", encoding="utf-8")
+    install = [
+        python,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "-c",
+        ROOT / "requirements.txt",
+        f"nbgrader=={NBGRADER}",
+    ]
+    if subprocess.run(install).returncode:
+        raise click.ClickException(
+            "nbgrader could not be installed; `python -m classroom mark` does without it"
+        )
+    click.echo(f"nbgrader {NBGRADER} is in {python.parent}")
 
 
 @main.command()

@@ -37,7 +37,7 @@ REPEATS, COALITIONS = 8, 400  # side fits of a picture, coalitions of each
 CERTAIN, SMALLEST = 4, 0.5  # standard errors, logits
 WANTED = 50
 
-# For each kind: what the answer shows, and the chapter that says more.
+# For each kind: what the word is to the marked patches, and the chapter that says more.
 KINDS = {
     "its noun": ("The word names the thing that the marked patches show.", "10_fixlip"),
     "another noun": ("The word names another thing of the picture, not the marked one.", "13_reading_explanations"),
@@ -225,8 +225,19 @@ def title(chapter: str) -> str:
 
 
 def main() -> None:
-    puzzles = chosen(candidates())
-    kinds = {kind: (what, chapter, title(chapter)) for kind, (what, chapter) in KINDS.items()}
+    found = candidates()
+    puzzles = chosen(found)
+    signs = Counter((one["kind"], one["value"] > 0) for one in found)
+    kinds = {
+        kind: {
+            "what": what,
+            "chapter": chapter,
+            "title": title(chapter),
+            "raises": signs[kind, True],
+            "lowers": signs[kind, False],
+        }
+        for kind, (what, chapter) in KINDS.items()
+    }
     data = {
         "command": "python scripts/puzzles.py",
         "p": 0.5,

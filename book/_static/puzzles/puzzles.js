@@ -2,6 +2,7 @@
 // as a script, so that the page works from a folder too.
 //
 // A puzzle: { id, kind, model, picture, caption: [words], word: number of the word, region, patches, value, error }.
+// A kind: { what, chapter, title, raises, lowers }, the last two counted over all sums of the kind that were measured.
 
 "use strict";
 
@@ -113,9 +114,10 @@
     draw(svg, "path", { d: `M${low} 17H${high}M${low} 12v10M${high} 12v10`, class: "gs-whisker" });
     draw(svg, "line", { x1: 150, x2: 150, y1: 2, y2: 32, class: "gs-line" });
 
-    const [what, chapter, title] = kinds[puzzle.kind];
-    const note = add(box, "p", "", what + " ");
-    add(note, "a", "", title, { href: `../notebooks/${chapter}.html` });
+    const kind = kinds[puzzle.kind];
+    const alike = `Of the ${kind.raises + kind.lowers} sums of this kind that were measured, ${kind.raises} raise. `;
+    const note = add(box, "p", "", `${kind.what} ${alike}`);
+    add(note, "a", "", kind.title, { href: `../notebooks/${kind.chapter}.html` });
   }
 
   // --- One puzzle -----------------------------------------------------------------------------------------------
@@ -140,9 +142,9 @@
       add(caption, place === puzzle.word ? "mark" : "span", "", word);
       caption.append(place + 1 < puzzle.caption.length ? " " : "”");
     });
-    const question = add(side, "p", "gs-question", "Beyond what each does by itself: does the word ");
+    const question = add(side, "p", "gs-question", "Beyond what each of the two does by itself: does the word ");
     add(question, "mark", "", puzzle.caption[puzzle.word]);
-    question.append(` together with the marked patches (${puzzle.region}) raise or lower the score?`);
+    question.append(`, together with the marked patches (${puzzle.region}), raise or lower the score?`);
 
     const buttons = add(side, "div", "gs-buttons", "", { role: "group", "aria-label": "Your guess" });
     for (const [sign, label] of [
