@@ -54,6 +54,104 @@ def export(
 
 
 @main.command()
+def puzzles() -> None:
+    """Measure the puzzles of the page "Guess the sign" anew, and write its data (minutes)."""
+    from classroom.puzzles import main as write
+
+    write()
+
+
+def _game(picture: str, caption: str, model: str):
+    """The game of a picture file or the name of an example scene, its caption ("" for the scene's own)."""
+    from fixlip_helpers import VisionLanguageGame, load_model
+    from fixlip_helpers.scenes import examples
+
+    known = examples()
+    if picture not in known and not Path(picture).is_file():
+        raise click.ClickException(f"picture {picture!r}; expected a file, or one of {', '.join(known)}")
+    if picture in known:
+        return VisionLanguageGame(load_model(model), known[picture].image, caption or known[picture].caption)
+    if not caption:
+        raise click.ClickException("a picture from a file needs a caption")
+    return VisionLanguageGame(load_model(model), picture, caption)
+
+
+@main.command("break")
+@click.argument("picture")
+@click.argument("caption", default="")
+@click.option("--model", default="mini-clip", show_default=True)
+def break_(picture: str, caption: str, model: str) -> None:
+    """Break the explainer: what does the default explanation get most wrong on this pair?
+
+    PICTURE is a file, or the name of an example scene (hero, pair, …). Printed are the held-out R² and, of all claims
+    about the whole pair whose sign is wrong, the largest. The pair with the largest one, in standard deviations of its
+    game, wins.
+    """
+    from classroom.claims import wrong_claims
+    from fixlip_helpers import fixlip
+
+    try:
+        game = _game(picture, caption, model)
+        explanation = fixlip(game)
+    except (ValueError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    spread = explanation.variance(explanation.p) ** 0.5
+    whole = explanation.predict([[True] * explanation.n_players])[0]
+    click.echo(f"{model}: {game.meta['caption']}")
+    click.echo(f"held-out R² {explanation.meta['held_out_r2']:.3f} at p = {explanation.p}")
+    click.echo(f"whole pair: model {explanation.meta['full_value']:.2f}, explanation {whole:.2f} logits")
+    found = wrong_claims(game, explanation)
+    click.echo(f"wrong signs at the whole pair: {len(found)} of {explanation.n_players} players")
+    if found:
+        worst = found[0]
+        size = abs(worst.said - worst.found)
+        click.echo(
+            f"largest: {worst.player!r} is said to add {worst.said:+.2f} and adds {worst.found:+.2f}: "
+            f"{size:.2f} logits, {size / spread:.2f} standard deviations of the explained game"
+        )
+
+
+@main.command()
+@click.argument("picture")
+@click.argument("caption", default="")
+@click.option("--word", required=True, help="A token of the caption; where it comes twice, the first.")
+@click.option("--rows", required=True, help="Rows of patches, from 0, as FIRST-LAST.")
+@click.option("--columns", required=True, help="Columns of patches, from 0, as FIRST-LAST.")
+@click.option("--sign", required=True, type=click.Choice(["raises", "lowers"]), help="What you claim.")
+@click.option("--model", default="mini-clip", show_default=True)
+def claim(picture: str, caption: str, word: str, rows: str, columns: str, sign: str, model: str) -> None:
+    """Test a claim: together, the word and these patches raise (or lower) the score, at p = ½."""
+    from scipy.stats import t
+
+    from classroom.claims import REPEATS, measured
+
+    try:
+        game = _game(picture, caption, model)
+        height, width = game.meta["grid"]
+        across = [_range("--rows", rows, height), _range("--columns", columns, width)]
+    except (ValueError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    tokens = game.players[game.n_image :]
+    if word not in tokens:
+        raise click.ClickException(f"--word {word!r}; the caption has {', '.join(tokens)}")
+    patches = [row * width + column for row in across[0] for column in across[1]]
+    value, error = measured(game, tokens.index(word), patches)
+    half = float(t.ppf(0.975, REPEATS - 1)) * error
+    verdict = "open" if abs(value) <= half else "holds" if (value > 0) == (sign == "raises") else "is refuted"
+    click.echo(f"{model}: {game.meta['caption']}")
+    click.echo(f"{word} × {len(patches)} patches: {value:+.2f} logits, 95 % interval ± {half:.2f}")
+    click.echo(f"the claim that it {sign} the score: {verdict}")
+
+
+def _range(option: str, text: str, count: int) -> range:
+    """The numbers of a text such as "2-5" or "3", all below ``count``."""
+    first, _, last = text.partition("-")
+    if not (first.isdigit() and (last or first).isdigit() and int(first) <= int(last or first) < count):
+        raise click.ClickException(f"{option} {text!r}; expected FIRST-LAST, from 0 to {count - 1}")
+    return range(int(first), int(last or first) + 1)
+
+
+@main.command()
 @click.argument("names", nargs=-1)
 @click.option(
     "--out",

@@ -1,4 +1,4 @@
-"""Question bank and concept inventory: schema, computed numbers, no question twice, exports that hold all."""
+"""Question bank and inventory: schema, computed numbers, nothing twice, exports that hold all; claims put to models."""
 
 import difflib
 import json
@@ -10,13 +10,15 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import jsonschema
+import numpy as np
 import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from classroom import bank  # noqa: E402
+from classroom import bank, claims  # noqa: E402
+from fixlip_helpers import Explanation, ExplanationGame  # noqa: E402
 
 CHAPTERS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
 BANK, INVENTORY = bank.bank(), bank.inventory()
@@ -163,3 +165,81 @@ def test_command_writes_sheets_and_says_what_is_wrong(tmp_path):
     assert "114 questions" in written.stdout and ElementTree.parse(tmp_path / "bank.xml")
     refused = run("--chapter", "23")
     assert refused.returncode and "chapter '23'; there are 01_coalitions" in refused.stderr
+
+
+# --- Claims -------------------------------------------------------------------------------------------------------
+
+
+def planted(seed: int) -> Explanation:
+    rng = np.random.default_rng(seed)
+    upper = np.triu(rng.normal(size=(14, 14)), 1)
+    names = [f"player {i}" for i in range(14)]
+    return Explanation(1.0, None, rng.normal(size=14), upper + upper.T, "FWBII", 0.5, names, 10, 4)
+
+
+def test_a_second_order_game_leaves_nothing_wrong_to_claim():
+    terms = planted(0)
+    assert claims.wrong_claims(ExplanationGame(terms), terms) == []
+
+
+def test_wrong_claims_are_those_that_the_game_refutes():
+    terms = planted(1)
+    game = ExplanationGame(terms, noise_order3=2.0, seed=3)
+    found = {claim.player: claim for claim in claims.wrong_claims(game, terms)}
+    whole = np.ones((1, 14), bool)
+    for i, player in enumerate(terms.players):
+        without = whole.copy()
+        without[0, i] = False
+        said = terms.main[i] + terms.pairs[i].sum()
+        true = (game(whole) - game(without))[0]
+        assert (player in found) == (said * true < 0)
+        if player in found:
+            assert np.allclose((found[player].said, found[player].found), (said, true))
+    sizes = [abs(claim.said - claim.found) for claim in found.values()]
+    assert len(found) > 2 and sizes == sorted(sizes, reverse=True)
+
+
+def test_a_measured_sum_holds_the_planted_one_within_its_error():
+    terms = planted(2)
+    game = ExplanationGame(terms, noise_order3=0.3, noise_order4=0.2, seed=4)
+    off = []
+    for word in range(4):
+        value, error = claims.measured(game, word, [1, 4, 7])
+        off.append((value - terms.pairs[[1, 4, 7], 10 + word].sum()) / error)
+        assert 0 < error < 1
+    assert np.abs(off).max() < 5 and np.abs(off).max() > 0.01
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["break", "nowhere.png", "a dog"], "picture 'nowhere.png'; expected a file, or one of hero"),
+        (
+            ["claim", "hero", "--word", "cat", "--rows", "0", "--columns", "0", "--sign", "raises"],
+            "--word 'cat'",
+        ),
+        (
+            ["claim", "hero", "--word", "dog", "--rows", "3-9", "--columns", "0", "--sign", "raises"],
+            "from 0 to 7",
+        ),
+    ],
+)
+def test_claims_on_bad_input_are_refused(arguments, message):
+    from click.testing import CliRunner
+
+    from classroom.__main__ import main
+
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code and message in result.output
+
+
+@pytest.mark.slow
+def test_break_prints_the_fit_and_the_largest_wrong_claim():
+    from click.testing import CliRunner
+
+    from classroom.__main__ import main
+
+    result = CliRunner().invoke(main, ["break", "snow"])
+    assert result.exit_code == 0, result.output
+    assert re.search(r"held-out R² 0\.\d{3} at p = 0\.5", result.output)
+    assert re.search(r"wrong signs at the whole pair: \d+ of 68 players", result.output)

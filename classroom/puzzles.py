@@ -1,11 +1,10 @@
 """Make the data of the page "Guess the sign": fifty interactions of a word and a region, each certain of its sign.
 
-    python scripts/puzzles.py
+    python -m classroom puzzles
 
 A puzzle shows a picture, its caption, a word and a marked region; asked is the sign of the word's interactions with
-the patches of the region, summed. For the embedded encoders the sum is estimated REPEATS times, each from image
-coalitions of its own (a first-order fit of the picture's side) and all coalitions of the caption: the mean is the
-number, its standard error the spread over the root of REPEATS. The published explanation of the real CLIP came without
+the patches of the region, summed. For the embedded encoders the sum is estimated from repeated explanations, as
+``classroom.claims`` has it. The published explanation of the real CLIP came without
 errors and cannot be asked again; there the standard error is that of a stand-in, a game of the same size whose
 explanation is the published one, with noise of third and fourth order, explained anew by the authors' rule.
 
@@ -24,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
+from classroom.claims import REPEATS, mean_and_error, repeated_sides
 from fixlip_helpers import ExplanationGame, VisionLanguageGame, combine, fit_side, load_model
 from fixlip_helpers.coalitions import authors_split, border
 from fixlip_helpers.datasets import published_clip
@@ -33,7 +33,6 @@ from fixlip_helpers.wls import solve_product
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "book" / "_static" / "puzzles" / "data.js"
-REPEATS, COALITIONS = 8, 400  # side fits of a picture, coalitions of each
 CERTAIN, SMALLEST = 4, 0.5  # standard errors, logits
 WANTED = 50
 
@@ -113,10 +112,7 @@ def drawn(model: str) -> Iterator[dict]:
     for name, example in captioned():
         game = VisionLanguageGame(encoder, example.image, example.caption)
         if example.scene not in sides:
-            sides[example.scene] = [
-                fit_side(game, "image", design="paired", m=COALITIONS, seed=seed, order=1, n_held_out=2)
-                for seed in range(REPEATS)
-            ]
+            sides[example.scene] = repeated_sides(game)
         text = fit_side(game, "text")
         maps = np.array([combine(side, text).cross_modal() for side in sides[example.scene]])
         tokens = example.caption.split()
@@ -126,7 +122,7 @@ def drawn(model: str) -> Iterator[dict]:
             for thing, patches in regions(example).items():
                 kind = kind_of(example, word, thing)
                 if kind and patches.any() and tokens.count(word) == 1:
-                    sums = maps[:, patches, column].sum(axis=1)
+                    value, error = mean_and_error(maps[:, patches, column].sum(axis=1))
                     what = "the place around" if thing is None else f"the {example.scene.objects[thing].noun}"
                     yield {
                         "id": f"{model}-{name}-{word}-{what}".replace(", ", "-").replace(" ", "-").replace("the-", ""),
@@ -137,8 +133,8 @@ def drawn(model: str) -> Iterator[dict]:
                         "word": column,
                         "region": what,
                         "patches": np.flatnonzero(patches).tolist(),
-                        "value": round(float(sums.mean()), 3),
-                        "error": round(float(sums.std(ddof=1) / np.sqrt(REPEATS)), 4),
+                        "value": round(value, 3),
+                        "error": round(error, 4),
                     }  # fmt: skip
 
 
@@ -225,6 +221,7 @@ def title(chapter: str) -> str:
 
 
 def main() -> None:
+    """Measure, choose, and write the data of the page."""
     found = candidates()
     puzzles = chosen(found)
     signs = Counter((one["kind"], one["value"] > 0) for one in found)
@@ -239,7 +236,7 @@ def main() -> None:
         for kind, (what, chapter) in KINDS.items()
     }
     data = {
-        "command": "python scripts/puzzles.py",
+        "command": "python -m classroom puzzles",
         "p": 0.5,
         "puzzles": puzzles,
         "kinds": {kind: kinds[kind] for kind in sorted({one["kind"] for one in puzzles})},
@@ -249,7 +246,3 @@ def main() -> None:
     OUT.parent.mkdir(parents=True, exist_ok=True)
     OUT.write_text(f"window.guessTheSign = {text};\n", encoding="utf-8")
     print(f"{OUT}: {len(puzzles)} puzzles, {OUT.stat().st_size // 1000} kB")
-
-
-if __name__ == "__main__":
-    main()
