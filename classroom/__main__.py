@@ -14,6 +14,8 @@ from classroom import bank, grading
 
 ROOT = Path(__file__).resolve().parent.parent
 NBGRADER = "0.9.6"  # the version that tests/test_assignments.py was run with
+GRADER, ASSIGNMENTS = ROOT / "_build" / "grader", ROOT / "_build" / "assignments"
+BIN = "Scripts" if os.name == "nt" else "bin"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -156,8 +158,8 @@ def _range(option: str, text: str, count: int) -> range:
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
-    default=Path("_build/assignments"),
-    show_default=True,
+    default=ASSIGNMENTS,
+    show_default="_build/assignments",
 )
 def assignments(names: tuple[str, ...], out: Path) -> None:
     """Write the student's and the instructor's notebooks of assignments (part_1 …; default: all).
@@ -179,9 +181,8 @@ def grader() -> None:
     It sees this environment's packages and changes none of them; what it brings besides is held to the versions of
     requirements.txt where they are named there.
     """
-    folder = ROOT / "_build" / "grader"
-    venv.create(folder, with_pip=True, clear=True)
-    python = folder / "bin" / "python" if os.name != "nt" else folder / "Scripts" / "python.exe"
+    venv.create(GRADER, with_pip=True, clear=True)
+    python = GRADER / BIN / "python"
     where = [python, "-c", "import sysconfig; print(sysconfig.get_paths()['purelib'])"]
     packages = Path(subprocess.run(where, check=True, capture_output=True, text=True).stdout.strip())
     (packages / "course.pth").write_text(sysconfig.get_paths()["purelib"] + "\n", encoding="utf-8")
@@ -199,7 +200,20 @@ def grader() -> None:
         raise click.ClickException(
             "nbgrader could not be installed; `python -m classroom mark` does without it"
         )
-    click.echo(f"nbgrader {NBGRADER} is in {python.parent}")
+    click.echo(f"nbgrader {NBGRADER} is in {GRADER}; run it as `python -m classroom nbgrader …`")
+
+
+@main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def nbgrader(arguments: tuple[str, ...]) -> None:
+    """Run nbgrader in the folder of the assignments, _build/assignments; all arguments are its own."""
+    if not (GRADER / BIN).exists() or not ASSIGNMENTS.exists():
+        raise click.ClickException("first `python -m classroom grader` and `python -m classroom assignments`")
+    raise SystemExit(
+        subprocess.run(
+            ["nbgrader", *arguments], cwd=ASSIGNMENTS, env=grading.environment(GRADER / BIN)
+        ).returncode
+    )
 
 
 @main.command()

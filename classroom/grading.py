@@ -21,6 +21,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import io
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -167,6 +168,16 @@ def write(name: str, folder: Path) -> list[Path]:
 
 
 # --- Marks --------------------------------------------------------------------------------------------------------
+
+
+def environment(binaries: Path) -> dict[str, str]:
+    """Environment variables for nbgrader: it calls programs of its own, and notebooks import this folder."""
+    root = str(SOURCES.parent.parent)
+    paths = {
+        "PATH": [str(binaries), os.environ.get("PATH", "")],
+        "PYTHONPATH": [root, os.environ.get("PYTHONPATH", "")],
+    }
+    return os.environ | {name: os.pathsep.join(filter(None, parts)) for name, parts in paths.items()}
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """Assignments: full marks for the reference, none for an empty one, and for each mistake what it costs."""
 
-import os
 import re
 import subprocess
 import sys
@@ -12,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from classroom import blind, grading  # noqa: E402
+from classroom import bank, blind, grading  # noqa: E402
 
 NAMES = ["part_1", "part_2", "part_3", "part_4", "part_5"]
 
@@ -150,12 +149,43 @@ def test_nbgrader_releases_the_same_notebook_and_gives_the_same_marks(name, tmp_
         path = tmp_path / "submitted" / student / name / f"{name}.ipynb"
         path.parent.mkdir(parents=True)
         nbformat.write(notebook, path)
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     for command in (["generate_assignment", name, "--create"], ["autograde", name, "--create"], ["export"]):
-        subprocess.run([GRADER, *command], cwd=tmp_path, env=environment, check=True, capture_output=True)
+        subprocess.run(
+            [GRADER, *command],
+            cwd=tmp_path,
+            env=grading.environment(GRADER.parent),
+            check=True,
+            capture_output=True,
+        )
     released = nbformat.read(tmp_path / "release" / name / f"{name}.ipynb", as_version=4)
     assert [cell.source for cell in released.cells] == [cell.source for cell in handed_in["empty"].cells]
     lines = [line.split(",") for line in (tmp_path / "grades.csv").read_text().splitlines()]
     given = {line[3]: float(line[lines[0].index("raw_score")]) for line in lines[1:]}
     for student, notebook in handed_in.items():
         assert given[student] == sum(mark.given for mark in grading.marks(notebook, name).values()), student
+
+
+def test_commands_write_notebooks_and_mark_them(tmp_path):
+    from click.testing import CliRunner
+
+    from classroom.__main__ import main
+
+    def run(*arguments: str) -> str:
+        result = CliRunner().invoke(main, arguments)
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    written = run("assignments", "part_1", "part_4", "--out", str(tmp_path)).split()
+    assert [Path(path).relative_to(tmp_path).parts[0] for path in written] == ["source", "student"] * 2
+    marked = run("mark", "part_1", *written[:2])
+    assert f"{written[0]}: 20 of 20" in marked and f"{written[1]}: 0 of 20" in marked
+    assert re.search(r"value-at-half +0 of 2 +NotImplementedError", marked)
+    refused = CliRunner().invoke(main, ["mark", "part_8", written[0]])
+    assert refused.exit_code and "assignment 'part_8'; there are part_1" in refused.output
+
+
+def test_the_guide_counts_what_there_is():
+    guide = (ROOT / "book" / "lecturers.md").read_text(encoding="utf-8")
+    assert f"{sum(len(mistakes(name)) for name in NAMES)} wrong solutions" in guide
+    assert f"{len(bank.bank())} questions, two for each" in guide
+    assert f"| inventory | {len(bank.inventory())} questions" in guide
