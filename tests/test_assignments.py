@@ -179,7 +179,7 @@ def test_commands_write_notebooks_and_mark_them(tmp_path):
     assert [Path(path).relative_to(tmp_path).parts[0] for path in written] == ["source", "student"] * 2
     marked = run("mark", "part_1", *written[:2])
     assert f"{written[0]}: 20 of 20" in marked and f"{written[1]}: 0 of 20" in marked
-    assert re.search(r"value-at-half +0 of 2 +NotImplementedError", marked)
+    assert re.search(r"value-at-half +0 of 2 +NameError", marked)
     refused = CliRunner().invoke(main, ["mark", "part_8", written[0]])
     assert refused.exit_code and "assignment 'part_8'; there are part_1" in refused.output
 
