@@ -117,6 +117,16 @@ def test_games_differ_from_student_to_student():
     assert all(abs(one - other).max() > 0.5 for one, other in games.values())
 
 
+@pytest.mark.parametrize("name", ["part_1", "part_2", "part_3", "part_4"])
+def test_two_or_three_sentences_say_too_much_for_every_student(name):
+    """So that neither "all" nor "none" is worth a mark, and no student has less to find than another."""
+    text = (grading.SOURCES / f"{name}.py").read_text(encoding="utf-8")
+    drawn = [int(n) for n in re.search(r"rng.choice\(\s*\[(.+?)\]", text, re.S)[1].replace(",", " ").split()]
+    key = "".join(re.findall(r"\d", re.search(r"too_much_ = \{(.+?)\}", text)[1]))
+    alike = [sum(one == other for one, other in zip(f"{n:05b}", key, strict=True)) for n in drawn]
+    assert sorted(set(alike)) == [2, 3] and len(set(drawn)) == 20
+
+
 def test_blind_encoders_hold_three_faults_in_an_order_of_the_students_own():
     orders = [tuple(blind.truth(number).values()) for number in range(12)]
     assert len(set(orders)) > 6

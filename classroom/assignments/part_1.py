@@ -128,33 +128,35 @@ i, j = ME, int(np.argmin(pairs[ME]))
 X, Y = PLAYERS[i], PLAYERS[j]
 share = (values**2 / 4).sum() / game.values.var()
 rng = np.random.default_rng([STUDENT, 2])
-# Each sentence has a version that the numbers carry (first) and one that they do not.
-VERSIONS = {
+VERSIONS = {  # of each sentence you get one version
     "a": (f"Averaged over random company at p = 0.5, {X} changes the score by {values[i]:+.2f}.",
           f"With everything else visible, {X} changes the score by {values[i]:+.2f}."),
-    "b": (f"When {Y} enters, the gain of {X} changes by {pairs[i, j]:+.2f} on average.",
-          f"{X} and {Y} together change the score by {pairs[i, j]:+.2f}."),
+    "b": (f"{X} and {Y} together change the score by {pairs[i, j]:+.2f}.",
+          f"When {Y} enters, the gain of {X} changes by {pairs[i, j]:+.2f} on average."),
     "c": ("The Möbius term of the two is another number: other players in the company change what they do together.",
           "The Möbius term of the two is another number: one of the two was computed wrongly."),
-    "d": (f"The Shapley values add up to {game.values[-1] - game.values[0]:+.2f}, the full score less the empty one.",
-          f"The Banzhaf values add up to {game.values[-1] - game.values[0]:+.2f}, the full score less the empty one."),
-    "e": (f"Single players hold {share:.0%} of the variance at p = 0.5; the rest is what they do in groups.",
-          f"Single players hold {share:.0%} of the variance at p = 0.5; the rest is noise."),
+    "d": (f"The Banzhaf values add up to {game.values[-1] - game.values[0]:+.2f}, the full score less the empty one.",
+          f"The Shapley values add up to {game.values[-1] - game.values[0]:+.2f}, the full score less the empty one."),
+    "e": (f"Single players hold {share:.0%} of the variance at p = 0.5; the rest is noise.",
+          f"Single players hold {share:.0%} of the variance at p = 0.5; the rest is what they do in groups."),
 }  # fmt: skip
-CHOSEN = dict(zip(VERSIONS, rng.permutation([0, 0, 1, 1, int(rng.integers(2))]).tolist()))
+DRAWN = rng.choice([0, 1, 2, 5, 6, 7, 8, 12, 13, 14, 17, 18, 19, 23, 24, 25, 26, 29, 30, 31])
+CHOSEN = dict(zip(VERSIONS, map(int, f"{DRAWN:05b}")))
 for letter, version in CHOSEN.items():
     print(letter, VERSIONS[letter][version])
 
 # %% [answer] readings
 wrong = ...  # a set of letters
 ### BEGIN SOLUTION
-wrong = {letter for letter, version in CHOSEN.items() if version}
+says_too_much = {"a": 1, "b": 0, "c": 1, "d": 0, "e": 0}
+wrong = {letter for letter, version in CHOSEN.items() if version == says_too_much[letter]}
 ### END SOLUTION
 
 # %% [test] readings-judged 4
 assert isinstance(wrong, set) and wrong <= set("abcde"), "wrong is a set of the letters a to e"
 ### BEGIN HIDDEN TESTS
-mistakes_ = len(wrong ^ {letter for letter, version in CHOSEN.items() if version})
+too_much_ = {"a": 1, "b": 0, "c": 1, "d": 0, "e": 0}
+mistakes_ = len(wrong ^ {letter for letter, version in CHOSEN.items() if version == too_much_[letter]})
 max(0, 4 - 2 * mistakes_)
 ### END HIDDEN TESTS
 

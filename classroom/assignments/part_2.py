@@ -196,32 +196,35 @@ whole, empty, words_only = score(True, True), score(False, False), score(False, 
 cosine = (whole - model.bias) / model.scale
 thing = scene.objects[0].noun
 rng = np.random.default_rng([STUDENT, 23])
-VERSIONS = {
-    "a": (f"The caption's cosine is {cosine:.2f}; whether that is a good match, other captions of the picture tell.",
-          f"The caption's cosine is {cosine:.2f}, so it fits the picture to {cosine:.0%}."),
+VERSIONS = {  # of each sentence you get one version
+    "a": (f"The caption's cosine is {cosine:.2f}, so it fits the picture to {cosine:.0%}.",
+          f"The caption's cosine is {cosine:.2f}; whether that is a good match, other captions of the picture tell."),
     "b": (f"With everything removed the score is {empty:.1f}, the model's answer to grey patches and special tokens.",
           f"With everything removed the score is {empty:.1f}; as nothing is there, that is an error of the masking."),
-    "c": (f"With all patches painted grey the whole caption gets {words_only:.1f}: what grey does.",
-          f"With all patches painted grey the whole caption gets {words_only:.1f}: the words' own share of the score."),
+    "c": (f"With all patches painted grey the whole caption gets {words_only:.1f}: the words' own share of the score.",
+          f"With all patches painted grey the whole caption gets {words_only:.1f}: what grey does."),
     "d": (f"A GAME map that is 0 on the {thing} says nothing of whether showing it lowers the score.",
           f"A GAME map that is 0 on the {thing} says that showing it or not makes no difference."),
     "e": ("A table of patches × words that adds up to a difference of scores exactly may still be wrong in each cell.",
           "A table of patches × words that adds up to a difference of scores exactly is right in each cell."),
 }  # fmt: skip
-CHOSEN = dict(zip(VERSIONS, rng.permutation([0, 0, 1, 1, int(rng.integers(2))]).tolist()))
+DRAWN = rng.choice([0, 1, 2, 5, 6, 7, 8, 12, 13, 14, 17, 18, 19, 23, 24, 25, 26, 29, 30, 31])
+CHOSEN = dict(zip(VERSIONS, map(int, f"{DRAWN:05b}")))
 for letter, version in CHOSEN.items():
     print(letter, VERSIONS[letter][version])
 
 # %% [answer] sentences
 wrong = ...  # a set of letters
 ### BEGIN SOLUTION
-wrong = {letter for letter, version in CHOSEN.items() if version}
+says_too_much = {"a": 0, "b": 1, "c": 0, "d": 1, "e": 1}
+wrong = {letter for letter, version in CHOSEN.items() if version == says_too_much[letter]}
 ### END SOLUTION
 
 # %% [test] sentences-judged 4
 assert isinstance(wrong, set) and wrong <= set("abcde"), "wrong is a set of the letters a to e"
 ### BEGIN HIDDEN TESTS
-mistakes_ = len(wrong ^ {letter for letter, version in CHOSEN.items() if version})
+too_much_ = {"a": 0, "b": 1, "c": 0, "d": 1, "e": 1}
+mistakes_ = len(wrong ^ {letter for letter, version in CHOSEN.items() if version == too_much_[letter]})
 max(0, 4 - 2 * mistakes_)
 ### END HIDDEN TESTS
 

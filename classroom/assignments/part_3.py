@@ -201,32 +201,35 @@ W, Q = PLAYERS[ME], PLAYERS[patch]
 whole = float(explanation.predict(np.ones((1, 13), bool))[0])
 values = explanation.first_order()
 rng = np.random.default_rng([STUDENT, 32])
-VERSIONS = {
+VERSIONS = {  # of each sentence you get one version
     "a": (f"When {W} enters, the effect of {Q} changes by {row[patch]:+.2f} on average at p = {P}.",
           f"{Q} does not show what {W} names: the interaction is {row[patch]:+.2f}."),
-    "b": (f"At p = {P} the values add up to {values.sum():+.2f}, not bound to be the full score less the empty.",
-          f"At p = {P} the values add up to {values.sum():+.2f}, the full score less the empty one."),
-    "c": (f"Of the whole pair the surrogate says {whole:.2f}; the model must be asked itself.",
-          f"Of the whole pair the model says {whole:.2f}, since the explanation is exact."),
+    "b": (f"At p = {P} the values add up to {values.sum():+.2f}, the full score less the empty one.",
+          f"At p = {P} the values add up to {values.sum():+.2f}, not bound to be the full score less the empty."),
+    "c": (f"Of the whole pair the model says {whole:.2f}, since the explanation is exact.",
+          f"Of the whole pair the surrogate says {whole:.2f}; the model must be asked itself."),
     "d": (f"Terms of third order that are orthogonal at p = {P} could be added to the game without any change here.",
           f"The explanation at p = {P} tells what the explanation at another p is."),
-    "e": (f"The main effect of {W}, {explanation.main[ME]:+.2f}, is what the surrogate says of it alone.",
-          f"The main effect of {W}, {explanation.main[ME]:+.2f}, says how important the word is."),
+    "e": (f"The main effect of {W}, {explanation.main[ME]:+.2f}, says how important the word is.",
+          f"The main effect of {W}, {explanation.main[ME]:+.2f}, is what the surrogate says of it alone."),
 }  # fmt: skip
-CHOSEN = dict(zip(VERSIONS, rng.permutation([0, 0, 1, 1, int(rng.integers(2))]).tolist()))
+DRAWN = rng.choice([0, 1, 3, 4, 6, 7, 8, 10, 11, 14, 17, 20, 21, 23, 24, 25, 27, 28, 30, 31])
+CHOSEN = dict(zip(VERSIONS, map(int, f"{DRAWN:05b}")))
 for letter, version in CHOSEN.items():
     print(letter, VERSIONS[letter][version])
 
 # %% [answer] readings
 wrong = ...  # a set of letters
 ### BEGIN SOLUTION
-wrong = {letter for letter, version in CHOSEN.items() if version}
+says_too_much = {"a": 1, "b": 0, "c": 0, "d": 1, "e": 0}
+wrong = {letter for letter, version in CHOSEN.items() if version == says_too_much[letter]}
 ### END SOLUTION
 
 # %% [test] readings-judged 4
 assert isinstance(wrong, set) and wrong <= set("abcde"), "wrong is a set of the letters a to e"
 ### BEGIN HIDDEN TESTS
-mistakes_ = len(wrong ^ {letter for letter, version in CHOSEN.items() if version})
+too_much_ = {"a": 1, "b": 0, "c": 0, "d": 1, "e": 0}
+mistakes_ = len(wrong ^ {letter for letter, version in CHOSEN.items() if version == too_much_[letter]})
 max(0, 4 - 2 * mistakes_)
 ### END HIDDEN TESTS
 

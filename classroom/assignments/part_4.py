@@ -237,31 +237,34 @@ assert block_faithfulness(made_, game)["cross-modal"].r2 < 0
 # %% [locked]
 own, other = faithfulness(explanation, game).r2, faithfulness(words_only(explanation), game).r2
 rng = np.random.default_rng([STUDENT, 43])
-VERSIONS = {
-    "a": (f"On masked pairs at p = 0.5 the explanation gets {own:.0%} of the variance right.",
-          f"The explanation gets {own:.0%} of the whole pair's score right."),
+VERSIONS = {  # of each sentence you get one version
+    "a": (f"The explanation gets {own:.0%} of the whole pair's score right.",
+          f"On masked pairs at p = 0.5 the explanation gets {own:.0%} of the variance right."),
     "b": (f"Words only reaches R² {other:.2f}: that much is no merit of the map.",
           f"Words only reaches R² {other:.2f}: the map is to {other:.0%} superfluous."),
     "c": ("A greedy chain may miss the best five players, and then the AID judges the search as well.",
           "A greedy chain finds the best five players, since each step takes the best one."),
-    "d": ("An input whose whole pair scores no more than the empty one has no AID; say how many there were.",
-          "An input whose whole pair scores no more than the empty one has the AID 0."),
+    "d": ("An input whose whole pair scores no more than the empty one has the AID 0.",
+          "An input whose whole pair scores no more than the empty one has no AID; say how many there were."),
     "e": ("Twice the interactions in logits may be twice the scale; divide by each game's standard deviation.",
           "Twice the interactions in logits mean that the model relies on the pair twice as much."),
 }  # fmt: skip
-CHOSEN = dict(zip(VERSIONS, rng.permutation([0, 0, 1, 1, int(rng.integers(2))]).tolist()))
+DRAWN = rng.choice([0, 1, 3, 4, 6, 7, 8, 10, 11, 14, 17, 20, 21, 23, 24, 25, 27, 28, 30, 31])
+CHOSEN = dict(zip(VERSIONS, map(int, f"{DRAWN:05b}")))
 for letter, version in CHOSEN.items():
     print(letter, VERSIONS[letter][version])
 
 # %% [answer] sentences
 wrong = ...  # a set of letters
 ### BEGIN SOLUTION
-wrong = {letter for letter, version in CHOSEN.items() if version}
+says_too_much = {"a": 0, "b": 1, "c": 1, "d": 0, "e": 1}
+wrong = {letter for letter, version in CHOSEN.items() if version == says_too_much[letter]}
 ### END SOLUTION
 
 # %% [test] sentences-judged 4
 assert isinstance(wrong, set) and wrong <= set("abcde"), "wrong is a set of the letters a to e"
 ### BEGIN HIDDEN TESTS
-mistakes_ = len(wrong ^ {letter for letter, version in CHOSEN.items() if version})
+too_much_ = {"a": 0, "b": 1, "c": 1, "d": 0, "e": 1}
+mistakes_ = len(wrong ^ {letter for letter, version in CHOSEN.items() if version == too_much_[letter]})
 max(0, 4 - 2 * mistakes_)
 ### END HIDDEN TESTS

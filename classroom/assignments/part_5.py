@@ -17,7 +17,7 @@ from zlib import crc32
 import numpy as np
 import torch
 
-from classroom.blind import COLOURS, LETTERS, NOUNS, six_encoders, truth
+from classroom.blind import COLOURS, LETTERS, NOUNS, six_encoders
 from fixlip_helpers import VisionLanguageGame, exact, load_model
 from fixlip_helpers.coalitions import all_coalitions
 from fixlip_helpers.scenes import describe, make_scene
@@ -143,6 +143,8 @@ assert set(verdicts) == set(LETTERS) and set(verdicts.values()) <= {None, "nouns
     "a verdict for each letter"
 )
 ### BEGIN HIDDEN TESTS
+from classroom.blind import truth
+
 faults_ = truth(STUDENT)
 named_ = sum(2 for letter in LETTERS if faults_[letter] and verdicts[letter] == faults_[letter])
 false_ = sum(1 for letter in LETTERS if verdicts[letter] and verdicts[letter] != faults_[letter])

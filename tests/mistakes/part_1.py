@@ -31,7 +31,8 @@ held = not held
 
 # %% [mistake] a false alarm | readings-judged 2
 # %% [answer] readings
-wrong = {k for k, v in CHOSEN.items() if v}
+too_much = {"a": 1, "b": 0, "c": 1, "d": 0, "e": 0}
+wrong = {k for k, v in CHOSEN.items() if v == too_much[k]}
 wrong.add(min(set(CHOSEN) - wrong))
 
 # %% [mistake] all are called wrong | readings-judged 4

@@ -30,7 +30,8 @@ def integrated(gradient, reference, point):
 
 # %% [mistake] a reading missed | sentences-judged 2
 # %% [answer] sentences
-wrong = {k for k, v in CHOSEN.items() if v}
+too_much = {"a": 0, "b": 1, "c": 0, "d": 1, "e": 1}
+wrong = {k for k, v in CHOSEN.items() if v == too_much[k]}
 wrong.remove(min(wrong))
 
 # %% [mistake] embeddings of length 2 | built-unit 1

@@ -44,7 +44,8 @@ least_captions = 1 + TOKENS + TOKENS * (TOKENS - 1) // 2
 
 # %% [mistake] a false alarm | readings-judged 2
 # %% [answer] readings
-wrong = {k for k, v in CHOSEN.items() if v}
+too_much = {"a": 1, "b": 0, "c": 0, "d": 1, "e": 0}
+wrong = {k for k, v in CHOSEN.items() if v == too_much[k]}
 wrong.add(min(set(CHOSEN) - wrong))
 
 # %% [mistake] values that vanish at one half | built-values 1

@@ -46,5 +46,6 @@ cross[:, 1] = np.abs(cross[:, 1]) * np.where(own, 0.05, -0.05)
 
 # %% [mistake] a reading missed | sentences-judged 2
 # %% [answer] sentences
-wrong = {k for k, v in CHOSEN.items() if v}
+too_much = {"a": 0, "b": 1, "c": 1, "d": 0, "e": 1}
+wrong = {k for k, v in CHOSEN.items() if v == too_much[k]}
 wrong.remove(min(wrong))

@@ -3,6 +3,8 @@
 
 # %% [mistake] no control: the sound one's mistakes are called faults | verdicts-right 3
 # %% [answer] verdicts
+from classroom.blind import truth
+
 pictures = [
     make_scene(f"tint {c}", nouns=["house"], colours=[c], background="plain", combinations="any").image
     for c in COLOURS
@@ -37,10 +39,14 @@ verdicts = dict.fromkeys(LETTERS)
 
 # %% [mistake] a lost order is called another fault | verdicts-right 3
 # %% [answer] verdicts
+from classroom.blind import truth
+
 verdicts = {letter: "colours" if k == "order" else k for letter, k in truth(STUDENT).items()}
 
 # %% [mistake] deviation for error, and a count that was guessed | counted-right 1, interval-right 3
 # %% [answer] verdicts
+from classroom.blind import truth
+
 verdicts = truth(STUDENT)
 
 

@@ -3,28 +3,69 @@ window.guessTheSign = {
 "p":0.5,
 "puzzles":[
 {
-"id":"mini-siglip-pair-2-swapped-lollipop-lollipop",
-"kind":"its noun",
-"model":"mini-siglip",
-"picture":"pair 2",
+"id":"mini-clip-pair-1-swapped-white-place-around",
+"kind":"elsewhere",
+"model":"mini-clip",
+"picture":"pair 1",
 "caption":[
 "a",
-"red",
-"lollipop",
+"purple",
+"house",
 "and",
 "a",
-"orange",
-"camera"
+"white",
+"ball"
 ],
-"word":2,
-"region":"the lollipop",
+"word":5,
+"region":"the place around",
 "patches":[
+0,
+3,
+4,
+5,
+6,
+7,
+8,
+12,
+13,
 14,
+15,
+16,
+20,
 21,
-22
+22,
+23,
+24,
+28,
+29,
+30,
+31,
+32,
+33,
+34,
+35,
+36,
+37,
+38,
+39,
+43,
+44,
+45,
+46,
+47,
+51,
+52,
+53,
+54,
+55,
+59,
+60,
+61,
+62,
+63
 ],
-"value":5.501,
-"error":0.0345
+"value":0.844,
+"error":0.0851
 },
 {
 "id":"mini-siglip-pair-3-true-flamingo-palm",
@@ -74,39 +115,6 @@ window.guessTheSign = {
 ],
 "value":-1.217,
 "error":0.0232
-},
-{
-"id":"mini-clip-pair-5-swapped-rabbit-ball",
-"kind":"another noun",
-"model":"mini-clip",
-"picture":"pair 5",
-"caption":[
-"a",
-"orange",
-"ball",
-"and",
-"a",
-"yellow",
-"rabbit"
-],
-"word":6,
-"region":"the ball",
-"patches":[
-17,
-18,
-24,
-25,
-26,
-27,
-32,
-33,
-34,
-35,
-41,
-42
-],
-"value":-1.116,
-"error":0.0313
 },
 {
 "id":"mini-clip-pair-1-absent-giraffe-ball",
@@ -200,34 +208,95 @@ window.guessTheSign = {
 "error":0.1299
 },
 {
-"id":"mini-siglip-pair-2-true-camera-lollipop",
-"kind":"another noun",
+"id":"mini-siglip-swapped-house-place-around",
+"kind":"elsewhere",
 "model":"mini-siglip",
-"picture":"pair 2",
+"picture":"pair",
 "caption":[
-"an",
-"orange",
-"lollipop",
+"a",
+"blue",
+"car",
 "and",
 "a",
 "red",
-"camera"
+"house"
 ],
 "word":6,
-"region":"the lollipop",
+"region":"the place around",
 "patches":[
-14,
-21,
-22
+0,
+1,
+2,
+3,
+4,
+5,
+6,
+7,
+8,
+9,
+10,
+11,
+12,
+15,
+16,
+17,
+18,
+19,
+24,
+25,
+26,
+27,
+32,
+44,
+45,
+46,
+47,
+52,
+53,
+54,
+55,
+56,
+57,
+58,
+59,
+60,
+61,
+62,
+63
 ],
-"value":-1.911,
-"error":0.085
+"value":-0.804,
+"error":0.0807
+},
+{
+"id":"mini-clip-pair-2-absent-penguin-camera",
+"kind":"an absent noun",
+"model":"mini-clip",
+"picture":"pair 2",
+"caption":[
+"a",
+"penguin",
+"and",
+"a",
+"camera"
+],
+"word":1,
+"region":"the camera",
+"patches":[
+36,
+37,
+38,
+44,
+45,
+46
+],
+"value":-3.805,
+"error":0.0417
 },
 {
 "id":"mini-siglip-swapped-blue-car",
 "kind":"a wrong colour",
 "model":"mini-siglip",
-"picture":"swapped",
+"picture":"pair",
 "caption":[
 "a",
 "blue",
@@ -257,7 +326,7 @@ window.guessTheSign = {
 "model":"mini-siglip",
 "picture":"pair 5",
 "caption":[
-"a",
+"an",
 "orange",
 "ball",
 "and",
@@ -274,8 +343,34 @@ window.guessTheSign = {
 38,
 46
 ],
-"value":1.771,
-"error":0.0418
+"value":3.156,
+"error":0.0522
+},
+{
+"id":"mini-siglip-pair-1-swapped-white-ball",
+"kind":"a wrong colour",
+"model":"mini-siglip",
+"picture":"pair 1",
+"caption":[
+"a",
+"purple",
+"house",
+"and",
+"a",
+"white",
+"ball"
+],
+"word":5,
+"region":"the ball",
+"patches":[
+41,
+48,
+49,
+50,
+57
+],
+"value":-4.355,
+"error":0.0272
 },
 {
 "id":"mini-clip-crowd-purple-helicopter",
@@ -302,88 +397,31 @@ window.guessTheSign = {
 "error":0.0202
 },
 {
-"id":"mini-clip-pair-1-true-purple-ball",
-"kind":"its colour",
-"model":"mini-clip",
-"picture":"pair 1",
+"id":"mini-siglip-pair-0-true-green-rose",
+"kind":"another colour",
+"model":"mini-siglip",
+"picture":"pair 0",
 "caption":[
 "a",
-"white",
-"house",
+"black",
+"rose",
 "and",
 "a",
-"purple",
-"ball"
+"green",
+"wheel"
 ],
 "word":5,
-"region":"the ball",
+"region":"the rose",
 "patches":[
-41,
-48,
-49,
-50,
-57
-],
-"value":1.431,
-"error":0.0485
-},
-{
-"id":"mini-clip-swapped-blue-car",
-"kind":"a wrong colour",
-"model":"mini-clip",
-"picture":"swapped",
-"caption":[
-"a",
-"blue",
-"car",
-"and",
-"a",
-"red",
-"house"
-],
-"word":1,
-"region":"the car",
-"patches":[
-34,
-40,
-41,
-42,
-43,
-49,
-51
-],
-"value":-6.162,
-"error":0.0369
-},
-{
-"id":"mini-clip-wrong-colour-purple-elephant",
-"kind":"a wrong colour",
-"model":"mini-clip",
-"picture":"wrong-colour",
-"caption":[
-"a",
-"purple",
-"elephant"
-],
-"word":1,
-"region":"the elephant",
-"patches":[
-18,
-19,
+11,
+12,
+13,
 20,
-26,
-27,
-28,
-34,
-35,
-36,
-37,
-43,
-44,
-45
+21,
+28
 ],
-"value":-6.046,
-"error":0.0507
+"value":-4.552,
+"error":0.0415
 },
 {
 "id":"mini-siglip-pair-4-true-pizza-snail",
@@ -409,8 +447,8 @@ window.guessTheSign = {
 "error":0.0218
 },
 {
-"id":"mini-siglip-crowd-purple-balloon",
-"kind":"its colour",
+"id":"mini-siglip-crowd-purple-place-around",
+"kind":"elsewhere",
 "model":"mini-siglip",
 "picture":"crowd",
 "caption":[
@@ -423,90 +461,145 @@ window.guessTheSign = {
 "helicopter"
 ],
 "word":1,
-"region":"the balloon",
+"region":"the place around",
 "patches":[
-1,
-9,
-10
+0,
+3,
+4,
+5,
+6,
+7,
+11,
+12,
+16,
+19,
+23,
+24,
+25,
+26,
+27,
+28,
+29,
+30,
+31,
+32,
+36,
+37,
+38,
+56,
+59,
+60
 ],
-"value":2.414,
-"error":0.0203
+"value":-1.102,
+"error":0.1094
 },
 {
-"id":"mini-siglip-absent-cat-cat",
-"kind":"its noun",
+"id":"mini-siglip-pair-2-swapped-orange-lollipop",
+"kind":"its colour",
 "model":"mini-siglip",
-"picture":"absent",
+"picture":"pair 2",
 "caption":[
 "a",
-"cat",
+"red",
+"lollipop",
 "and",
-"a",
-"guitar"
+"an",
+"orange",
+"camera"
 ],
-"word":1,
-"region":"the cat",
+"word":5,
+"region":"the lollipop",
 "patches":[
-33,
-41,
-42,
-49,
-50
+14,
+21,
+22
 ],
-"value":5.706,
-"error":0.1008
+"value":2.467,
+"error":0.0331
 },
 {
-"id":"mini-clip-pair-0-true-rose-rose",
-"kind":"its noun",
+"id":"mini-clip-pair-3-true-green-flamingo",
+"kind":"its colour",
 "model":"mini-clip",
-"picture":"pair 0",
+"picture":"pair 3",
 "caption":[
-"a",
-"black",
-"rose",
+"an",
+"orange",
+"palm",
 "and",
 "a",
 "green",
-"wheel"
+"flamingo"
 ],
-"word":2,
-"region":"the rose",
+"word":5,
+"region":"the flamingo",
 "patches":[
-11,
-12,
-13,
-20,
-21,
-28
+2,
+9,
+10
 ],
-"value":3.822,
-"error":0.0908
+"value":5.078,
+"error":0.049
 },
 {
-"id":"mini-siglip-pair-1-swapped-white-house",
-"kind":"its colour",
-"model":"mini-siglip",
-"picture":"pair 1",
+"id":"mini-clip-wrong-colour-purple-place-around",
+"kind":"elsewhere",
+"model":"mini-clip",
+"picture":"wrong-colour",
 "caption":[
 "a",
 "purple",
-"house",
-"and",
-"a",
-"white",
-"ball"
+"elephant"
 ],
-"word":5,
-"region":"the house",
+"word":1,
+"region":"the place around",
 "patches":[
-10,
+0,
+1,
+2,
+3,
+4,
+5,
+6,
+7,
+8,
+9,
 11,
-18,
-19
+12,
+13,
+14,
+15,
+16,
+21,
+22,
+23,
+24,
+30,
+31,
+32,
+39,
+40,
+41,
+46,
+47,
+48,
+49,
+50,
+52,
+53,
+54,
+55,
+56,
+57,
+58,
+59,
+60,
+61,
+62,
+63
 ],
-"value":2.857,
-"error":0.0664
+"value":4.054,
+"error":0.0586
 },
 {
 "id":"mini-clip-place-sand-camel",
@@ -537,6 +630,39 @@ window.guessTheSign = {
 ],
 "value":-4.834,
 "error":0.0294
+},
+{
+"id":"mini-siglip-pair-5-true-orange-ball",
+"kind":"another colour",
+"model":"mini-siglip",
+"picture":"pair 5",
+"caption":[
+"a",
+"yellow",
+"ball",
+"and",
+"an",
+"orange",
+"rabbit"
+],
+"word":5,
+"region":"the ball",
+"patches":[
+17,
+18,
+24,
+25,
+26,
+27,
+32,
+33,
+34,
+35,
+41,
+42
+],
+"value":-3.294,
+"error":0.0381
 },
 {
 "id":"mini-clip-place-sand-place-around",
@@ -597,6 +723,31 @@ window.guessTheSign = {
 ],
 "value":3.963,
 "error":0.0246
+},
+{
+"id":"mini-clip-pair-4-swapped-snail-pizza",
+"kind":"another noun",
+"model":"mini-clip",
+"picture":"pair 4",
+"caption":[
+"a",
+"white",
+"pizza",
+"and",
+"a",
+"yellow",
+"snail"
+],
+"word":6,
+"region":"the pizza",
+"patches":[
+20,
+28,
+29,
+36
+],
+"value":-2.484,
+"error":0.0205
 },
 {
 "id":"clip-dog-dog",
@@ -691,10 +842,10 @@ window.guessTheSign = {
 "error":0.0462
 },
 {
-"id":"mini-clip-swapped-car-house",
-"kind":"another noun",
-"model":"mini-clip",
-"picture":"swapped",
+"id":"mini-siglip-swapped-red-place-around",
+"kind":"elsewhere",
+"model":"mini-siglip",
+"picture":"pair",
 "caption":[
 "a",
 "blue",
@@ -704,47 +855,51 @@ window.guessTheSign = {
 "red",
 "house"
 ],
-"word":2,
-"region":"the house",
+"word":5,
+"region":"the place around",
 "patches":[
-21,
-22,
-29,
-30,
-36,
-37,
-38,
-39
-],
-"value":-3.023,
-"error":0.0449
-},
-{
-"id":"mini-siglip-pair-2-true-orange-camera",
-"kind":"another colour",
-"model":"mini-siglip",
-"picture":"pair 2",
-"caption":[
-"an",
-"orange",
-"lollipop",
-"and",
-"a",
-"red",
-"camera"
-],
-"word":1,
-"region":"the camera",
-"patches":[
-36,
-37,
-38,
+0,
+1,
+2,
+3,
+4,
+5,
+6,
+7,
+8,
+9,
+10,
+11,
+12,
+15,
+16,
+17,
+18,
+19,
+24,
+25,
+26,
+27,
+32,
 44,
 45,
-46
+46,
+47,
+52,
+53,
+54,
+55,
+56,
+57,
+58,
+59,
+60,
+61,
+62,
+63
 ],
-"value":-2.795,
-"error":0.0517
+"value":0.697,
+"error":0.091
 },
 {
 "id":"mini-siglip-hero-black-bus",
@@ -779,6 +934,69 @@ window.guessTheSign = {
 "error":0.0541
 },
 {
+"id":"mini-clip-pair-0-absent-dog-wheel",
+"kind":"an absent noun",
+"model":"mini-clip",
+"picture":"pair 0",
+"caption":[
+"a",
+"dog",
+"and",
+"a",
+"wheel"
+],
+"word":1,
+"region":"the wheel",
+"patches":[
+37,
+38,
+44,
+45,
+46,
+47,
+52,
+53,
+54,
+55,
+61,
+62
+],
+"value":-1.233,
+"error":0.0256
+},
+{
+"id":"mini-clip-hero-bus-bus",
+"kind":"its noun",
+"model":"mini-clip",
+"picture":"hero",
+"caption":[
+"a",
+"black",
+"dog",
+"next",
+"to",
+"a",
+"yellow",
+"bus"
+],
+"word":7,
+"region":"the bus",
+"patches":[
+29,
+30,
+36,
+37,
+38,
+39,
+44,
+45,
+46,
+47
+],
+"value":7.098,
+"error":0.0889
+},
+{
 "id":"clip-hydrant-hydrant",
 "kind":"real CLIP",
 "model":"CLIP ViT-B/32",
@@ -810,6 +1028,30 @@ window.guessTheSign = {
 ],
 "value":11.035,
 "error":0.0285
+},
+{
+"id":"mini-clip-pair-2-true-camera-lollipop",
+"kind":"another noun",
+"model":"mini-clip",
+"picture":"pair 2",
+"caption":[
+"an",
+"orange",
+"lollipop",
+"and",
+"a",
+"red",
+"camera"
+],
+"word":6,
+"region":"the lollipop",
+"patches":[
+14,
+21,
+22
+],
+"value":-2.433,
+"error":0.041
 },
 {
 "id":"mini-siglip-pair-0-absent-dog-rose",
@@ -863,35 +1105,6 @@ window.guessTheSign = {
 ],
 "value":-2.169,
 "error":0.0412
-},
-{
-"id":"mini-clip-pair-red-house",
-"kind":"another colour",
-"model":"mini-clip",
-"picture":"pair",
-"caption":[
-"a",
-"red",
-"car",
-"and",
-"a",
-"blue",
-"house"
-],
-"word":1,
-"region":"the house",
-"patches":[
-21,
-22,
-29,
-30,
-36,
-37,
-38,
-39
-],
-"value":-2.964,
-"error":0.0308
 },
 {
 "id":"mini-clip-absent-guitar-drum",
@@ -975,30 +1188,6 @@ window.guessTheSign = {
 "error":0.033
 },
 {
-"id":"mini-clip-absent-guitar-cat",
-"kind":"an absent noun",
-"model":"mini-clip",
-"picture":"absent",
-"caption":[
-"a",
-"cat",
-"and",
-"a",
-"guitar"
-],
-"word":4,
-"region":"the cat",
-"patches":[
-33,
-41,
-42,
-49,
-50
-],
-"value":-0.911,
-"error":0.0418
-},
-{
 "id":"mini-siglip-pair-3-swapped-flamingo-palm",
 "kind":"another noun",
 "model":"mini-siglip",
@@ -1008,7 +1197,7 @@ window.guessTheSign = {
 "green",
 "palm",
 "and",
-"a",
+"an",
 "orange",
 "flamingo"
 ],
@@ -1021,8 +1210,63 @@ window.guessTheSign = {
 36,
 37
 ],
-"value":0.644,
-"error":0.0821
+"value":0.647,
+"error":0.0807
+},
+{
+"id":"mini-clip-absent-cat-place-around",
+"kind":"elsewhere",
+"model":"mini-clip",
+"picture":"absent",
+"caption":[
+"a",
+"cat",
+"and",
+"a",
+"guitar"
+],
+"word":1,
+"region":"the place around",
+"patches":[
+0,
+1,
+2,
+3,
+4,
+7,
+8,
+9,
+10,
+11,
+16,
+17,
+18,
+19,
+24,
+27,
+36,
+37,
+38,
+39,
+40,
+44,
+45,
+46,
+47,
+48,
+52,
+53,
+54,
+55,
+56,
+59,
+60,
+61,
+62,
+63
+],
+"value":-0.897,
+"error":0.1451
 },
 {
 "id":"mini-siglip-snow-snow-place-around",
@@ -1092,38 +1336,40 @@ window.guessTheSign = {
 "error":0.0407
 },
 {
-"id":"mini-siglip-pair-blue-car",
-"kind":"another colour",
-"model":"mini-siglip",
-"picture":"pair",
+"id":"mini-clip-wrong-colour-elephant-elephant",
+"kind":"its noun",
+"model":"mini-clip",
+"picture":"wrong-colour",
 "caption":[
 "a",
-"red",
-"car",
-"and",
-"a",
-"blue",
-"house"
+"purple",
+"elephant"
 ],
-"word":5,
-"region":"the car",
+"word":2,
+"region":"the elephant",
 "patches":[
+18,
+19,
+20,
+26,
+27,
+28,
 34,
-40,
-41,
-42,
+35,
+36,
+37,
 43,
-49,
-51
+44,
+45
 ],
-"value":-2.987,
-"error":0.0339
+"value":6.724,
+"error":0.0528
 },
 {
 "id":"mini-siglip-wrong-place-grass-place-around",
 "kind":"a wrong place",
 "model":"mini-siglip",
-"picture":"wrong-place",
+"picture":"place",
 "caption":[
 "a",
 "camel",
@@ -1180,29 +1426,6 @@ window.guessTheSign = {
 "error":0.0218
 },
 {
-"id":"mini-clip-pair-4-absent-butterfly-pizza",
-"kind":"an absent noun",
-"model":"mini-clip",
-"picture":"pair 4",
-"caption":[
-"a",
-"butterfly",
-"and",
-"a",
-"snail"
-],
-"word":1,
-"region":"the pizza",
-"patches":[
-20,
-28,
-29,
-36
-],
-"value":-2.624,
-"error":0.0278
-},
-{
 "id":"mini-clip-crowd-helicopter-plane",
 "kind":"another noun",
 "model":"mini-clip",
@@ -1226,30 +1449,6 @@ window.guessTheSign = {
 ],
 "value":1.215,
 "error":0.0332
-},
-{
-"id":"mini-clip-pair-3-absent-crocodile-palm",
-"kind":"an absent noun",
-"model":"mini-clip",
-"picture":"pair 3",
-"caption":[
-"a",
-"crocodile",
-"and",
-"a",
-"flamingo"
-],
-"word":1,
-"region":"the palm",
-"patches":[
-28,
-29,
-30,
-36,
-37
-],
-"value":3.185,
-"error":0.027
 },
 {
 "id":"mini-siglip-wrong-colour-elephant-elephant",
@@ -1311,35 +1510,10 @@ window.guessTheSign = {
 "error":0.0298
 },
 {
-"id":"mini-siglip-crowd-helicopter-plane",
-"kind":"another noun",
-"model":"mini-siglip",
-"picture":"crowd",
-"caption":[
-"a",
-"purple",
-"balloon",
-"and",
-"a",
-"green",
-"helicopter"
-],
-"word":6,
-"region":"the plane",
-"patches":[
-41,
-42,
-49,
-50
-],
-"value":0.677,
-"error":0.0262
-},
-{
 "id":"mini-clip-wrong-place-grass-place-around",
 "kind":"a wrong place",
 "model":"mini-clip",
-"picture":"wrong-place",
+"picture":"place",
 "caption":[
 "a",
 "camel",
@@ -1394,6 +1568,34 @@ window.guessTheSign = {
 ],
 "value":1.154,
 "error":0.0285
+},
+{
+"id":"mini-siglip-absent-guitar-drum",
+"kind":"an absent noun",
+"model":"mini-siglip",
+"picture":"absent",
+"caption":[
+"a",
+"cat",
+"and",
+"a",
+"guitar"
+],
+"word":4,
+"region":"the drum",
+"patches":[
+13,
+14,
+15,
+20,
+21,
+22,
+23,
+29,
+30
+],
+"value":0.644,
+"error":0.0887
 },
 {
 "id":"mini-siglip-place-sand-camel",
@@ -1550,83 +1752,66 @@ window.guessTheSign = {
 }
 ],
 "kinds":{
-"a colour elsewhere":{
-"what":"A colour that the caption gives, wrongly, to another thing.",
-"chapter":"18_debugging",
-"title":"18 Debugging: the camel that was a dune",
-"raises":0,
-"lowers":2
-},
-"a place, on a thing":{
-"what":"The word names the place; the marked patches show a thing.",
-"chapter":"18_debugging",
-"title":"18 Debugging: the camel that was a dune",
-"raises":0,
-"lowers":4
-},
-"a wrong colour":{
-"what":"The caption gives the marked thing a colour that it has not.",
-"chapter":"18_debugging",
-"title":"18 Debugging: the camel that was a dune",
-"raises":0,
-"lowers":32
-},
-"a wrong place":{
-"what":"The word names a place that the picture does not show.",
-"chapter":"18_debugging",
-"title":"18 Debugging: the camel that was a dune",
-"raises":1,
-"lowers":1
-},
-"an absent noun":{
-"what":"The word names something that is nowhere in the picture.",
-"chapter":"13_reading_explanations",
-"title":"13 Reading explanations: what the colours say, and what they do not",
-"raises":7,
-"lowers":17
-},
-"another colour":{
-"what":"The word is the colour of another thing of the picture.",
-"chapter":"03_interactions",
-"title":"03 Interactions: what two do together",
-"raises":0,
-"lowers":42
-},
-"another noun":{
-"what":"The word names another thing of the picture, not the marked one.",
-"chapter":"13_reading_explanations",
-"title":"13 Reading explanations: what the colours say, and what they do not",
-"raises":6,
-"lowers":66
-},
-"its colour":{
-"what":"The word is the colour of the marked thing.",
-"chapter":"03_interactions",
-"title":"03 Interactions: what two do together",
-"raises":59,
-"lowers":0
-},
-"its noun":{
-"what":"The word names the thing that the marked patches show.",
-"chapter":"10_fixlip",
-"title":"10 FIxLIP: patches and words, together",
-"raises":85,
-"lowers":0
-},
-"its place":{
-"what":"The word names the place, and the marked patches show it.",
-"chapter":"18_debugging",
-"title":"18 Debugging: the camel that was a dune",
-"raises":2,
-"lowers":1
-},
-"real CLIP":{
-"what":"Real CLIP ViT-B/32, as its explanation was published; marks by eye.",
-"chapter":"13_reading_explanations",
-"title":"13 Reading explanations: what the colours say, and what they do not",
-"raises":4,
-"lowers":2
-}
+"a colour elsewhere":[
+"A colour that the caption gives, wrongly, to another thing.",
+"18_debugging",
+"18 Debugging: the camel that was a dune"
+],
+"a place, on a thing":[
+"The word names the place; the marked patches show a thing.",
+"18_debugging",
+"18 Debugging: the camel that was a dune"
+],
+"a wrong colour":[
+"The caption gives the marked thing a colour that it has not.",
+"18_debugging",
+"18 Debugging: the camel that was a dune"
+],
+"a wrong place":[
+"The word names a place that the picture does not show.",
+"18_debugging",
+"18 Debugging: the camel that was a dune"
+],
+"an absent noun":[
+"The word names something that is nowhere in the picture.",
+"13_reading_explanations",
+"13 Reading explanations: what the colours say, and what they do not"
+],
+"another colour":[
+"The word is the colour of another thing of the picture.",
+"03_interactions",
+"03 Interactions: what two do together"
+],
+"another noun":[
+"The word names another thing of the picture, not the marked one.",
+"13_reading_explanations",
+"13 Reading explanations: what the colours say, and what they do not"
+],
+"elsewhere":[
+"The marked patches show none of the things of the picture.",
+"13_reading_explanations",
+"13 Reading explanations: what the colours say, and what they do not"
+],
+"its colour":[
+"The word is the colour of the marked thing.",
+"03_interactions",
+"03 Interactions: what two do together"
+],
+"its noun":[
+"The word names the thing that the marked patches show.",
+"10_fixlip",
+"10 FIxLIP: patches and words, together"
+],
+"its place":[
+"The word names the place, and the marked patches show it.",
+"18_debugging",
+"18 Debugging: the camel that was a dune"
+],
+"real CLIP":[
+"Real CLIP ViT-B/32, as its explanation was published; marks by eye.",
+"13_reading_explanations",
+"13 Reading explanations: what the colours say, and what they do not"
+]
 },
 "pictures":{
 "hero":{
@@ -1635,11 +1820,6 @@ window.guessTheSign = {
 "grid":8
 },
 "pair":{
-"src":"data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAIAAAACACAIAAABMXPacAABTjElEQVR42s29aayt53Uett75m/Y+w73kJXk5TxIdSbYGu7ZTW4qM2G2aBEmbAJmcBHWATHaCukBatEXR/CjaIG2AFjHiGEWDAE2axkEMA03sSHJs2bItRbQcUaIkiho4j5e85+z9Te+4+uPZ38fLy0tKVOxGBxfEJXnOPnu/3/uu91nPetazxJc+8jeFENYaIhrHyRhTVc77IKUMIVSVIyIimmevlOq6dhxnrWXOpa7dPIe6dqUU7yMzp5SVkm1bE9E0BSFE21bTNFdV5b33Ph4fb2JM0+SlpBgzMxujSylVZWNMRBRjyjm3bWOtwaulVKQUQgjnbAhRCIH/nnNxzoYQiMhas98PxmghxDz7qrIpZSGElDLnbIze7XpmUkpWlR1Hb60mIufsNHm8hxhTVdmUSlXZ8/O+6+phmIwxKSUpJd6YtZqZnDN9Px0ddTln76MxKoSklPQ+VpUrpSilmJmZ1rdRSmnber8ft9uWiOY5aK3wTyGE+mt/7oeIRF07IQQzMXMphZmtNUJIKVUpuWlqaw2RYGalpFJSCCmlrGtXCpdSiEgIsd12TVP3/SSlzLkQUV1X3kcphVKqaaphmKqqwkvVdZVzYS5aa2N0zoz3enS0xdqVwlLKlDLWhYiMMTkXa80wTMZoYzQzVZXLueBniaiqbClkrSmlEIlS2Bjdtk1dVyllY4wxpmkqa+00BWuttcYYI6WKMR8fb4SQzNw0dc7FGNN1DV6869pS8A7ZGKOUwqPNuSilm6buulYIYYxOqVSVqyoXY9JaE5FSyhhtrRVCDMPknNFa4fErpdR//Zf/oNYqZ8ajZmb8TF1XpRRjDH6xUlIIUdcOH9taM8+BiHIuWiutdUrFOYNzgGertRKC6rqKMRqjiYhIjOMcQlRKCUEhpKappJQ4QNZqKaXWKsaYUqlrK4Qgoqpy3kchxH4/CiFyLsZorXVKyfuYUk4pV5UNIcaYUkrW6pSyc5a51HUlhPA+znMwxqSUsU9LKdj4QhBeUAgRQowxxphKKUrJEJKUIudsjNrt+rq2IUSceHxkfBDn7DDM1upxnNu2EUJorXMuRIzvDyGEkJgZkSalrJTyPrZtbYzGslalMD6qc04I6ZyNMa0hxfvITM7ZEFKMaXk5MkZba7TW1prNpsEj2W7bnEspxTmjtcZn1lpLKaUUztm6dkKQUqpt66qqpJRd1yilvE9KqXGcnXN4kMMwG2OGYaprl1LebttSivdeSpFSNkZLKRC78A6llNjSde2kPBzTnEvb1kdHndYKr4/PH0Ky1rRtg0Vs21oIQSSsNVLKeQ5C4ODWSmlrTSnETCnlUlgIOQxzXbsQIraRENJai8CFxRFCHh114zgTkdZKKel9wBLNc8g5j+PMzOq//As/EkLKuTAzM+PjKSVzzjlzjJGI6trt932M2TlrrfE+aK1jTFiXlPI0+ZxzKay1mmePIIOYME1zjBkBdJ5DVVnvI3ZfjEkpNU0zM7VtjUNtrfE+CkGlFOxKIQiPP+fMTHjwMSYhREpls2mcswjWOB8hRGO0UoqZ+n4yRoeQvA8hxM2mwc92XeOcYaZ59lorImImZqpra4wOITrnhCAikVJGkNRaaa2YCc97s2mxlxGuU0rGGGuNUmoYpqapvA/GaESOUkpKSWttrU6p5JzxpFNK4slf+9tVZZWSfT+2bUPEORcs4jjOm01bSokxWWuYuRQ2RimlUspC0DR5KSXeQQjJOZNzjjE7Z3Ar5Jzl4UtMk1dK4o5BlIsxKSWbpp5nH2MiEksQLwhZIaQQYl1bIsKuzDmXUpyzSinvQ9NU4zjjseF+LoVjjDmX7bad5yClQHgphb0PuM8RbL0PWD58wzjOpZSjoy6lnHPBjhnHiYhKYaWkc3YYJq1VVdlSOOeCuIf3E0KUUk7TrJTCHdu2VSmHgIzHgFh39epOa1XXDntFNo3TGu/DxBhDiDiqRNQ0VUopxpRzwa6va+d9LIXXGIIb3/vQthWOrdZSa5VSxjMXQkgphmFi5hCiUrIUxsoSCexBBMS6ds4ZRNjdbsBNK6UQQoaQiEhrqbWsKhtjLKUwYyuRlHIYpmnyWitEJ8AqpSSOPDMPw4gbRWs1DBP2hzEKF2PO2TnTttU0+RCicwbBlpmAJpwzSsm2req6miY/z8E5k3OJMXkfd7sBp8Ra3PDGGB1jxvOOMcWY1wsMu0FKqZQkIqAgQiRR6hA0q8oCEVlrnMOpTM6Zvh/z4YuZEbVIa4kd1DSOmec5MhcpBRHP8yyEiDEqJbHFsC6lFCLGOx7HuWmqUkrORQhKKXsftFbWHlBmCKGUst/3OWet9TCMSqmUkhAkhJimGdddjImIU0reB5zUYZilFHhCQJBEhOgMtEpEKSUhBDPPc7DWeu+JSCmZUiYipQTCI/YNPgLuxWGYgYK229b7aK2ZphmAdZpmY7RzBm8JZ7SqLDN7H4nKEl1DKSzr2uEec84QCWOMtRobVms9jh53xXLcGPu3qiye7ThO4zhfu8SbTRNCKoUWFMs5lxgzEFTT1N5H56yUKueMMx5jnKYwzwG4LecihAwhOmdx1LquARROKVdVxczY+8MwVpUTQlaVAz4phZ0zSolhmIQgaw1zmWcfYzw/74EsiBhASEqJVKCUIgTlnOraYVfhsFprqspO01wKp5S225aZUypIcZbISQitCJulMCBvCHEYJiJu21prDTApBDlnm6bG/VdKUT/5Yz9ijFJKjqMHzAd4QvCSUgpxeIbzHIQg7ClmHsdJa5VzVkpIKZ0zQgjmEmMUQnjvmQvw8jyHUjIQCzKaaZqR+zAzAqAQpJREZBdClpKJaJo83isuNO9DSjnnvFzgMucipYwxjuOUUmbmlJIxap5D01TYZeM45VxSSptNy1xw0zhnd7s+54yLCvHdWhNjdM6en/dtW0/TPE3zGgyQHhFRztl7jwXFCgDyp5Rw8ogOq4QkETiilOJ9EIJiTPPsrdW4zyQgfIxZa4W4hozM+4hjjg85TTPwD/DsNPkY0zh6rbUQEgd5HGdjjBASARHoKMZcSmmaWkpVVU5K4X1wzrRt3fcTILMQAsEa+y5nXM4VEQ/DiMgOGNM0VUq5aWoAEgQEJJx17ZSSXdcgidvteiDgpqmxEPPsmYm5IO5XlcOyAk1qrfp+3O2GGGPTVH0/1rUzxuScpSRARKXkmhKHEEOI1pqc83bbIWAAwk2Tn2c/DJNScrcbcNniEBCJnAszTVNgJmut+ut//oe0ljGmtq3HcVoSMQFcRcRE3PejMXrBWznGJKVAqh1jBIzzPhijkKALQeM4Iybg46WUtZbTNONXxJicM8CX0zSHELHE2DvI44gYsHWaPI4jckD8uhASnrpScprmrmsA1Uopu12PtC7GyEzY4MwcQp5nD7SulAASryq33w/GqJSylIKZpZR9P0oplotkAq7FzYQLDAeRmaUUwIFnZztsEYSmtm2cMyklIBqgZO+jtVop5ZwxRiNn1OAxcH1VlQW9s9+PTVMNw4gnjHWZphlRAoEy52ytUsoSkdYGsXVJTXHeWWuFDY4lBoaz1hLRfj92XT0MM2IooN5y+ELXNcuZi13XMBdcME1T9b13TiPvB6GERBKAZLNp2raWUu52g1LSe++c9T6GENq2KUUBQlirp2kEx4XXQTzBTu+62hjT92OMqW0r3KXMfPXqruvqlLJSQimNiwpPTmsNCCOl3GyaefbgCBB8ttvO+4jURGtNdGBZxnHWRMRcpmlGAA0hEXGMcRyZmff7HpsCOzqlPM9BSgkMM89hs2mAF0spzCSlsNaEEEKIwHZCkHPGWtP3A5gWoNXNpkE8BdCaJu+c1VqFEKvKCkFrfMg5M5e6dsMw7vcDngoRA9AzMxFP0yylAPAA1mrbCrfCPHsiDiEpNaeUrTVay74fcNsbo5VCXm2AxFLKzFZKuQKNlJKUYp790VF3ft5vNg02qJSMU4jwVdfVNAWEEykFs0BIMEZP05xzDiGGELquQZ7LXGJMer8fsImIWCm13TpcuQivQggQUoB6WCaEDtzpOJ4rb1GKsFbixHifm6ba7w8fdbvtcJ0wl2kKQkjAnqapci5tWxEJpPLz7PF7QwjTNDtncakiH8a1xIw1lbiNqso5Z+bZEwmACCBU5xzA6/HxZhgmrbXWar8ftVYIWUpJY8w0eWZC9rPZtEigvA9V5aZpBlhCbtE0FRAdECeC2zh63BZd14zj7JzxPpZSENlwRzrnqsqN45xzBlY2RrdtJb76y/8jdjcwz/l5j9QJZJPW0vuIyIOnjYsUPBTeHO5A/Die3Dx7rU1VWSIG9UHLFzY4EBgevPeH7C/nbK3FltdaA5YA3oF3Q/JV1xUzg+Fo2wppBHJynBhAwJTydtvhQFirx9GXUrbbFo8NR62UgnSprivcQEpJIlFVFkcNyHKagnNGSoHsrKpszhmJApK7nAu4XufsGogAGbB3EVrneQZfMs8B2X5VWam16roGQXm/H7RWm02DXMw5SyQAM3AplVLwPrA0QgjE4qqy4BtCiDmXzaYl4mGYlFJIGhENwXkAxeIrhOC9x8dYMgDh/Wvhy/u43w84AXXtQB54HwEQ9vsRZCQWFJk5wE9V2b4f8a9CyKqyOIIpJcA5fASQiQCZSELXBBu4zvuAFUf2Y4xCAlEKt23tnEXiPQzTZtMsTDDhfh6G8fx8P47zMEz7fZ9S9j5qrazVUgqtZUpZCiFSSuM4g7swRoUQuq6+enVHVIRgpaQxappmazXiMk4WSGYE8VKK1hL/BKkbQiwlD8M0zz6EmFIiIuR3OAfTBM6OwDeAIKprO44zDvsSzaOU0hj1yitnZ2f7GFMpXErGscOhRvB0zpyf92D6EEXbtsKNSsRSCiEIyar3Ica0348hRO8DFgKUDHKOYZjbtsbSl8IIiUhfAJTn2aMqNQyjUhKrifCC8DgMePGIDZdzBjGOpWbmpqly5pyzXPhVWnAYxZinyW82DchbnG5gfxCB0+RBp2AfDcMkpdRaex+llF1X9/0khHDOAWMsyFWWwl2HPJkRPXI+sFrgHoA3QojMjIVARPI+1bU7OuqYiYiryiHfwclp2xoxCpfWQluy99G51+oW4Mtwi4AIqusK6Z4xGllrVVki0bYVQuUaSbCBlFLY7FqrENIwjOBpxtEjFcWHHYa56xrkJahE4RWklG1b42VxFr0P6i/+if8Q2S+iW4wJwQEb0BgD0L3ZtEhxtVbeB7w06idgKZRSMUYQpeC8tJZgj1HGQggqpSglrNWIM8ZoKWWM2RglpZjnkHNBdu19AK7FxsFmN+ZwUaWUUTJCWlsK17UDlU8kUH6YJo8HgJoUTp5zqIVp/GoAMOShIDK9D95HXNFYVtxG4zinlFHLA2LsugY5CkpAKCd474nEPHuELO9DjHGeQ0q5lKy1ijHjjCK2qx//0Q8txVXGBUtEyDUWcqOAX8VFX1XWGI1YhpsTyDKlXNduGCYQ6CCijdHzHEGVpHSgqZVSu91grQY7aK1dS2bgnIkYwAbpHjA+MjWkFMgHcVeHEMHpa63Oz3t8Pw6oMUoIQi5CROM4a61ABFlrriGopbUatxcKqJtNG2J55qr773729F/8dvXAJd/apKQA47YyP9jpxmjwY3XtUKoiYsCtlHLb1ijRMDNQFiiZpqmUUlXl1I//6IdyLs6ZUjiEiOsO1ylqTKgzAHV1XYPQCcjhfUAJXmuNwIqFCCFKqVCOAHUMMoCZhXgt51LqsByA2zlnbMCqcjHGUpgZsJXxloQQqOesAQHxAQgVJeuqctiw1ppp8kIcQJpzqCrrEBL4AGSgqA3gASBRatum78evvKB/5uMXr+zkFOQXX2juPJ5OmoxPhNImYgDuKmwswBCUOZHMo7YDpgjEKmIMQBSSEvVjf+z7pBRAaUDBMaZ5Dk1TKyWUUvPsSykhHBa3FK4qhwsDzEyMhwu5aRwiwxofwFFjuyEjxX4BYww+HVAamApMJNge8FFEh3IC6iQ4CngRhBHsa9Bq8xyQNIHAwP0BzINNJgQ1TaW1AgPRdU0p2TmTUrbWIq8WQnzsC5uf/vgt/Xxg7gZPv/G1k64W77j1AAGQ0GKVoV4AkAOD0jQ1RCEIfdhnS8ExrqEPXJn6S3/yB+q6AmNnrfU+hJC22263G1CbxMI1TYVwDPrMOYM9hbsXRV1E8FIytpVSEuxNSocLB+FyPcXgaQFFUOjHf3fOoaQM3QfODd40IIdz1hjlfdRaO2cBECBUwf0GHYa1Rkqlta4qRySM0dMUjDEx5hASdj32kHN2vx+apmYST11t/vePXBCcmMWSvQhJ5XPPtu+50996QQuSKMB5H5E/4TjOs8dmwu50zgLCzbMHWsH3g6EBj6mUUH/lT/8gdB/OGeABLB90H9N04F1X+hdfq0oHcYBIzHPA7UQkwCpjN0HlgJ1irSFi52xKJaXDKmBr4A4AYjHGYDvjvZYCcEJ4A2B0pZT4zMCOQCAQMmmtxnGuawumD3evlGKaQtfV+HSg9kBSMjP0KUqpzz/JP/PLp8NUmAQzHR9fqKpmniciIs5ffK6669SfNBGbGtw1M+GAIr9BwghZipTS+1DXbk2eUb5GJohET/3kj/1+Y4z32EGmaSoUelB+0VrjykK5BqETcSOEA9qZZ48rZSEkVAgB+AwfG0s/zx7gMoSEhA7AAwoX/KUURlaBO01rhUKjMQZAAE8dTwv1wqWeqnGz5cylAPuvVV/CjsFxwTHFZXZ0tCHieY5KqRDSz33a/czHLw1TZhJEtN2ePPDQe08v3DL0Z97PRGKc+eOPbZwV77mLvI9dV0+Tt9aCbweBuNk0yyVfQH8KIbH6YNLq2gHQY3NLrIUQAlfZfj9gv6O8CekV+BYhDmzXdtuC4UEIbpoKKKiqXNM4ZPPzHPALgPGRiy+3XA0mDnvQ+7DZNForlM8gWjo+3uCR4JLv+zGl0rb18fEGaK+qHBg6XKSof43jnFIyRgohkB7jty/Fd8XM0PThtjs/70FPSaUfe9787KdPBUesfsr58h33cUqc0+U77k85ExGTEBz/yW9uHnmSlDaLsiE7Z0sp5+d9VTlg63GcrTVtW4GhSSljIxLRMMylFK112zZNU6u/9Cd/EDgaF4BSCkIaoG/n7LqCEKmhKNY0NaDIZtMJIXPmrquXEIGqsjNGoYSJ4hQonaapkGQgxAGJOucQfNq2Bo0D5OA9mFGptQLImSZ/dNRBtobaGegm6GWQNwEmQO6HwnpdV7jSmWmzaaHARIDGhfyFZ9RPfWwzzplJMNHR9vS+B97dNB24Fm3s6YVLwc+zn4hIcP7ic+7OC+GWE0EkYkx1XaHIXkqB5g6REwerFEoptW2jtQKm77oG1BMRoyCjgGTwAVB2QNIPxnyevVISCf1KKCKt3e9H8KZISZB3NI3DTYhQCBAyzz6ltBb2wHujZokMHCw0rmJos5rGzXNYRD7snHHOgfMBWbacAIFkEAqc5VyiEFScM7/wsd1vfXb8wmPzo1+azs7DrZd0VTlwsUqpn/1N83c/ejT6zCSJ6Gh7+sBD7zVKrwyVINLaXLh0edifz34ikoOnX/1yRyW/916Bms9a/ECoRPSGVg5nLsaMDB+MNzYiM+mqsvMcoYfp+7HrGiIhpVKq5By11oi/5+c9s5BSWGulFMfHm/1+BHTBK+Ivm007jvM0BdR4gbqM0X0/gqKANLOUAi6Imbuu1Vo5x9iPpZR5jszQYMkl4FjvA7Sem00bQuy6RkrR9+N22+52Q4y5aepp8l3XIov0PgJcvPBi/L9/9hUASiIqtP+p/+U+lM4L06NPi//nU1vBsbAg4jXyrKt/eAZCcEqX77jv6iMvK6WYhSzxn/6b7vfccf6+++t4uOSx3Pn4eIsEFvciIvay1eRmUw/DFEICcyyRr0JMAUyGLAm3FuAdLhy8qJRivx/2+xHHpW1r4PGqcrhOm6aWUm42LciZlHLfT0JI7yO0hTkXMAfY2riW1/r4OHpj9GbTAucgn9jtBtAspRSIPvCuAB9RLgUi8D4Ayyklt9u2quxuH7IgllwEF8FMtNvNwzinlD/7df6pj3RcYmFiou329N3v+d667q5b/fUZ1HX7rvd87/boAhMXJs7xpz7Sfu5JobUELkCSNU0zkidkZ+CYgQnxOiklxINhmNRf+3M/hHxhEUocVLoQZgHYIkUAbWCMNsZUla0q55z1PuH+rCoHiSNkX8i8mqZeRJxys2lQ+YNSCLRiSgXpK4AgKvhEIueDghWnG7wbuP4YEyprKzkBCfAwTN5HyGOVkswUQmYuZ7v8K58YmHBZEBH9Jz9y0+mx+Se/YX/6Xx/3U8Z/PDq68MBD79VS3Wjx6XWx6Obbxn7n/UREw0z/+guVD/H990mgcCllXVcx5ratASigUoW4SEoJ3SZkqU1TyVXPbK0BI4aMFwkXFAwrEAK5Cop0VfuAyZpnD5ZRKTVNftVlQFWJCjioJEhlrLXj6AF1Usrz7Pse14lCxQbMBD6SEFRVB/R2dNRB4D+OM4AZGMO6riCkxN+32w6EbttU161jyeWRp9Q/+/RGlLjWIW6/UeS54TlALIIWlohEif/84c3DXxX7fooxV5UbhhkdBlJKBOo12QRewhY5iOH++7/+R/E/gCJAGOE0QIsIVLo2B2itrbWrlh2S6VUPC14XAilIVMDMGKOhMY4xNk0dY4aebuGnJH7dSlLiYa8FFsQfIGNQlfh1YFWN0aXQqmEF2GemeY5VZc/35SO/fLZcAaQE3f7g6T/89U0/ZSZiouOjC/c/+J6qar/R4r/2DLS2p6c3nZ1dYTwETo8+ox+609x2KkJIXVcLIcB6oWiB8hyRUArNEKUU6romhKh+4s9+GJL5ReQM9aByzo7jTCRArhExFL9IHQGwmqYWQmIL425cxCMMfAIwI6UENxtCXLVKdV0ZY3C8cC2jtgUWAbliSgkHAoQaQhwum2GAyjysjDSOBZTY2BygC1+9Gn751/rDA2COF2/71Cu3DFMhIiY+Prp4/zu/660jz3VfzMzEX3n8kXEalnAthpl+6fNumMJ772F0vyCoQL8Ebhyk+uEYcTlIXdq2hlYLx7kUBq4AI4YjaS1qctFaEGoK4hSA96VwgXaGAg2E96GqKjzLuq6cMwj3SHy22263640xoNVWgg8hSykVIwqWCdEfl3ZViZwzESult9su5wyNMchFHKyus3g2bVszU4xJq+G14NNu0s2XKQUhJBOVzJe/uchz7eoLqV564an9/lxrA2CCe0jk+ec/073v3v6998jCnGMGcttsmmnyXVcDTO92gxDknJsmf3y8VX/jL/4BKP2RK0EEt9KTyJhBSOA+gYaHmbWWCyhMXdcgpSLiYZhxz0AGjL28BBmFFV9bP3AmYjyUELRWQkhmwjklYq0lgICUQkqB+xmEMN7MMEx4zGCfQLYgrI+jV0r2A330V84EcWk28bZ7gAKY6fj44v0Pvruqmrex+kRM9NKLzzzzzNdWqHLb5buNsdM0kBBU4hees5dP4nHlQdiB7Fo44wT6q2lqaHPm2asf/9Hfh24LZMzITpEmAFpBmoGnh4+KSgKQLBKo/X4EuwnelEikdLgMUU7Bd+LVlgKLBHWFSpb3AUk8SqlQ+6JICfUnNhqS+EVmCiEMN01NJKzVde2IwJVqwLCU8hzUL37slXTpMlYfmvjjk5vuf+d3aqne1t5n4i8++vBLLz8nhSSilNPl2++57fK9JxcuTWM/TaMQcpjLxx9rc1HvuDQC78UYu66xViPOt209jjP6Tbbb7hDBsamhSyWi/X4IIYF3hLQPhCL0E6C38Bd03oDbGcd5kTWEuj5gUERkISS6aBCj2rZCNAQ9CwkfZIeouOEDhxDQnWCMBp+cc5kmv9+Pa8R3zs6zB6ePDg6URVPKzLTdtsRU2k2+eJsoByhRuNx++z3fQuR5+cXn+mGvlcbqN0176ZY7uWTO6fLt9xRGki9Fnn/u4eoLz1VSybquhZCr7n+VoIHbZ2b1E3/2h6rKQGIF7mwYxs2mhb6+lIIEum0rhFTcpcYYfFpIBwCcwINXlZNSplS0lgBbzqGSp8BmI+eAkm4cJ6gfsbsBc9dSvjEGvWVrZX/p26pw1FBvgg5n6YQpCxNOztndfvytr9JvvngTCUEkmfnk5KYHHni3e9uRh1984ennrok8t99x3z33PAS5ghBCaXPxwqUYwzQPRJI4ff4Zc8s23nmTQI0EUR1hJsYIQrCUov7GX/yPpymgUAe2CzUEJAvo1kP8geAC+AcXb9NU6JtdgngB4kR91RgVY17yZ0XE1lr8OPDA8p1ZSgUFAxKCpfaCOpeEMBL9pNADTFMAJl5bWaGrXXiR0jS1MUZK+TMf1f/XJ48EFRKH1b/vHe9Rbz/yfOHzn375yvNY/ZTT7Xfcd+ttd0NxteZoSunTm2+dhn6aBiHk6MsnHu+u7uN7706oGoHQhKpzkRjHQxHcGAVFtBC02TTMBVpfdChqLYdhQoGMiK3VwzBOk/c+7HYDtHbGKAgxIOxpGtf34zTNaEfFFkYlOcbIzDFG7z34ba2lc7rvB2OUMYqIQwjn5/t5nud5nqYJhHMphx6eqjIpJWbc0qrrGmMM1LvGaGPU2dm+76df/dz8Lz7bijyzkNiAl++491vCPM8MY79GnrbpLt1yO5f8JnzRvUsfnKQ8/+Ij3eefrSAw9d6jMtj3I9jJnLP6b/7qH0JfB6ArWnbBYtb1Qc6YUqprh/0L4SKgLlg9MEJKSbRCoFkMwAuZLSgnIgaAWTqiEjStq04GGcCixA6bTbPWzXE9pFTA9gB0eh9y5qapdrsB7xlbMsZijP63T5qf/lgzzolJMtHJ6c33P/hu5+q3G3leeP6p5579+hp57rjjvrvvfWgtAr8xR1PaXLh4S0pxmgciwZw+/7S5aeMvNB5goWkq4D2gOPVX/8wHx3EWgoh4vx+klFofGi5CCEIIyNCwLmdne2M0+C9IbiC/XjTPEnc9Kgr4NXiQ+/1orcGNmlKsa4ccSmsJWhSVr/1+BKuOp75yvHgPbXuQayy3QkJGttk0eCrQciklfuaX3D/4eDfM6RD3Ty/d9+C71Zus2pusPpfCX3z001euvLBGnjvuvP+W2+4m5rd4nUMsuunWaRymqRdCTr78xlc2+1l8112QIiSUi6HuQhHcrgIFJErA72hQQXoMxr9p0H1Qex+BpYzRqLc0TVXXB31DSunq1R3MJ4j46tVdXbv9foBkQym12/Wo6Uspt9t2HKdScikQWc5rczO6UJD3bbdtCHEcPTBYjFlKNc8eYAy7r+uarmseecr8q891ggORZC5E9LYjDxGRvPLyc69FnhS7bnvzpctvjDxvzhfdC+k/kxQcPvro5jNfE5A15pxCSIcajNYKQnUwBDknNOVM0wwyABo3qC2BI9EriUNzdrY7P++Zebfbg01jLlBEXblydUG+FbhuIXgYxnGcnLPDMKJ9+exsN88hhEOTE/AlIM3SPich1YKeGUDA+wB5SF27lBLQbUp5GMbPPiE4hcLMxKenl971nd/nbHXdqvGN/lwb+4WSu/NXjTYoRN59zzsf+o4PXBt5+C1fRAjhbPWu7/y+09NLTFyYOYXHnndQ+uRctJbzPNe1k2i3RIrctnXT1KWUvp9Queq6Fv29YDQRu9ffAYC0UD2H3A0IF+JqdFQhyUIFETUc6MinaYaqEkV/YFytVV1X4EFRXsaKr/I3lHpyzimVVaQNRAGB6XfdnUiqlPnC6aV7H3y3M07cYJPe4M/r/nfOxycXQ/Qp8+Vbbr50y12CWHyjV7j2RQSRM+7eB9994fRSykxSveNSv1gKFJzyafLiiV/9n7HZiTjGjE552C2g4Qtdq2BGiQSQ+zyH09OjnMs4TkJI58w4TpBkrXWJqrK4DHa7AY8EgR61T2TqKFwAlsWYU0pNU+/3A8TJYNlA7uNAoA1/5QTBBYHd7fsR3T/G2Icfmz/6tXeG6jskiWv3PhMJovMpXh39dYG7tfripuK1ckbERFdfeaH4l06OT2Vzp6CM/8lExPzUqwO+mZdXKEytUzdv6utwVCGuwpd+5IHH3nUn1NETmLQDGRdCAO5e+DgLVQjqUItK26EhCeJD0DvDMIIKRcVRaz2Ok5QK3ZbzzGC5cXNAOdN1dYyJyFir0YBnrcat0/dTXTsUe8Hw4FfD4wAcSdfBDwS9xLlpAO+KEKKqDIxXpsnPPnzgHdUzefvoFc2lvPGWHEN6aT8Jet3BuNBWF7evi0SC6OTCzWUciOi6b2aiK70v/Lq4VZgvFHfTphbXcddS3X+5fedtJRehtTo9PULvFCQQGqF/2dce2lKUG0HRCEHICarKQd+LnosDDTuMUIejjt80GuiFiJUS8zwbo2OMRDyO0zRNWmvkblBKA+fMc4CiIsYppbzdVjGmvh+FoJw1DGOEILw90AxC0Pl5j45RItH3qetqiGUKUxCcC78FUBGvPxmr0v3672SmQiRveNOS4Nf9mKA3RUeCiLmMQzBL8RKKdCGSPjvboyEWiiUhirUKeiN86zhOde36fsItJ4REbyY4A1BJiMWoyKMtou8ndAmAelxtsaQU4zjXdbWSH0KgGUb0/Qgrpb6fpBQgPxDT8PilFOgNgRHONM2LB5Nm5r4HQSSYRPD+m6b3///4kkqBPDdaQpAAHoGIZNfVqOhbqwFsrjGgOogGARb7fmrbmrmUUnLOaEQOIQiB5vFwdrZDf884TjmnrqulJKCsnMs0zUujAProcdmgTJYgMEW0adsq54zH4H1chMcHKwS0YO73PeSOIIi8j6gOoQ0mxnRdfPj3+7X2PEFBUlXOWt334/n5XqMjwxiFxt0Y8zTN8HQBv3aofAoBvhPPDfkwLkNoQ3FbgrCE5RMkkuhGgmwPZwivgH6HGONaF1sMEQ7lBGibkASM44wt0/fTKksB41RVbp79ZtPsdr2UUkoyRodyKOV/k1/f8nG59hJ+a0qjFJZSjMOMDnKovpumhcw/rnoF0GTg6PG40HK2FhpL4f1+XH3DIPtBnyKqz+hOAUpBwyJINzRfoGUMp6dpKrjUoLyO3gr4tTlnIJRH/RmPFon3+fk+57zfDyBNQwhVZXe7HqIC1P8gznjLPGuxaIIRBERSb+cLP8DrK+D13iwESVkKjBsiGuKMUYjbUKO8pvIAu5szQ1qT8+radrC/QMqGmxlalZyLMTAXyouJGfRVoa4dDFDQiIGgP01zVaF/SjLTOM7wjUASAKiqlDo/33ddg3450EeA/yirgWSdZy+E3O/Htq0h31NKhpiIKMV8453O1Fp9y1F93Z5trCZ+G8fllm1dXr/xC3NrjXiTp2WtmeaolOz7Cf+Em6IG7Yx6LwTGcHyBDB0FLzSL5ZzhTNQ0Tim1EsXo3IP3HIpc4JuUSsjm4LaBUknOxXuxyABKjAnVXbTEaq1OTysciLquF5UndV0L9wzc+SClc+bFBoSQsaeUQgjaWDyJN1vBba23tbnhwfgmY5EQ4vJJ+xan6413wDjO26PNOIylZIRrKKN00wDhWLTm4p84xTkzqkvgXiDth0TF++CcYy7gh5GFIpMAaIGbHarq6K7u+7U/XcO4BNoh/GwIcbtth2GCH5NzB7dDVCLXaqW1JoS5bWvQsUoZreU8H/rfrLXzPIcQ68rFlN88BN2IyHybFwG/2aO54Tdfs6fBo1SVQ7Q81E4RDdDQAxMBxCVmrqpaCIIXSymsVJRSSqmklNMUsamxT6GKEEIsSikHDAMK7/T06OxsD/sd1HVTKm3rcB6hekOtDq45yIRPTo4WG5AANkJKmVKqa9wNCo4nzKWUPI6TcybEGEI0b34H/I4g1Lf1IkjjURAehrlp3DgeDGa1MSZnmKBZay2oBQh1UAHu+0OExednJiFMCAH40tqKuUDPAw4Hdi9YaOfsNM3wiEQq2/cjrhCIfND4h5gOYQQsH8C/GmP2+wGlaahjll6MCEdWIUTb1jFGULZ45F3X9PuBvr3yAAlbr6EfpJRw7wXVeHABgkRQCDo62uCWwH2olDw66oiE1ohODtLa7baDXGVZGgNQhOrumnzlXNq2Qb8cDBKOjzdXr+6kdOi/nGc/jlPXtUpJbI15DlCaovEKb6+UAg8frXXOs3PA0QfvPRAh6DUHeLNWk/g2SsWM1k1TxVSqqsJ5HUcPrZtEkxcgEVbt6KiLMUspoT3Bf8R5h6QLOdRm0wGbIhWKMZ6d7aCWaFskusFaGLEeZKYwwQDf2TS1MfroqHPOgSVHm/HizpGhj4MBUc6MHQTvPZTd0QI1jvPR0QaMKSAZglLJ5dvnAVzbJIyKCFyGBdQibdugPAL6F5saTKfWyjmXM7dtjVihtUYrOuSPm02H7Z8z17WDJ9/iAuiMsU1TaW2w91PKUir8CuAl+FFhC4eQjo42YEYhaWGmpqmRGWw2LcS8bvlCfb/rGmx8OPCCWCyF5ZujoH8PmXApMSbow3MuUAXqldeEmwDuz1XVrJSq6xpuaF1XI5kG+gRpCgMKY/R22zHTdtuhJZyIpFTOOXQIgc6r62q5ZnRdO2Yyxmy3LURwR0ebGLNSAjAXTCH2BOTpsC7sujqEgPcDFzVU+YWQQsAAdrEkV4q/nagIxFtUT601aPBCeVU754ZhRBdVSjCmmtAlifCCyy0lXwpSMAHeH2EX3RCLsFDjScD+tK6rplGrI+nx8fbq1R26c7fbDnpbFHyEkF3XwJkYQkTnwHjPRKLvJ5jKYPuDAUQnjFIKHnDQVRqjnbO10sOhNnBDRCLjcB76s2uBjBBCudodXSQu3yQGfaWf+fV4lomcVjfKMEgutrk5lxBWoZQmIi2lODnZwoMB4id0laIkAFQTY4aRIJz85tmjtxveH9B6ogUXJwlyJXRrooESCQQE+2CZUHpDzgVwhdYqKEpDONjgEnHXdTmXGHEZFJgzo9jZNNXZ2b5pKmNgeqqRq9e1g+v1DZZOqvnqS1efekzI193S7YVb3fFNXPgblnzBQDxxpS/MQqxckMilXOiqTX2DZBghyCnlnIOPBV7JGAPP79kYc/HiSde1QkgQ5uDj4HoPDLvddjBCQtsQNI5o7MKph9sErASQc8WIRlkBCxKY5EupSqHFrBZG/1QKnBjUNPnNpoVVAXQcIUQwz2uzjTG661prbVW5tq1hCIELLKUSQkKofKuIoJRU+po/hqR6W1FFSSGllEIoIZQQ0A7LN3l4ENnDkw1qHWN0XVcxpgNmH4YReTzeHvqB4DSNxkfUz9Aqg0sPexCRFsUp1GRizGh8XLyKCjgciNcQnXDTwMMIMAzwxhgFpyul1OLZKdFSu912ELOsoySQyqG9AFQdRFqv+diKNwUlb12T/2YzYWYmcfjDb5WzoZwO/nFxeNMHq+0FwxQYikKH432UEnYcNShGFKScs94fJohorbbbA0WDFmIppbUaNkGllGGY0CuKyJ5SRvlzs2mAlFDTB+sHw7U1yOScV0fWEKK1B/02cA6OFxo4IR2DmyQMQNq2DujC/Ta5hpm0UuiQyTkhQi4jGYwEx4KPijb71ZEe+iE0oUPZ632s6wosNLwAuq7BzJLVKw2tIOgtBbW5RvDj4+1220HVC4MHGJzDFSXGjM4cBD10aa9TXNCR0PcTuo7RCojotHyzQ5EAdY+cMn2bpGKHiC5KKePoV5tg50wIUcKrEDsRLuBwVEwpoUa4OlyjMRoXNZqKx3He7fquqyFuODvbw7Lf++i9x6wKcG2LveO0ThTIOaHHGiwmsio086PqAIkjcm/I0EE/LE3eApb7aGPGoQT1pKTsuloq+bt6Avi6usJyOb/JpSNyzv0woXUSMfzQiGethTcnzOSwFkvlzK7jeKwVmPCwGvt0XXN+3qNsstm08xzatgZv0zTV2I82FOqHNPrpfBil4pjGkCgTcUkxlVKatnklpqarWMleCXfcyttOWcndblASZloGFwaEJyBH4Z4qpTDG4mTs9yN8ptZxQjn/rkefxqjCr+M7cpHuhgwgkyAxjh5H1hiNIAx8r5FhYZ8Cz6BfHv6awJreBzwYdKZjFBAEh2iMDiFqpUou0xzolf7l3/r6i7/yqH/+qsgsvhmilw83o73l6PIf+u76fXer0w4Nw3jTcPkgOqSE6LrCoC0cctz/AGAhphRjKfy7GlHeeevxN8+S5lLgBtQcZgAdpGnMfJgEFWPC2CzI8wHeF8Mfqmu32w14Kqjl1rXruoaIIatWUoQYmfnso5975h9/QhZGiGDBgumaWMCrlHNJgIiIWBALUViEF3dP/B8fU9v6/v/iD1bvuFUwwXMUnR1o5FtMJA/+RyhOIHk2RqdcSqFNV6mDrTG/YYH4LRl+5usKaMyCaHkd/oaE9A1/I3pnjDFCijAfWkXRL6WFIBgqnZ/v4UcAzGSMxsOAwwa0//BFyjnv92NVGUjVlKT+yu6Vjz6yf/jr87OvEnMWIkgZpI1SJaWzkEWIgv6sa5YA/VqCWXHRJeuSXQkux3I+Pv63fv7i7/s9N//we3LtCvM4zl3XIAcG4bGqqdFDeXKyZeZpipvFUkEbJZQR+fqyjFBaCgXw+LowTVLI11clhSAWQkkhhZDq7VTMrku9FRHnnHIuSbAPcbll83bbHlYZcvNl+kOa57AU7wkNe7hj0RnQNK4U9t6HkNq6Ekq88A8+fv7w14qSonBv61fq7WgckyBm5qU7Z4mXi1xQZM4HKaAQQkgSUhAfz/3N41We/Yv/8rdf/Je/fe//8Meaey9BSIVgOM8enhO4GIioadw0zdpoKfnKLn7uqSQEffmZl17dveFSZBZKTXHn6+uJisITXX2KS3ldXOdSQk9ilvEZ4vItPgBBX89nD3eSWN5zGi+dVCv+DiGK5z75d1bThUXtzU1T41Dj1KOWtow1FPDlL6U4q7Uxz/3CZ579P38lk1Al72z79OYiCUElMxct1aaqNlVtlTJKYyTP1XF45uwqEd263RKJVIqPYYox5CyEYKnqFO7avSCIBNHmocv3/bd/tLJ2nD3Yb7SfNI1b2wKhVpqi+tu/ED77tAgJEKW8GSbB438TncObLOG/G7UnhBAkBZHV9K7L6b/6A86pg+G2Rjf6apGFBkSckc2mxYU8TTORtNbs9yNq69YaLjlP4cmf+sirv/5YIc4krzQnr1YbwWVj3eXjmy9uOqeMVvINn5WfObvKzA/efEttLcQ1OZdY8ou788dfenGW+pnNzZf3Lysu+y8+99Tf/n9v/hPf5y6fgokCMMWtAIZqGMZS+OFn7KeflIJTWRb3LVkdfpMHQ2+n1vu2YGthopj5M0+b33qi/OA71ME4eZo886GhZRj8yu2gLmaM6vsRZA50nJiDF+bgY3zl5x5+9ROPZSGSkF89vo2EkMzvvf3uW7ebxIcW8jfeg/z6LhR8NCmlk/LuCxdv3hw9/NQTY6CvHd161+5Fy+nVzz5x9ujTD/2vf6Y0dp0Ah3kWyCqY2Vo1+kJCFv620iRe/1VICEFX934cJegvCYsT5GZr8zSwPHqmocfqugb3+DT5GKIyWo/p1X/9aBZClXylPhYkSk4P3nzp1u0m5MJv0cfz5qe5MLXO/gd332OUzEo/s7mJWTAJivnlX/xst23m0Q/DhJ41JGUYR6O1uuc0t5ZWMvHb848QsrP8ey4r+PPCVVMhfYVnU9vWKJ6hYgBGuu8HpVRKsRQTvC9eXvmF3371o5+P41xIvthdOHdNpdV9N916+/FJ/CYY3QUFyRtBZrZaf9ftd/720096pV9sT27tX81SXPnI58ocb/rwu+xdF3NOMUTrTAgRg5FCiPddMn/rj4Z/+En9yNNcMq/dANd2BnzLSa+45hXe4i/fgEDV4j13iD/1fn/rlrQ+WGGLL/6rvwnjuhBCKRk58DL3iuCSb4zOqfjZCyWZ+dm//0vnv/F4kYKZv3p0W1LKCPrg/e+EtuUbfj1z9uqjzz/HzB964J1O6zdpN6R+9p984quJ6bbh1ZN5X6QkZkXilj/1/af/0XvgUYuJCl3XoHsSGeU6HiCE1LbVOHrmAgNmEADo+VmnKKOshBkiMAhGTqf1wYgUTkdNU2MkmVIaXeD7/biOZ0M5CFcprknMemmaChZfzKTUYXQDBD4Y2af+8p/6AfxMCAFtbwhExmhUr4zWKaYQQy4lPHHl+X/067tPfTULEsznrjuvOpHzXTddunmz4Ruji+u3/dk4Xhl6Irr7wkXgoht+Y2tN66rnz89GU3Vh0lxIEEvRf/4ZUTjfsmGieJibwkLQPIcQ4JIaMcoZ3cWYW4VPdH6+11rudoNzWikJvgsV72maIQkQQszzDNoD48agd6LDYNIE7eVuN6CtCnVWDAwCGYWtDQYeTj9wX8aoA4hxEUJLyRrmG2hnRNsJ7P6UlEM/W6vTOO+/+Fz/lRfmLzw7fe1l5FGS2Ut9pTmiklvnjq4899TXPkckTx58T3t0+lbrz8TE4pugikMut263t2y3L/TDC+3pXfuXFrqLX/z5z+hfevTSn/5++57bF0fr4pzJWcE1BwHX+wD/Ruw4UIpEhOWGkbfWqm0roHAYsRIxNKnoEUJbAxRNKeWTky0QKyYYYkD4Yr6QUTVBdQSjzVDyQzEAszMwZAYoLoSo0bsCdxL0AFtruXBKsantlV9/7Mo/fzi/0jMTS+Il005CPrW9OQuppLi8u+LHcxZKSXrh6Se/46abYizLoJ/rM/drWvuLlqSVlDckU5hIiN6HV4aeiE7n/vWIvaQpvPTPPvXA996XUp6mhEsLlmUYZIYZJxCtopMbZoSwYimFtUat36PxppTCLEs51OngwwdPCzxgeM+cne0hXYDSBM2EoNiIMB9WLJOTwjCMqBShRIgEvq5d34+bDbpfs15qIHIxqqm5MEuanj978Wd+xT95hYmKBJB9bRdfrTdBacl8YTiX/VVWGs5FL+/3/+aJJxnmG2v2K5DJkhRSCLGbRiFIkPzKy1eMVteW8XI5zAgtzJn51XGIhY/9uA1DWTxacXvnmFwy8dWJNhZ16aqyIMCXiOTRJQjOa50vj6XG3myaCn6dcF8ehqltG/wsINbq1w4+mQh+Lg6k7zLfV8cYMe4GrpLwHkOzBWYLI4IhEk6Tb1uIbhjqaFqtbKRUMcTK2auf/MrL//TT8axnAXea6zep4lKlKJkvTudCaXCuVwLNKu/PzwTzW6BNEBGa6OlXr3wDNQdRl+OtwyvluntC0J2333Ny+Y7w1R299yI+FYQRKLeidwz2T+tMIyTAzhm4PcPWYp499E5ocj4/39MyRwLEF7QXGKWBkewYY4Q5ZStjlg++5gymcm16XMbQa5gArK0yuKhinOGVfhiMNE1ziunKP/rk/hNfTsxUMhGJNwQJJnE67S5Mu6mI5xOdaCpEr0QKmU9EOD177pDTixXAfUsUCjExSYL4Y61/CCXlB77nBzbd5uo8zM+N7nu01trajJEWSkEKX1bTIbgXSinXlm60QWBAHxpgYd2LawDst5Sy7wc0MoaA671CKyM8p4ZhxuS5UvQ8h1KkUjLn2LYV0YHfhN/stdYaSLfh3QFCQcPpHPOnrTbTU6/sfvWLWQolla2g959vQJsIWYiMpCFxn1gsSLmRRFzE62Xg31ppil97Db5GYEMXbrp1020KsxCiTMk5t9+PME48Pt4uBrCFSAKM5syotc1zUOowXhgS/GGYMZtrAa9xnUcmBG23HRRHdV3hZdu2LoV3uwFjMjFuFQuNCYwY6Yl2HVTFgcTw2xG+cJnDoVlKpVGkRTfvOPju2fTA+7/3QtMZY5VUTz35tccff/Rg+UriWspbMAmiu2oKhRILIdgJspJuSAZ8s40PN34MAg9hTiVm3j/38v0PzHVVCSIpBOTWaNlAj/HR0QaDJNE+dnTU5Zz7fmzbCguKiTxEfnEmyV3XYlAazi4OMEyKENNCiEJAriowL2ydb4MfWcrjw27X4/bG00InxDKjltHP2zR1348piZTyYY5lXVdVVVlr++e/frI5qg3mEvRf+coX4AiIG3LOnIuIuWCVX4sLxMw0o7jyu03G5OnXPvWp3/+DP8hEJIWUCq7fIGthXAaxXggJujmoHCHq9j5gXAHk38vsqIiWP7RDlVLgl4MXBO/knN3ths2mlVJ4P2FMH5wF4SaMPiKlJMae54WPaRqHcm8pVFUO/j2YMwNJK2aYcggxT4mG5LRhIiHEV7/yJfgEx8L7wFcn7j1NkTOLa5b+NXx5vePC73QhcC0nXHn1ypcef1yQkFpCqg1PQrhtwr8ANW3MtV/lLcAtuIERdo6OOlBh8LvGqDY4/wLjQ7MMlyV8zN1uQDMLiBC0H6HIBeHIbtcbo5BRw8nWWg31/8GkSUlMGkgpa7wtDNvgx89lIiXkPE/PPP3Eyy8/L5Q+m3LIr4Xgf19am2urmkqaz37xi6ar7aVLTitmRn4EC1JjzOnpUSl8fr6Hy7RzBv2w+/14fLzBE/JeAMMoJVcHt2WiiUGfDzTI62QiKQ86jGU4Y8TkgNWqUCm52bSY5bYOKTNGW2v3+wFODQiMUDFprdYxkHK/H9QTO1Hy5x55+IUXniWinaeQ6Vo6/9tB6cQLln3ssS+//32313W1zGMvKOcx834/QPYLPhGoxhhN5DBpKYQAC9LlyhVwZYYtknMW3vgYZIF6CTRLpTBCk1KqrlkphQ67dRiOEELKYq2FtrXrGjzX4+MN0uPz875pKnhUKSUlPOqJuK6r+cr5Vx/97LPPPq2UGpMMWYgbbflvUcz3O9zyQMN+eOHllwCju64GugdAhGc1ZjtBOQp7P8jz0ZS5hOCDqhA9DRhQh7kbcDAfR4+ZM8YYqNOEkPMcD2aJSh8fbzEGqOtapXRKRWsDG2LYppaCweFeCOkc+nYFCCghlpkJ4I9e+NJjfhqUNudTmSK/IfshIipCRCW9lkHJsjwg8Tsd7gF7iqBySCZuXGeZosfthaZ79BaCGkNu37aHSZ7gxcCRobMan24pcx72Mu4M9F3DKxvAHxQCWAM8OdhmDMPU98OqqjJG4wcxfwVBputqTKTDGzs+3oA6HYZpmry21m42HRGXQlqrmcUr4w018uyVfLFxQYo1L5XMbcynPla58O/QU5DMSYorlR2MKoIEkS7scrk4R12uK5mTUhJEG7TcVWVg7YR4AmIOYjLgjXGcML1rmdbKy4xtFUKE5zwdpg1m51zbGsgAMfaz6xpMgkRnuXMGrabr1DoMQoBWcxmgVqTM6MeC//g0TTD6glpU9v2EoliMSbVujPwmJ1680DivhCDSjD8siHqrn+6q6XeoH0gQ9UY9val2Tpcl74hK7K1+tnVJCPX6goOgw/xP7NBlWq9Bhwy+gP1zzsMwdl1T15hkhVlrBuhomccucaNgnvlu15+f9xAqLGN2EpQimK6ILjasrFKq69pxnDebFsOf4CSJmwNMyTJlHqYXI659eMYRnLHU7Rd9fKOuiCatntxWUQrJxESNNcd11ViLDSuIXmxdEUT/bq4XRLSz6vnOYUKGIDJSKim5sGSOUjy1rc/c69ofUs6YtbXZNLgJsGHBK9R1hdY+rdFP4KALryqLc8+MVgZd1xUyYbBAaE2UUqFDFEJ+yGThSo3UFZkanAR2uwFGX/jVOedhmMFao4OKSKxjfTHngUiYtc3q5GQ7z/6mD33HV37ut6+TYBRBz7cOa6SE/J4777r75IIUojA/fuWl33zy61brKOjFxt7W+285DYOU7tXKQC91XNfff+e9rbO58BNXX3nk+WehNXyxsXXKesm2pVHAf13XTNMImgEgMsYkJUbn2nn28PqC8wTaoZfe9NK2NcgJWJBrraU8TGPEPDnwEKDeoBfRWsFvBGAGBnkYhYo7AA0ssICx1jCXaYpwucKPhBAgcZPo10YKc/NDt7e3HItr4gkTeSkPDolE33/3PQ9cuCmV7HOKJd9/4abLR8chJcE0aRX+HQKRZJ60SkIQUcz5e+64a1NVgoSW8l2Xbv3w/e9QBzqEZn0AxoKErdx+Py5j6A/NT8sITIOOEjiwQFGAvay1Pj7ewnnq4sUTIWQIKYR8enp0fLxVSmltMIFguWBk22IAjoR3wzj6uq7atgb/jNHHSomqsuiFDyHBdw+zkKy1yzRqgbHOUiqlVNs2EmwJFNGvvHJ2zx//HlnKWlsUREFJSSSEOKnrO49PxxQFCUlCkijM33PHXYhFRYhJf4tPAAu6t1oIEXN+5823nNRtWfrlxhQvNu0dxyd4Tl5JCcGmEpt3XFpaM4pztq7dOpcXZT88j/1+BC4EMEcV0/t4fLyFuY5zmEE/gaXA7wV/ifQeNp2YsII7AwazeGVcA1prTCyXEjPkIjSG8EFaxcLQRSPzQLO7XgqbJoTY/NBDrMVX/+En4pU+ETFxVriDRaXNG7VjrbWttVfHiQVlJUgJ8fYvAuQvQUsmklLcutley/1JEqmUo6ouXKQ4HEfJdMt333fxfXeDdUgpSxlK4aOjDtaQcGtcpoCKuq5DSBi2hIsaPfXwrcVM3Lat8Xc0X0KQSkTjODnnMGqEiFCIh/csmkpfkzYdnDoNKprXzODMGDqVc57nEGPuuvowIRgN8vPskXnHmC5/6KHbv//BR/7ex178xJfLnHRZi7RJvqHSGHP2KeHEVJlt5vIt9VtJJkgqcuGQ03V6Y3mwUBOo0ggiXZnb//B3pZhlI9ZRmcvMSL2MPYC5sqgqt9+PRAQ5u7UYhqMAfmAmP8/BuWq3651zIJZRK8aiC0HAnZBqow0NNodKSRwRtDTjspFSOOf6fjw66uCxjz4MBPzNpoH9mtZOfP3jfwv+P2uZwvtYcjFWj2dDGsMLX37hF//eLxVBgul777jrrpMLvHSCCEG/9czTj115UQmprf4jP/HDWh3mfkshjVE5F2KSQqR8yKq5lBBTVdmytCI3TVVyUUI+8ltf+/yvPZZz2brqhx98SEt54L1JKCk/+viXroy9IPrAH3zvd/+h90Uutq1yyUJIdAws7cQKVUA4I2AwGWDl2oYGl3BmRr/t0q0m0SPUNBUz7HkOmRqYgnWwLBHt9wMqCvAVgQsnCsXwUwDJgeq8tWCEFFrYmsYtQhBxyEtAvWL45KpXkVI2xy1varOtdWXiHJn5V7/+1cuvvvKBy3c2zoaUPv/Cc4+/8rISSkp66IPvuOf3PjiNs5TSTTO6duGAiQg4DJM2GkuDjqUQQkqlrispaPbhB99z5xc/+RVm3gf/qae+/nvvvs9IRUR7P3/muWde6vdaK1H49u+8szpuREhCUu0qZlbKwYUUbWVNUwF7gNXJOWOOCPo45tlXlUPHFsI3+stQiwamBImPoi48YvDioDGwadC8hkFb+/1gLWYPJfS4Qx6ANl7Y+xMxDDlQaj44d0t56DJkZuTo1nLb1tCxNE2lrBFKfvd/+oFP/uPfzEIYpZ89P7sy9JUxISWfk5aKiYSS7//D79/thxizMSpzqapDKVxIMXmfUjZOM1PKKeVU5oLWRhKcS9qP3hqViG974Janv/QcpfL0+dVfeOwLp03DTM/uzuYYjVZcWDf26PLRMHnQOGigRKse7GhxW+KqxBQEDC9b+2FBx8PLGtZROee2rVZFl3PW+4AONQzGxoSy1S0N5DP6PyDZB8G5utpikBAwK3pbEJRgYwf1EYYbMxf1kz/2wwAAQF3j6EHAWmtSwoBmcfGem04un7745ReCD0rIIiiWXIglCSmFkPIH/sz33/rQLTEEYzX8mzACI6UEJ7+6dotn94Q6NYhcZoxQkkCQJ5dPn3nk6eQTEfmSrk7j2TSxICWlEHTnu+/44F/44PamDeDdOuIQJmAoNu12w9LjL6VEOxzasAT091D4YJMRUc6HOcNoyQINVwojhiClgtGgMWqxmQ+0mLsvox4ZkQpVBCBgQBv4aUIXhBecprnrWtBKKSXx0sP/G7pN0LqOLtEYU9fVa/kCFb7hpf3H/v4vX3nyilzxiVJ3f+Cu9/+R953cdjTPET1yVWVBpscYc2Y4r2stiQiTgdFqgBESONrQEGCU1jTMn/n5f/u5j3yuxLLWfJjoXb//Oz78Yx8quZzvephdgHuA8xpgBgBfXTsplZQCLs1CiJyTMQaWgXXtpilAIwQzeMiQ1w46vJ9pmpmpqgzYVoz5gFB8ifgS8QoNo6jsY75vVVkkg+iRVkquA9EOV2wpbVsjxoiv/cr/hONpjFJKr7JvvLPdrl872aWUROXVr7/69X/7xHQ+VZvqlnfecu9774bKDLM34WkbQliH3GP6KgjIzaZdkkkDuQCAYF1X8+yt1eiyr+vqsd/88uO/9pX9q70Q4sKdp3d9152X333ZOWesGsfDRMkFVgdoPSDUQeF7mjw8LTBVEL1vTYNGB4Fti3Hz6EbxPrQt5pMbSNsA7YdhgsxingMzvEHMfj9UlVVKxpi991Ji6ZSU4vy8R4/tcrscRrsjW15Ue6S1RiSoKiOe/9TfgSm9czbGjJlUu92AeXrOmZQS5iMuPvYa4AHzQqCCwmQNOMGh5I0UpqqqUjICNExcV5US0MgwTCcn22GYIIzFyOZ1ZKhzZhx9SocCd9c1u91QSsbYXjCgOWdM3MImgMwN6agQBKtYDN7EHq/rar8f69oOw8x8MPTCu8q5YEYUpv8R8TTNKRVYNaeUsMG1lggvKSUcF3jtQZLlfYSfnRASjdZAIijQY1tDbgS8o37yx34YugkiwsBw6PSkFFh6IF8YfCLXWKd0rd5+dV3hIgLA8D5stx1QGmIfMyulMQcGgAEd7kodioKohqNQjuIitKqYqQ77CuYCnh1ztLz3dV1JKZbhqhOMQaCAw8aHAA3233jw4zijqxtSRqi18Mhxh6NhPyUMijuM5kUPXUoFB8taKAozcrFpmrGgkOuCYdvvRywmOD7cQ6BIwYRj++p1DO0CBgIMtdAcmXPe73FDyLat0BIMmLXfD21b7XbD0ttenDNgBHF4Iay0Vk/TXNfOew+WynuIJo21uhTMZJpQA4FROHJ0ZEAA7GB1li3s5tmjuRyDUsDg49lYq3HXrf65YCnwHgDDU0rzfIBD+L3eY4BIgH4NXiXT5EuRgKHIvqFWRx0Cri6Q1fLSuoacA1eRMersbAfPcbxb5oIMAwkQ1k39+I9+EBcI7l7YEiNEwMkZkyqXYZ4GvDYcJ4ACoTFC2C2FSslLT6uFZANJrDEweAqllHXUA44LiBo4QqNwinlLIG3AnBAJ3KhA5cjvMQ4d/dyg2qE4AxpZGmkTOH3kN/v9CAvgxZEirBpQ5EcwMgI7AmgOGnBxEj+Y00FHtNm0uGO11lB8oqUXNWRMrl99B1M6jCUU4sCJppTVj//oh0Atee9xuJCJoFyAOYggOtCu5L1fpxIjt8ZNRcQwU4dtHrjZUngdVz7PAVoMCPOkVHgwSE+gHoCCAaYfiIowncZtaYxKKSG9gv3yNEHsxlCLrMwSgqf3vqoOdxVo5xjj6iG1FopRNgGHgxne+LxEr6l0EcpQsFwsyJS1pu8HHF84/OMKXOud6wQMIHvIk7wPuCOBow6K7d1uQFEbXUtYKWsNaCKszmbTOmdxppB243fUdTWOcwgJSwy7bdjJYU1Be+H2a5qqaaq6rtq2AmmMF4cNNyqleEhrcMPzWJ1ssByomYD7xBS3xbLMgLNELy0e2DqcG3wRcAiYpVWB27Z130M/W9q2gUUJjjLUvghlKG8Bsi/DyzDTpqxGwNg0IaTttgU3pZSE+9dq7dx1DXaq+s//s++FBwPOAXy+ofjFHYBcBr8PmmH0UGJdMPCqlAI9DHDI4jrMSkkpqRS21lqrnbOw/0RiMgwzQNd+P+JcY3XAUKLzCz09sG1CmEKnPO5bIUCnSNRGsBmxvyCEwn9HzX0Zl3IYsovICXI056KUWLXsqPI7Z8AtL9O3hPcphADjZEh9MZgCTvvMhBYdsFJIhpExADVJKYZhRrqDhKkUlvBxyzlPk8cqQ2McQgTs2W5bDMaGtRMErXjmdV0dH2+8j6Bql6Grsq7dZtPWtZPLFxJLLPfSqIUB9BK3N6ooSyZpodaGYRrkOvBsAosAwLbfDwAYcM6H/A0qK6RCaP7BxEMocBFwEN/HcQJcgVs+gioIO0ynK6U0jcN8LSHENAVYfk5T6Lp6tbhCfQZ0BTyb0fchpcLuQegHCsJ5AszDQCn1V/70B3HHoigBLAWHgrV+5tzBlgc9TPge+PMs+kgRQsCduU5KDSGsA1Khm2Q+TO9YzLgP87/w1penghNj1iHGsFXAlDHc7dPksRa4cnFMF149YAoU6gTLfO7cNPWC7lBjOXxZq6cpwDweERwBEBgJ+AcMCu5qRMXz8x7DGaE1h0B6dW8BHkMQRofTZtOCP0YxBwNIIew9NAaDDMC0nf1+BErF3QU9DCJ+VbnVXBsbHA8J7xjdWCv+gx0C3KCQnTlnMQkJWw/BGjgEFDx+kbV6laeBVlts1w1CRNNUmDIB+NQ0FbJIdLyA7UFK731gpq5rUkrg5ddSMC3j4oQgUEMwMUeIB7MGHHx+3hMxRrWjkUZKgSgdYwZbA91D2zbQqW82zTTNzAVPDmEN8J1I4DqBPk79hT/+fTgRVeXG0ePGQCxG3MAJQlDC4oLMg0IGpELX1ShVg7CFGx/O2jCMUkpc2sugCob4AFcIxqFjUtbyDQKj86C0xfisFZtjaZaRQwIGRxDv51xwMoQQmw1UtxHaCIQLOO4gVDpnlDqQH01T9/2BOEK6gFt31aw3TQXa7vy8x7c1zWGw5QLYGH1qWktAvq47GD9CGbfZtKUwUCUz1XWFCp2GUBuJ8jqVd7cbttsODqBNU8PLgQi0GuAXppgozBIHW4dSEehcnBs6TO8oTVOV4heszUrJacoAc8MwIXSgt6RtazhXwwkWdRWgIxgtQrWJMIgGf0jG5zlgQj0uIbjdMROcsrVWTeNQKAYj4n0UIi2DWQ8piHMH1hZsWAhJawlyCZPVcQ4wIArgCiQgbi+0WKNrA/HZWlNKBnhFJxp4gfPzfrNpmEn9xJ/98DwHRCiU8IGTVnAmhJxnP8/BGNN1DZJSQFLEQWQZ6yR6sBGQnB4ap0ohIq0lYhQi+OIwdsADqEAtQ7HsMpYABJZcm08w4hn7NMZcVSbnw5PAeT0+3iDQwxAbwBq6ttWVMcacUtZalsJHR5tpClrLNeiDgQAKB3+F0LSO5kWaDTS4lOMVqFYAvKXBLx8ddcYYIURKxTmbUsEDQIAB3DjYBk1TMEbNczCmgKpFoojyW1UdOhFLQfBJ4ziDtIDYBjfVCoQWApVxJnBJhMBd18R4oDEwEQILWgprLTHgFhe4uOZLKWltDf4EjBPATyklBF4mBymwSUS034/wecEzW2bi5qVrpWA4UylMVDCQGiWBVR4A+bgQESrEaUInE1t7GGKDgA7XTlzObVvhKkW9s+/HqnLn5/3p6RGGoE2Tb9vq/LwnouPjLVKlYZgkc0H6hy5vHEkwNpifAP8UTCxH/ejoaAOxDbB/VVl0d2JwDw5EjPnoaLPqwrFxxnGGHT2s/uAeC8QCBXJVOVwGbdvUdRVjrmsnhMT5QKiEjR10D1Vlt9sWkA5qNaXU8fE2payUBteGKgrmOYFDxOQZIuq6Gnky6sPMjBpOKXx8vMFEi2nyOTOoFKyJtQYs93IULJhgzEuAhAuzJpBtQWgNd+7Npj05OZomD45gs2n1dtshYwaIxFtBLDo72+PYgutHbPU+MpdlLRJ0emg7hs0TBgAeH2+Qp0ipEIsW63sCHYgTg+t9JR6wr6GZxVCaUuQ6Wtr7uM6RRy4jpVqY8MO4CdCFR0fdPIe+H2HniDsJWuXz8x4pG+IeolOM0OpIcA/oIZXyUPPC7lkMZVBHKxgAgAuACIV0CzEddIxCCFDr8OxBHytoXcDTgyfQX//zH4a5OqJz17XA0TCLBgGHS8baQ6cVcgJIaI6PNyvhjFOyjqsnEnDRxUaAY75zVqlDd3hdu5QKbDfBfQImam3AfGHY0oqUcETQz4ybE8gYsRWVlpQSZPiIHpBjgqAFZY8cbXWFn6a5aWqldNc1CPpYDSEk6Iqlj1WiVkgknHOol6EYh0GQiL0YsV5KwXBfNIvhFAL7I4nZbjt0uVprJe40SFycs+fnPZILXDirsheWDCujhA92fLwZhlkpCZILWxubpWnqEAJWHBOfwfHt9+Nu1+McjOPUNBVqbbjA0c/lPWqwGr3UIYRxnEEwvPrqOaAeNvIC7cX5eQ+pJSymQWcCllQV5NAF/wqXM8zTQfvGfj8glZumsKbT3gcAMOSMy3CUjK4beFodH2+bpkaMRfBBA+Vm06HIvMyEjUjaV05lGCalBE62+mt/7sOQuyzCJhBVhIivtUa6JISEUTPWGicAQAUhGPziyck2xgwyC5pLEBht28CyHgkIIgyC+zKVNjNT21YxJsyQARDCdxKJtq1w4Bb/9dK2DRa3qtzqnzvPmO8DAYgAJ7xa0SJXWP3T14CAxBMsd4xxnuM1I1vYWts09cLjExFZa0NIzGLxahH4gBAkAH+j/orqITM551CYW3rQCKTs/we/xcEuwkyAvQAAAABJRU5ErkJggg==",
-"alt":"A drawing of a red car and a blue house on sand.",
-"grid":8
-},
-"swapped":{
 "src":"data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAIAAAACACAIAAABMXPacAABTjElEQVR42s29aayt53Uett75m/Y+w73kJXk5TxIdSbYGu7ZTW4qM2G2aBEmbAJmcBHWATHaCukBatEXR/CjaIG2AFjHiGEWDAE2axkEMA03sSHJs2bItRbQcUaIkiho4j5e85+z9Te+4+uPZ38fLy0tKVOxGBxfEJXnOPnu/3/uu91nPetazxJc+8jeFENYaIhrHyRhTVc77IKUMIVSVIyIimmevlOq6dhxnrWXOpa7dPIe6dqUU7yMzp5SVkm1bE9E0BSFE21bTNFdV5b33Ph4fb2JM0+SlpBgzMxujSylVZWNMRBRjyjm3bWOtwaulVKQUQgjnbAhRCIH/nnNxzoYQiMhas98PxmghxDz7qrIpZSGElDLnbIze7XpmUkpWlR1Hb60mIufsNHm8hxhTVdmUSlXZ8/O+6+phmIwxKSUpJd6YtZqZnDN9Px0ddTln76MxKoSklPQ+VpUrpSilmJmZ1rdRSmnber8ft9uWiOY5aK3wTyGE+mt/7oeIRF07IQQzMXMphZmtNUJIKVUpuWlqaw2RYGalpFJSCCmlrGtXCpdSiEgIsd12TVP3/SSlzLkQUV1X3kcphVKqaaphmKqqwkvVdZVzYS5aa2N0zoz3enS0xdqVwlLKlDLWhYiMMTkXa80wTMZoYzQzVZXLueBniaiqbClkrSmlEIlS2Bjdtk1dVyllY4wxpmkqa+00BWuttcYYI6WKMR8fb4SQzNw0dc7FGNN1DV6869pS8A7ZGKOUwqPNuSilm6buulYIYYxOqVSVqyoXY9JaE5FSyhhtrRVCDMPknNFa4fErpdR//Zf/oNYqZ8ajZmb8TF1XpRRjDH6xUlIIUdcOH9taM8+BiHIuWiutdUrFOYNzgGertRKC6rqKMRqjiYhIjOMcQlRKCUEhpKappJQ4QNZqKaXWKsaYUqlrK4Qgoqpy3kchxH4/CiFyLsZorXVKyfuYUk4pV5UNIcaYUkrW6pSyc5a51HUlhPA+znMwxqSUsU9LKdj4QhBeUAgRQowxxphKKUrJEJKUIudsjNrt+rq2IUSceHxkfBDn7DDM1upxnNu2EUJorXMuRIzvDyGEkJgZkSalrJTyPrZtbYzGslalMD6qc04I6ZyNMa0hxfvITM7ZEFKMaXk5MkZba7TW1prNpsEj2W7bnEspxTmjtcZn1lpLKaUUztm6dkKQUqpt66qqpJRd1yilvE9KqXGcnXN4kMMwG2OGYaprl1LebttSivdeSpFSNkZLKRC78A6llNjSde2kPBzTnEvb1kdHndYKr4/PH0Ky1rRtg0Vs21oIQSSsNVLKeQ5C4ODWSmlrTSnETCnlUlgIOQxzXbsQIraRENJai8CFxRFCHh114zgTkdZKKel9wBLNc8g5j+PMzOq//As/EkLKuTAzM+PjKSVzzjlzjJGI6trt932M2TlrrfE+aK1jTFiXlPI0+ZxzKay1mmePIIOYME1zjBkBdJ5DVVnvI3ZfjEkpNU0zM7VtjUNtrfE+CkGlFOxKIQiPP+fMTHjwMSYhREpls2mcswjWOB8hRGO0UoqZ+n4yRoeQvA8hxM2mwc92XeOcYaZ59lorImImZqpra4wOITrnhCAikVJGkNRaaa2YCc97s2mxlxGuU0rGGGuNUmoYpqapvA/GaESOUkpKSWttrU6p5JzxpFNK4slf+9tVZZWSfT+2bUPEORcs4jjOm01bSokxWWuYuRQ2RimlUspC0DR5KSXeQQjJOZNzjjE7Z3Ar5Jzl4UtMk1dK4o5BlIsxKSWbpp5nH2MiEksQLwhZIaQQYl1bIsKuzDmXUpyzSinvQ9NU4zjjseF+LoVjjDmX7bad5yClQHgphb0PuM8RbL0PWD58wzjOpZSjoy6lnHPBjhnHiYhKYaWkc3YYJq1VVdlSOOeCuIf3E0KUUk7TrJTCHdu2VSmHgIzHgFh39epOa1XXDntFNo3TGu/DxBhDiDiqRNQ0VUopxpRzwa6va+d9LIXXGIIb3/vQthWOrdZSa5VSxjMXQkgphmFi5hCiUrIUxsoSCexBBMS6ds4ZRNjdbsBNK6UQQoaQiEhrqbWsKhtjLKUwYyuRlHIYpmnyWitEJ8AqpSSOPDMPw4gbRWs1DBP2hzEKF2PO2TnTttU0+RCicwbBlpmAJpwzSsm2req6miY/z8E5k3OJMXkfd7sBp8Ra3PDGGB1jxvOOMcWY1wsMu0FKqZQkIqAgQiRR6hA0q8oCEVlrnMOpTM6Zvh/z4YuZEbVIa4kd1DSOmec5MhcpBRHP8yyEiDEqJbHFsC6lFCLGOx7HuWmqUkrORQhKKXsftFbWHlBmCKGUst/3OWet9TCMSqmUkhAkhJimGdddjImIU0reB5zUYZilFHhCQJBEhOgMtEpEKSUhBDPPc7DWeu+JSCmZUiYipQTCI/YNPgLuxWGYgYK229b7aK2ZphmAdZpmY7RzBm8JZ7SqLDN7H4nKEl1DKSzr2uEec84QCWOMtRobVms9jh53xXLcGPu3qiye7ThO4zhfu8SbTRNCKoUWFMs5lxgzEFTT1N5H56yUKueMMx5jnKYwzwG4LecihAwhOmdx1LquARROKVdVxczY+8MwVpUTQlaVAz4phZ0zSolhmIQgaw1zmWcfYzw/74EsiBhASEqJVKCUIgTlnOraYVfhsFprqspO01wKp5S225aZUypIcZbISQitCJulMCBvCHEYJiJu21prDTApBDlnm6bG/VdKUT/5Yz9ijFJKjqMHzAd4QvCSUgpxeIbzHIQg7ClmHsdJa5VzVkpIKZ0zQgjmEmMUQnjvmQvw8jyHUjIQCzKaaZqR+zAzAqAQpJREZBdClpKJaJo83isuNO9DSjnnvFzgMucipYwxjuOUUmbmlJIxap5D01TYZeM45VxSSptNy1xw0zhnd7s+54yLCvHdWhNjdM6en/dtW0/TPE3zGgyQHhFRztl7jwXFCgDyp5Rw8ogOq4QkETiilOJ9EIJiTPPsrdW4zyQgfIxZa4W4hozM+4hjjg85TTPwD/DsNPkY0zh6rbUQEgd5HGdjjBASARHoKMZcSmmaWkpVVU5K4X1wzrRt3fcTILMQAsEa+y5nXM4VEQ/DiMgOGNM0VUq5aWoAEgQEJJx17ZSSXdcgidvteiDgpqmxEPPsmYm5IO5XlcOyAk1qrfp+3O2GGGPTVH0/1rUzxuScpSRARKXkmhKHEEOI1pqc83bbIWAAwk2Tn2c/DJNScrcbcNniEBCJnAszTVNgJmut+ut//oe0ljGmtq3HcVoSMQFcRcRE3PejMXrBWznGJKVAqh1jBIzzPhijkKALQeM4Iybg46WUtZbTNONXxJicM8CX0zSHELHE2DvI44gYsHWaPI4jckD8uhASnrpScprmrmsA1Uopu12PtC7GyEzY4MwcQp5nD7SulAASryq33w/GqJSylIKZpZR9P0oplotkAq7FzYQLDAeRmaUUwIFnZztsEYSmtm2cMyklIBqgZO+jtVop5ZwxRiNn1OAxcH1VlQW9s9+PTVMNw4gnjHWZphlRAoEy52ytUsoSkdYGsXVJTXHeWWuFDY4lBoaz1hLRfj92XT0MM2IooN5y+ELXNcuZi13XMBdcME1T9b13TiPvB6GERBKAZLNp2raWUu52g1LSe++c9T6GENq2KUUBQlirp2kEx4XXQTzBTu+62hjT92OMqW0r3KXMfPXqruvqlLJSQimNiwpPTmsNCCOl3GyaefbgCBB8ttvO+4jURGtNdGBZxnHWRMRcpmlGAA0hEXGMcRyZmff7HpsCOzqlPM9BSgkMM89hs2mAF0spzCSlsNaEEEKIwHZCkHPGWtP3A5gWoNXNpkE8BdCaJu+c1VqFEKvKCkFrfMg5M5e6dsMw7vcDngoRA9AzMxFP0yylAPAA1mrbCrfCPHsiDiEpNaeUrTVay74fcNsbo5VCXm2AxFLKzFZKuQKNlJKUYp790VF3ft5vNg02qJSMU4jwVdfVNAWEEykFs0BIMEZP05xzDiGGELquQZ7LXGJMer8fsImIWCm13TpcuQivQggQUoB6WCaEDtzpOJ4rb1GKsFbixHifm6ba7w8fdbvtcJ0wl2kKQkjAnqapci5tWxEJpPLz7PF7QwjTNDtncakiH8a1xIw1lbiNqso5Z+bZEwmACCBU5xzA6/HxZhgmrbXWar8ftVYIWUpJY8w0eWZC9rPZtEigvA9V5aZpBlhCbtE0FRAdECeC2zh63BZd14zj7JzxPpZSENlwRzrnqsqN45xzBlY2RrdtJb76y/8jdjcwz/l5j9QJZJPW0vuIyIOnjYsUPBTeHO5A/Die3Dx7rU1VWSIG9UHLFzY4EBgevPeH7C/nbK3FltdaA5YA3oF3Q/JV1xUzg+Fo2wppBHJynBhAwJTydtvhQFirx9GXUrbbFo8NR62UgnSprivcQEpJIlFVFkcNyHKagnNGSoHsrKpszhmJApK7nAu4XufsGogAGbB3EVrneQZfMs8B2X5VWam16roGQXm/H7RWm02DXMw5SyQAM3AplVLwPrA0QgjE4qqy4BtCiDmXzaYl4mGYlFJIGhENwXkAxeIrhOC9x8dYMgDh/Wvhy/u43w84AXXtQB54HwEQ9vsRZCQWFJk5wE9V2b4f8a9CyKqyOIIpJcA5fASQiQCZSELXBBu4zvuAFUf2Y4xCAlEKt23tnEXiPQzTZtMsTDDhfh6G8fx8P47zMEz7fZ9S9j5qrazVUgqtZUpZCiFSSuM4g7swRoUQuq6+enVHVIRgpaQxappmazXiMk4WSGYE8VKK1hL/BKkbQiwlD8M0zz6EmFIiIuR3OAfTBM6OwDeAIKprO44zDvsSzaOU0hj1yitnZ2f7GFMpXErGscOhRvB0zpyf92D6EEXbtsKNSsRSCiEIyar3Ica0348hRO8DFgKUDHKOYZjbtsbSl8IIiUhfAJTn2aMqNQyjUhKrifCC8DgMePGIDZdzBjGOpWbmpqly5pyzXPhVWnAYxZinyW82DchbnG5gfxCB0+RBp2AfDcMkpdRaex+llF1X9/0khHDOAWMsyFWWwl2HPJkRPXI+sFrgHoA3QojMjIVARPI+1bU7OuqYiYiryiHfwclp2xoxCpfWQluy99G51+oW4Mtwi4AIqusK6Z4xGllrVVki0bYVQuUaSbCBlFLY7FqrENIwjOBpxtEjFcWHHYa56xrkJahE4RWklG1b42VxFr0P6i/+if8Q2S+iW4wJwQEb0BgD0L3ZtEhxtVbeB7w06idgKZRSMUYQpeC8tJZgj1HGQggqpSglrNWIM8ZoKWWM2RglpZjnkHNBdu19AK7FxsFmN+ZwUaWUUTJCWlsK17UDlU8kUH6YJo8HgJoUTp5zqIVp/GoAMOShIDK9D95HXNFYVtxG4zinlFHLA2LsugY5CkpAKCd474nEPHuELO9DjHGeQ0q5lKy1ijHjjCK2qx//0Q8txVXGBUtEyDUWcqOAX8VFX1XWGI1YhpsTyDKlXNduGCYQ6CCijdHzHEGVpHSgqZVSu91grQY7aK1dS2bgnIkYwAbpHjA+MjWkFMgHcVeHEMHpa63Oz3t8Pw6oMUoIQi5CROM4a61ABFlrriGopbUatxcKqJtNG2J55qr773729F/8dvXAJd/apKQA47YyP9jpxmjwY3XtUKoiYsCtlHLb1ijRMDNQFiiZpqmUUlXl1I//6IdyLs6ZUjiEiOsO1ylqTKgzAHV1XYPQCcjhfUAJXmuNwIqFCCFKqVCOAHUMMoCZhXgt51LqsByA2zlnbMCqcjHGUpgZsJXxloQQqOesAQHxAQgVJeuqctiw1ppp8kIcQJpzqCrrEBL4AGSgqA3gASBRatum78evvKB/5uMXr+zkFOQXX2juPJ5OmoxPhNImYgDuKmwswBCUOZHMo7YDpgjEKmIMQBSSEvVjf+z7pBRAaUDBMaZ5Dk1TKyWUUvPsSykhHBa3FK4qhwsDzEyMhwu5aRwiwxofwFFjuyEjxX4BYww+HVAamApMJNge8FFEh3IC6iQ4CngRhBHsa9Bq8xyQNIHAwP0BzINNJgQ1TaW1AgPRdU0p2TmTUrbWIq8WQnzsC5uf/vgt/Xxg7gZPv/G1k64W77j1AAGQ0GKVoV4AkAOD0jQ1RCEIfdhnS8ExrqEPXJn6S3/yB+q6AmNnrfU+hJC22263G1CbxMI1TYVwDPrMOYM9hbsXRV1E8FIytpVSEuxNSocLB+FyPcXgaQFFUOjHf3fOoaQM3QfODd40IIdz1hjlfdRaO2cBECBUwf0GHYa1Rkqlta4qRySM0dMUjDEx5hASdj32kHN2vx+apmYST11t/vePXBCcmMWSvQhJ5XPPtu+50996QQuSKMB5H5E/4TjOs8dmwu50zgLCzbMHWsH3g6EBj6mUUH/lT/8gdB/OGeABLB90H9N04F1X+hdfq0oHcYBIzHPA7UQkwCpjN0HlgJ1irSFi52xKJaXDKmBr4A4AYjHGYDvjvZYCcEJ4A2B0pZT4zMCOQCAQMmmtxnGuawumD3evlGKaQtfV+HSg9kBSMjP0KUqpzz/JP/PLp8NUmAQzHR9fqKpmniciIs5ffK6669SfNBGbGtw1M+GAIr9BwghZipTS+1DXbk2eUb5GJohET/3kj/1+Y4z32EGmaSoUelB+0VrjykK5BqETcSOEA9qZZ48rZSEkVAgB+AwfG0s/zx7gMoSEhA7AAwoX/KUURlaBO01rhUKjMQZAAE8dTwv1wqWeqnGz5cylAPuvVV/CjsFxwTHFZXZ0tCHieY5KqRDSz33a/czHLw1TZhJEtN2ePPDQe08v3DL0Z97PRGKc+eOPbZwV77mLvI9dV0+Tt9aCbweBuNk0yyVfQH8KIbH6YNLq2gHQY3NLrIUQAlfZfj9gv6O8CekV+BYhDmzXdtuC4UEIbpoKKKiqXNM4ZPPzHPALgPGRiy+3XA0mDnvQ+7DZNForlM8gWjo+3uCR4JLv+zGl0rb18fEGaK+qHBg6XKSof43jnFIyRgohkB7jty/Fd8XM0PThtjs/70FPSaUfe9787KdPBUesfsr58h33cUqc0+U77k85ExGTEBz/yW9uHnmSlDaLsiE7Z0sp5+d9VTlg63GcrTVtW4GhSSljIxLRMMylFK112zZNU6u/9Cd/EDgaF4BSCkIaoG/n7LqCEKmhKNY0NaDIZtMJIXPmrquXEIGqsjNGoYSJ4hQonaapkGQgxAGJOucQfNq2Bo0D5OA9mFGptQLImSZ/dNRBtobaGegm6GWQNwEmQO6HwnpdV7jSmWmzaaHARIDGhfyFZ9RPfWwzzplJMNHR9vS+B97dNB24Fm3s6YVLwc+zn4hIcP7ic+7OC+GWE0EkYkx1XaHIXkqB5g6REwerFEoptW2jtQKm77oG1BMRoyCjgGTwAVB2QNIPxnyevVISCf1KKCKt3e9H8KZISZB3NI3DTYhQCBAyzz6ltBb2wHujZokMHCw0rmJos5rGzXNYRD7snHHOgfMBWbacAIFkEAqc5VyiEFScM7/wsd1vfXb8wmPzo1+azs7DrZd0VTlwsUqpn/1N83c/ejT6zCSJ6Gh7+sBD7zVKrwyVINLaXLh0edifz34ikoOnX/1yRyW/916Bms9a/ECoRPSGVg5nLsaMDB+MNzYiM+mqsvMcoYfp+7HrGiIhpVKq5By11oi/5+c9s5BSWGulFMfHm/1+BHTBK+Ivm007jvM0BdR4gbqM0X0/gqKANLOUAi6Imbuu1Vo5x9iPpZR5jszQYMkl4FjvA7Sem00bQuy6RkrR9+N22+52Q4y5aepp8l3XIov0PgJcvPBi/L9/9hUASiIqtP+p/+U+lM4L06NPi//nU1vBsbAg4jXyrKt/eAZCcEqX77jv6iMvK6WYhSzxn/6b7vfccf6+++t4uOSx3Pn4eIsEFvciIvay1eRmUw/DFEICcyyRr0JMAUyGLAm3FuAdLhy8qJRivx/2+xHHpW1r4PGqcrhOm6aWUm42LciZlHLfT0JI7yO0hTkXMAfY2riW1/r4OHpj9GbTAucgn9jtBtAspRSIPvCuAB9RLgUi8D4Ayyklt9u2quxuH7IgllwEF8FMtNvNwzinlD/7df6pj3RcYmFiou329N3v+d667q5b/fUZ1HX7rvd87/boAhMXJs7xpz7Sfu5JobUELkCSNU0zkidkZ+CYgQnxOiklxINhmNRf+3M/hHxhEUocVLoQZgHYIkUAbWCMNsZUla0q55z1PuH+rCoHiSNkX8i8mqZeRJxys2lQ+YNSCLRiSgXpK4AgKvhEIueDghWnG7wbuP4YEyprKzkBCfAwTN5HyGOVkswUQmYuZ7v8K58YmHBZEBH9Jz9y0+mx+Se/YX/6Xx/3U8Z/PDq68MBD79VS3Wjx6XWx6Obbxn7n/UREw0z/+guVD/H990mgcCllXVcx5ratASigUoW4SEoJ3SZkqU1TyVXPbK0BI4aMFwkXFAwrEAK5Cop0VfuAyZpnD5ZRKTVNftVlQFWJCjioJEhlrLXj6AF1Usrz7Pse14lCxQbMBD6SEFRVB/R2dNRB4D+OM4AZGMO6riCkxN+32w6EbttU161jyeWRp9Q/+/RGlLjWIW6/UeS54TlALIIWlohEif/84c3DXxX7fooxV5UbhhkdBlJKBOo12QRewhY5iOH++7/+R/E/gCJAGOE0QIsIVLo2B2itrbWrlh2S6VUPC14XAilIVMDMGKOhMY4xNk0dY4aebuGnJH7dSlLiYa8FFsQfIGNQlfh1YFWN0aXQqmEF2GemeY5VZc/35SO/fLZcAaQE3f7g6T/89U0/ZSZiouOjC/c/+J6qar/R4r/2DLS2p6c3nZ1dYTwETo8+ox+609x2KkJIXVcLIcB6oWiB8hyRUArNEKUU6romhKh+4s9+GJL5ReQM9aByzo7jTCRArhExFL9IHQGwmqYWQmIL425cxCMMfAIwI6UENxtCXLVKdV0ZY3C8cC2jtgUWAbliSgkHAoQaQhwum2GAyjysjDSOBZTY2BygC1+9Gn751/rDA2COF2/71Cu3DFMhIiY+Prp4/zu/660jz3VfzMzEX3n8kXEalnAthpl+6fNumMJ772F0vyCoQL8Ebhyk+uEYcTlIXdq2hlYLx7kUBq4AI4YjaS1qctFaEGoK4hSA96VwgXaGAg2E96GqKjzLuq6cMwj3SHy22263640xoNVWgg8hSykVIwqWCdEfl3ZViZwzESult9su5wyNMchFHKyus3g2bVszU4xJq+G14NNu0s2XKQUhJBOVzJe/uchz7eoLqV564an9/lxrA2CCe0jk+ec/073v3v6998jCnGMGcttsmmnyXVcDTO92gxDknJsmf3y8VX/jL/4BKP2RK0EEt9KTyJhBSOA+gYaHmbWWCyhMXdcgpSLiYZhxz0AGjL28BBmFFV9bP3AmYjyUELRWQkhmwjklYq0lgICUQkqB+xmEMN7MMEx4zGCfQLYgrI+jV0r2A330V84EcWk28bZ7gAKY6fj44v0Pvruqmrex+kRM9NKLzzzzzNdWqHLb5buNsdM0kBBU4hees5dP4nHlQdiB7Fo44wT6q2lqaHPm2asf/9Hfh24LZMzITpEmAFpBmoGnh4+KSgKQLBKo/X4EuwnelEikdLgMUU7Bd+LVlgKLBHWFSpb3AUk8SqlQ+6JICfUnNhqS+EVmCiEMN01NJKzVde2IwJVqwLCU8hzUL37slXTpMlYfmvjjk5vuf+d3aqne1t5n4i8++vBLLz8nhSSilNPl2++57fK9JxcuTWM/TaMQcpjLxx9rc1HvuDQC78UYu66xViPOt209jjP6Tbbb7hDBsamhSyWi/X4IIYF3hLQPhCL0E6C38Bd03oDbGcd5kTWEuj5gUERkISS6aBCj2rZCNAQ9CwkfZIeouOEDhxDQnWCMBp+cc5kmv9+Pa8R3zs6zB6ePDg6URVPKzLTdtsRU2k2+eJsoByhRuNx++z3fQuR5+cXn+mGvlcbqN0176ZY7uWTO6fLt9xRGki9Fnn/u4eoLz1VSybquhZCr7n+VoIHbZ2b1E3/2h6rKQGIF7mwYxs2mhb6+lIIEum0rhFTcpcYYfFpIBwCcwINXlZNSplS0lgBbzqGSp8BmI+eAkm4cJ6gfsbsBc9dSvjEGvWVrZX/p26pw1FBvgg5n6YQpCxNOztndfvytr9JvvngTCUEkmfnk5KYHHni3e9uRh1984ennrok8t99x3z33PAS5ghBCaXPxwqUYwzQPRJI4ff4Zc8s23nmTQI0EUR1hJsYIQrCUov7GX/yPpymgUAe2CzUEJAvo1kP8geAC+AcXb9NU6JtdgngB4kR91RgVY17yZ0XE1lr8OPDA8p1ZSgUFAxKCpfaCOpeEMBL9pNADTFMAJl5bWaGrXXiR0jS1MUZK+TMf1f/XJ48EFRKH1b/vHe9Rbz/yfOHzn375yvNY/ZTT7Xfcd+ttd0NxteZoSunTm2+dhn6aBiHk6MsnHu+u7uN7706oGoHQhKpzkRjHQxHcGAVFtBC02TTMBVpfdChqLYdhQoGMiK3VwzBOk/c+7HYDtHbGKAgxIOxpGtf34zTNaEfFFkYlOcbIzDFG7z34ba2lc7rvB2OUMYqIQwjn5/t5nud5nqYJhHMphx6eqjIpJWbc0qrrGmMM1LvGaGPU2dm+76df/dz8Lz7bijyzkNiAl++491vCPM8MY79GnrbpLt1yO5f8JnzRvUsfnKQ8/+Ij3eefrSAw9d6jMtj3I9jJnLP6b/7qH0JfB6ArWnbBYtb1Qc6YUqprh/0L4SKgLlg9MEJKSbRCoFkMwAuZLSgnIgaAWTqiEjStq04GGcCixA6bTbPWzXE9pFTA9gB0eh9y5qapdrsB7xlbMsZijP63T5qf/lgzzolJMtHJ6c33P/hu5+q3G3leeP6p5579+hp57rjjvrvvfWgtAr8xR1PaXLh4S0pxmgciwZw+/7S5aeMvNB5goWkq4D2gOPVX/8wHx3EWgoh4vx+klFofGi5CCEIIyNCwLmdne2M0+C9IbiC/XjTPEnc9Kgr4NXiQ+/1orcGNmlKsa4ccSmsJWhSVr/1+BKuOp75yvHgPbXuQayy3QkJGttk0eCrQciklfuaX3D/4eDfM6RD3Ty/d9+C71Zus2pusPpfCX3z001euvLBGnjvuvP+W2+4m5rd4nUMsuunWaRymqRdCTr78xlc2+1l8112QIiSUi6HuQhHcrgIFJErA72hQQXoMxr9p0H1Qex+BpYzRqLc0TVXXB31DSunq1R3MJ4j46tVdXbv9foBkQym12/Wo6Uspt9t2HKdScikQWc5rczO6UJD3bbdtCHEcPTBYjFlKNc8eYAy7r+uarmseecr8q891ggORZC5E9LYjDxGRvPLyc69FnhS7bnvzpctvjDxvzhfdC+k/kxQcPvro5jNfE5A15pxCSIcajNYKQnUwBDknNOVM0wwyABo3qC2BI9EriUNzdrY7P++Zebfbg01jLlBEXblydUG+FbhuIXgYxnGcnLPDMKJ9+exsN88hhEOTE/AlIM3SPich1YKeGUDA+wB5SF27lBLQbUp5GMbPPiE4hcLMxKenl971nd/nbHXdqvGN/lwb+4WSu/NXjTYoRN59zzsf+o4PXBt5+C1fRAjhbPWu7/y+09NLTFyYOYXHnndQ+uRctJbzPNe1k2i3RIrctnXT1KWUvp9Queq6Fv29YDQRu9ffAYC0UD2H3A0IF+JqdFQhyUIFETUc6MinaYaqEkV/YFytVV1X4EFRXsaKr/I3lHpyzimVVaQNRAGB6XfdnUiqlPnC6aV7H3y3M07cYJPe4M/r/nfOxycXQ/Qp8+Vbbr50y12CWHyjV7j2RQSRM+7eB9994fRSykxSveNSv1gKFJzyafLiiV/9n7HZiTjGjE552C2g4Qtdq2BGiQSQ+zyH09OjnMs4TkJI58w4TpBkrXWJqrK4DHa7AY8EgR61T2TqKFwAlsWYU0pNU+/3A8TJYNlA7uNAoA1/5QTBBYHd7fsR3T/G2Icfmz/6tXeG6jskiWv3PhMJovMpXh39dYG7tfripuK1ckbERFdfeaH4l06OT2Vzp6CM/8lExPzUqwO+mZdXKEytUzdv6utwVCGuwpd+5IHH3nUn1NETmLQDGRdCAO5e+DgLVQjqUItK26EhCeJD0DvDMIIKRcVRaz2Ok5QK3ZbzzGC5cXNAOdN1dYyJyFir0YBnrcat0/dTXTsUe8Hw4FfD4wAcSdfBDwS9xLlpAO+KEKKqDIxXpsnPPnzgHdUzefvoFc2lvPGWHEN6aT8Jet3BuNBWF7evi0SC6OTCzWUciOi6b2aiK70v/Lq4VZgvFHfTphbXcddS3X+5fedtJRehtTo9PULvFCQQGqF/2dce2lKUG0HRCEHICarKQd+LnosDDTuMUIejjt80GuiFiJUS8zwbo2OMRDyO0zRNWmvkblBKA+fMc4CiIsYppbzdVjGmvh+FoJw1DGOEILw90AxC0Pl5j45RItH3qetqiGUKUxCcC78FUBGvPxmr0v3672SmQiRveNOS4Nf9mKA3RUeCiLmMQzBL8RKKdCGSPjvboyEWiiUhirUKeiN86zhOde36fsItJ4REbyY4A1BJiMWoyKMtou8ndAmAelxtsaQU4zjXdbWSH0KgGUb0/Qgrpb6fpBQgPxDT8PilFOgNgRHONM2LB5Nm5r4HQSSYRPD+m6b3///4kkqBPDdaQpAAHoGIZNfVqOhbqwFsrjGgOogGARb7fmrbmrmUUnLOaEQOIQiB5vFwdrZDf884TjmnrqulJKCsnMs0zUujAProcdmgTJYgMEW0adsq54zH4H1chMcHKwS0YO73PeSOIIi8j6gOoQ0mxnRdfPj3+7X2PEFBUlXOWt334/n5XqMjwxiFxt0Y8zTN8HQBv3aofAoBvhPPDfkwLkNoQ3FbgrCE5RMkkuhGgmwPZwivgH6HGONaF1sMEQ7lBGibkASM44wt0/fTKksB41RVbp79ZtPsdr2UUkoyRodyKOV/k1/f8nG59hJ+a0qjFJZSjMOMDnKovpumhcw/rnoF0GTg6PG40HK2FhpL4f1+XH3DIPtBnyKqz+hOAUpBwyJINzRfoGUMp6dpKrjUoLyO3gr4tTlnIJRH/RmPFon3+fk+57zfDyBNQwhVZXe7HqIC1P8gznjLPGuxaIIRBERSb+cLP8DrK+D13iwESVkKjBsiGuKMUYjbUKO8pvIAu5szQ1qT8+radrC/QMqGmxlalZyLMTAXyouJGfRVoa4dDFDQiIGgP01zVaF/SjLTOM7wjUASAKiqlDo/33ddg3450EeA/yirgWSdZy+E3O/Htq0h31NKhpiIKMV8453O1Fp9y1F93Z5trCZ+G8fllm1dXr/xC3NrjXiTp2WtmeaolOz7Cf+Em6IG7Yx6LwTGcHyBDB0FLzSL5ZzhTNQ0Tim1EsXo3IP3HIpc4JuUSsjm4LaBUknOxXuxyABKjAnVXbTEaq1OTysciLquF5UndV0L9wzc+SClc+bFBoSQsaeUQgjaWDyJN1vBba23tbnhwfgmY5EQ4vJJ+xan6413wDjO26PNOIylZIRrKKN00wDhWLTm4p84xTkzqkvgXiDth0TF++CcYy7gh5GFIpMAaIGbHarq6K7u+7U/XcO4BNoh/GwIcbtth2GCH5NzB7dDVCLXaqW1JoS5bWvQsUoZreU8H/rfrLXzPIcQ68rFlN88BN2IyHybFwG/2aO54Tdfs6fBo1SVQ7Q81E4RDdDQAxMBxCVmrqpaCIIXSymsVJRSSqmklNMUsamxT6GKEEIsSikHDAMK7/T06OxsD/sd1HVTKm3rcB6hekOtDq45yIRPTo4WG5AANkJKmVKqa9wNCo4nzKWUPI6TcybEGEI0b34H/I4g1Lf1IkjjURAehrlp3DgeDGa1MSZnmKBZay2oBQh1UAHu+0OExednJiFMCAH40tqKuUDPAw4Hdi9YaOfsNM3wiEQq2/cjrhCIfND4h5gOYQQsH8C/GmP2+wGlaahjll6MCEdWIUTb1jFGULZ45F3X9PuBvr3yAAlbr6EfpJRw7wXVeHABgkRQCDo62uCWwH2olDw66oiE1ohODtLa7baDXGVZGgNQhOrumnzlXNq2Qb8cDBKOjzdXr+6kdOi/nGc/jlPXtUpJbI15DlCaovEKb6+UAg8frXXOs3PA0QfvPRAh6DUHeLNWk/g2SsWM1k1TxVSqqsJ5HUcPrZtEkxcgEVbt6KiLMUspoT3Bf8R5h6QLOdRm0wGbIhWKMZ6d7aCWaFskusFaGLEeZKYwwQDf2TS1MfroqHPOgSVHm/HizpGhj4MBUc6MHQTvPZTd0QI1jvPR0QaMKSAZglLJ5dvnAVzbJIyKCFyGBdQibdugPAL6F5saTKfWyjmXM7dtjVihtUYrOuSPm02H7Z8z17WDJ9/iAuiMsU1TaW2w91PKUir8CuAl+FFhC4eQjo42YEYhaWGmpqmRGWw2LcS8bvlCfb/rGmx8OPCCWCyF5ZujoH8PmXApMSbow3MuUAXqldeEmwDuz1XVrJSq6xpuaF1XI5kG+gRpCgMKY/R22zHTdtuhJZyIpFTOOXQIgc6r62q5ZnRdO2Yyxmy3LURwR0ebGLNSAjAXTCH2BOTpsC7sujqEgPcDFzVU+YWQQsAAdrEkV4q/nagIxFtUT601aPBCeVU754ZhRBdVSjCmmtAlifCCyy0lXwpSMAHeH2EX3RCLsFDjScD+tK6rplGrI+nx8fbq1R26c7fbDnpbFHyEkF3XwJkYQkTnwHjPRKLvJ5jKYPuDAUQnjFIKHnDQVRqjnbO10sOhNnBDRCLjcB76s2uBjBBCudodXSQu3yQGfaWf+fV4lomcVjfKMEgutrk5lxBWoZQmIi2lODnZwoMB4id0laIkAFQTY4aRIJz85tmjtxveH9B6ogUXJwlyJXRrooESCQQE+2CZUHpDzgVwhdYqKEpDONjgEnHXdTmXGHEZFJgzo9jZNNXZ2b5pKmNgeqqRq9e1g+v1DZZOqvnqS1efekzI193S7YVb3fFNXPgblnzBQDxxpS/MQqxckMilXOiqTX2DZBghyCnlnIOPBV7JGAPP79kYc/HiSde1QkgQ5uDj4HoPDLvddjBCQtsQNI5o7MKph9sErASQc8WIRlkBCxKY5EupSqHFrBZG/1QKnBjUNPnNpoVVAXQcIUQwz2uzjTG661prbVW5tq1hCIELLKUSQkKofKuIoJRU+po/hqR6W1FFSSGllEIoIZQQ0A7LN3l4ENnDkw1qHWN0XVcxpgNmH4YReTzeHvqB4DSNxkfUz9Aqg0sPexCRFsUp1GRizGh8XLyKCjgciNcQnXDTwMMIMAzwxhgFpyul1OLZKdFSu912ELOsoySQyqG9AFQdRFqv+diKNwUlb12T/2YzYWYmcfjDb5WzoZwO/nFxeNMHq+0FwxQYikKH432UEnYcNShGFKScs94fJohorbbbA0WDFmIppbUaNkGllGGY0CuKyJ5SRvlzs2mAlFDTB+sHw7U1yOScV0fWEKK1B/02cA6OFxo4IR2DmyQMQNq2DujC/Ta5hpm0UuiQyTkhQi4jGYwEx4KPijb71ZEe+iE0oUPZ632s6wosNLwAuq7BzJLVKw2tIOgtBbW5RvDj4+1220HVC4MHGJzDFSXGjM4cBD10aa9TXNCR0PcTuo7RCojotHyzQ5EAdY+cMn2bpGKHiC5KKePoV5tg50wIUcKrEDsRLuBwVEwpoUa4OlyjMRoXNZqKx3He7fquqyFuODvbw7Lf++i9x6wKcG2LveO0ThTIOaHHGiwmsio086PqAIkjcm/I0EE/LE3eApb7aGPGoQT1pKTsuloq+bt6Avi6usJyOb/JpSNyzv0woXUSMfzQiGethTcnzOSwFkvlzK7jeKwVmPCwGvt0XXN+3qNsstm08xzatgZv0zTV2I82FOqHNPrpfBil4pjGkCgTcUkxlVKatnklpqarWMleCXfcyttOWcndblASZloGFwaEJyBH4Z4qpTDG4mTs9yN8ptZxQjn/rkefxqjCr+M7cpHuhgwgkyAxjh5H1hiNIAx8r5FhYZ8Cz6BfHv6awJreBzwYdKZjFBAEh2iMDiFqpUou0xzolf7l3/r6i7/yqH/+qsgsvhmilw83o73l6PIf+u76fXer0w4Nw3jTcPkgOqSE6LrCoC0cctz/AGAhphRjKfy7GlHeeevxN8+S5lLgBtQcZgAdpGnMfJgEFWPC2CzI8wHeF8Mfqmu32w14Kqjl1rXruoaIIatWUoQYmfnso5975h9/QhZGiGDBgumaWMCrlHNJgIiIWBALUViEF3dP/B8fU9v6/v/iD1bvuFUwwXMUnR1o5FtMJA/+RyhOIHk2RqdcSqFNV6mDrTG/YYH4LRl+5usKaMyCaHkd/oaE9A1/I3pnjDFCijAfWkXRL6WFIBgqnZ/v4UcAzGSMxsOAwwa0//BFyjnv92NVGUjVlKT+yu6Vjz6yf/jr87OvEnMWIkgZpI1SJaWzkEWIgv6sa5YA/VqCWXHRJeuSXQkux3I+Pv63fv7i7/s9N//we3LtCvM4zl3XIAcG4bGqqdFDeXKyZeZpipvFUkEbJZQR+fqyjFBaCgXw+LowTVLI11clhSAWQkkhhZDq7VTMrku9FRHnnHIuSbAPcbll83bbHlYZcvNl+kOa57AU7wkNe7hj0RnQNK4U9t6HkNq6Ekq88A8+fv7w14qSonBv61fq7WgckyBm5qU7Z4mXi1xQZM4HKaAQQkgSUhAfz/3N41We/Yv/8rdf/Je/fe//8Meaey9BSIVgOM8enhO4GIioadw0zdpoKfnKLn7uqSQEffmZl17dveFSZBZKTXHn6+uJisITXX2KS3ldXOdSQk9ilvEZ4vItPgBBX89nD3eSWN5zGi+dVCv+DiGK5z75d1bThUXtzU1T41Dj1KOWtow1FPDlL6U4q7Uxz/3CZ579P38lk1Al72z79OYiCUElMxct1aaqNlVtlTJKYyTP1XF45uwqEd263RKJVIqPYYox5CyEYKnqFO7avSCIBNHmocv3/bd/tLJ2nD3Yb7SfNI1b2wKhVpqi+tu/ED77tAgJEKW8GSbB438TncObLOG/G7UnhBAkBZHV9K7L6b/6A86pg+G2Rjf6apGFBkSckc2mxYU8TTORtNbs9yNq69YaLjlP4cmf+sirv/5YIc4krzQnr1YbwWVj3eXjmy9uOqeMVvINn5WfObvKzA/efEttLcQ1OZdY8ou788dfenGW+pnNzZf3Lysu+y8+99Tf/n9v/hPf5y6fgokCMMWtAIZqGMZS+OFn7KeflIJTWRb3LVkdfpMHQ2+n1vu2YGthopj5M0+b33qi/OA71ME4eZo886GhZRj8yu2gLmaM6vsRZA50nJiDF+bgY3zl5x5+9ROPZSGSkF89vo2EkMzvvf3uW7ebxIcW8jfeg/z6LhR8NCmlk/LuCxdv3hw9/NQTY6CvHd161+5Fy+nVzz5x9ujTD/2vf6Y0dp0Ah3kWyCqY2Vo1+kJCFv620iRe/1VICEFX934cJegvCYsT5GZr8zSwPHqmocfqugb3+DT5GKIyWo/p1X/9aBZClXylPhYkSk4P3nzp1u0m5MJv0cfz5qe5MLXO/gd332OUzEo/s7mJWTAJivnlX/xst23m0Q/DhJ41JGUYR6O1uuc0t5ZWMvHb848QsrP8ey4r+PPCVVMhfYVnU9vWKJ6hYgBGuu8HpVRKsRQTvC9eXvmF3371o5+P41xIvthdOHdNpdV9N916+/FJ/CYY3QUFyRtBZrZaf9ftd/720096pV9sT27tX81SXPnI58ocb/rwu+xdF3NOMUTrTAgRg5FCiPddMn/rj4Z/+En9yNNcMq/dANd2BnzLSa+45hXe4i/fgEDV4j13iD/1fn/rlrQ+WGGLL/6rvwnjuhBCKRk58DL3iuCSb4zOqfjZCyWZ+dm//0vnv/F4kYKZv3p0W1LKCPrg/e+EtuUbfj1z9uqjzz/HzB964J1O6zdpN6R+9p984quJ6bbh1ZN5X6QkZkXilj/1/af/0XvgUYuJCl3XoHsSGeU6HiCE1LbVOHrmAgNmEADo+VmnKKOshBkiMAhGTqf1wYgUTkdNU2MkmVIaXeD7/biOZ0M5CFcprknMemmaChZfzKTUYXQDBD4Y2af+8p/6AfxMCAFtbwhExmhUr4zWKaYQQy4lPHHl+X/067tPfTULEsznrjuvOpHzXTddunmz4Ruji+u3/dk4Xhl6Irr7wkXgoht+Y2tN66rnz89GU3Vh0lxIEEvRf/4ZUTjfsmGieJibwkLQPIcQ4JIaMcoZ3cWYW4VPdH6+11rudoNzWikJvgsV72maIQkQQszzDNoD48agd6LDYNIE7eVuN6CtCnVWDAwCGYWtDQYeTj9wX8aoA4hxEUJLyRrmG2hnRNsJ7P6UlEM/W6vTOO+/+Fz/lRfmLzw7fe1l5FGS2Ut9pTmiklvnjq4899TXPkckTx58T3t0+lbrz8TE4pugikMut263t2y3L/TDC+3pXfuXFrqLX/z5z+hfevTSn/5++57bF0fr4pzJWcE1BwHX+wD/Ruw4UIpEhOWGkbfWqm0roHAYsRIxNKnoEUJbAxRNKeWTky0QKyYYYkD4Yr6QUTVBdQSjzVDyQzEAszMwZAYoLoSo0bsCdxL0AFtruXBKsantlV9/7Mo/fzi/0jMTS+Il005CPrW9OQuppLi8u+LHcxZKSXrh6Se/46abYizLoJ/rM/drWvuLlqSVlDckU5hIiN6HV4aeiE7n/vWIvaQpvPTPPvXA996XUp6mhEsLlmUYZIYZJxCtopMbZoSwYimFtUat36PxppTCLEs51OngwwdPCzxgeM+cne0hXYDSBM2EoNiIMB9WLJOTwjCMqBShRIgEvq5d34+bDbpfs15qIHIxqqm5MEuanj978Wd+xT95hYmKBJB9bRdfrTdBacl8YTiX/VVWGs5FL+/3/+aJJxnmG2v2K5DJkhRSCLGbRiFIkPzKy1eMVteW8XI5zAgtzJn51XGIhY/9uA1DWTxacXvnmFwy8dWJNhZ16aqyIMCXiOTRJQjOa50vj6XG3myaCn6dcF8ehqltG/wsINbq1w4+mQh+Lg6k7zLfV8cYMe4GrpLwHkOzBWYLI4IhEk6Tb1uIbhjqaFqtbKRUMcTK2auf/MrL//TT8axnAXea6zep4lKlKJkvTudCaXCuVwLNKu/PzwTzW6BNEBGa6OlXr3wDNQdRl+OtwyvluntC0J2333Ny+Y7w1R299yI+FYQRKLeidwz2T+tMIyTAzhm4PcPWYp499E5ocj4/39MyRwLEF7QXGKWBkewYY4Q5ZStjlg++5gymcm16XMbQa5gArK0yuKhinOGVfhiMNE1ziunKP/rk/hNfTsxUMhGJNwQJJnE67S5Mu6mI5xOdaCpEr0QKmU9EOD177pDTixXAfUsUCjExSYL4Y61/CCXlB77nBzbd5uo8zM+N7nu01trajJEWSkEKX1bTIbgXSinXlm60QWBAHxpgYd2LawDst5Sy7wc0MoaA671CKyM8p4ZhxuS5UvQ8h1KkUjLn2LYV0YHfhN/stdYaSLfh3QFCQcPpHPOnrTbTU6/sfvWLWQolla2g959vQJsIWYiMpCFxn1gsSLmRRFzE62Xg31ppil97Db5GYEMXbrp1020KsxCiTMk5t9+PME48Pt4uBrCFSAKM5syotc1zUOowXhgS/GGYMZtrAa9xnUcmBG23HRRHdV3hZdu2LoV3uwFjMjFuFQuNCYwY6Yl2HVTFgcTw2xG+cJnDoVlKpVGkRTfvOPju2fTA+7/3QtMZY5VUTz35tccff/Rg+UriWspbMAmiu2oKhRILIdgJspJuSAZ8s40PN34MAg9hTiVm3j/38v0PzHVVCSIpBOTWaNlAj/HR0QaDJNE+dnTU5Zz7fmzbCguKiTxEfnEmyV3XYlAazi4OMEyKENNCiEJAriowL2ydb4MfWcrjw27X4/bG00InxDKjltHP2zR1348piZTyYY5lXVdVVVlr++e/frI5qg3mEvRf+coX4AiIG3LOnIuIuWCVX4sLxMw0o7jyu03G5OnXPvWp3/+DP8hEJIWUCq7fIGthXAaxXggJujmoHCHq9j5gXAHk38vsqIiWP7RDlVLgl4MXBO/knN3ths2mlVJ4P2FMH5wF4SaMPiKlJMae54WPaRqHcm8pVFUO/j2YMwNJK2aYcggxT4mG5LRhIiHEV7/yJfgEx8L7wFcn7j1NkTOLa5b+NXx5vePC73QhcC0nXHn1ypcef1yQkFpCqg1PQrhtwr8ANW3MtV/lLcAtuIERdo6OOlBh8LvGqDY4/wLjQ7MMlyV8zN1uQDMLiBC0H6HIBeHIbtcbo5BRw8nWWg31/8GkSUlMGkgpa7wtDNvgx89lIiXkPE/PPP3Eyy8/L5Q+m3LIr4Xgf19am2urmkqaz37xi6ar7aVLTitmRn4EC1JjzOnpUSl8fr6Hy7RzBv2w+/14fLzBE/JeAMMoJVcHt2WiiUGfDzTI62QiKQ86jGU4Y8TkgNWqUCm52bSY5bYOKTNGW2v3+wFODQiMUDFprdYxkHK/H9QTO1Hy5x55+IUXniWinaeQ6Vo6/9tB6cQLln3ssS+//32313W1zGMvKOcx834/QPYLPhGoxhhN5DBpKYQAC9LlyhVwZYYtknMW3vgYZIF6CTRLpTBCk1KqrlkphQ67dRiOEELKYq2FtrXrGjzX4+MN0uPz875pKnhUKSUlPOqJuK6r+cr5Vx/97LPPPq2UGpMMWYgbbflvUcz3O9zyQMN+eOHllwCju64GugdAhGc1ZjtBOQp7P8jz0ZS5hOCDqhA9DRhQh7kbcDAfR4+ZM8YYqNOEkPMcD2aJSh8fbzEGqOtapXRKRWsDG2LYppaCweFeCOkc+nYFCCghlpkJ4I9e+NJjfhqUNudTmSK/IfshIipCRCW9lkHJsjwg8Tsd7gF7iqBySCZuXGeZosfthaZ79BaCGkNu37aHSZ7gxcCRobMan24pcx72Mu4M9F3DKxvAHxQCWAM8OdhmDMPU98OqqjJG4wcxfwVBputqTKTDGzs+3oA6HYZpmry21m42HRGXQlqrmcUr4w018uyVfLFxQYo1L5XMbcynPla58O/QU5DMSYorlR2MKoIEkS7scrk4R12uK5mTUhJEG7TcVWVg7YR4AmIOYjLgjXGcML1rmdbKy4xtFUKE5zwdpg1m51zbGsgAMfaz6xpMgkRnuXMGrabr1DoMQoBWcxmgVqTM6MeC//g0TTD6glpU9v2EoliMSbVujPwmJ1680DivhCDSjD8siHqrn+6q6XeoH0gQ9UY9val2Tpcl74hK7K1+tnVJCPX6goOgw/xP7NBlWq9Bhwy+gP1zzsMwdl1T15hkhVlrBuhomccucaNgnvlu15+f9xAqLGN2EpQimK6ILjasrFKq69pxnDebFsOf4CSJmwNMyTJlHqYXI659eMYRnLHU7Rd9fKOuiCatntxWUQrJxESNNcd11ViLDSuIXmxdEUT/bq4XRLSz6vnOYUKGIDJSKim5sGSOUjy1rc/c69ofUs6YtbXZNLgJsGHBK9R1hdY+rdFP4KALryqLc8+MVgZd1xUyYbBAaE2UUqFDFEJ+yGThSo3UFZkanAR2uwFGX/jVOedhmMFao4OKSKxjfTHngUiYtc3q5GQ7z/6mD33HV37ut6+TYBRBz7cOa6SE/J4777r75IIUojA/fuWl33zy61brKOjFxt7W+285DYOU7tXKQC91XNfff+e9rbO58BNXX3nk+WehNXyxsXXKesm2pVHAf13XTNMImgEgMsYkJUbn2nn28PqC8wTaoZfe9NK2NcgJWJBrraU8TGPEPDnwEKDeoBfRWsFvBGAGBnkYhYo7AA0ssICx1jCXaYpwucKPhBAgcZPo10YKc/NDt7e3HItr4gkTeSkPDolE33/3PQ9cuCmV7HOKJd9/4abLR8chJcE0aRX+HQKRZJ60SkIQUcz5e+64a1NVgoSW8l2Xbv3w/e9QBzqEZn0AxoKErdx+Py5j6A/NT8sITIOOEjiwQFGAvay1Pj7ewnnq4sUTIWQIKYR8enp0fLxVSmltMIFguWBk22IAjoR3wzj6uq7atgb/jNHHSomqsuiFDyHBdw+zkKy1yzRqgbHOUiqlVNs2EmwJFNGvvHJ2zx//HlnKWlsUREFJSSSEOKnrO49PxxQFCUlCkijM33PHXYhFRYhJf4tPAAu6t1oIEXN+5823nNRtWfrlxhQvNu0dxyd4Tl5JCcGmEpt3XFpaM4pztq7dOpcXZT88j/1+BC4EMEcV0/t4fLyFuY5zmEE/gaXA7wV/ifQeNp2YsII7AwazeGVcA1prTCyXEjPkIjSG8EFaxcLQRSPzQLO7XgqbJoTY/NBDrMVX/+En4pU+ETFxVriDRaXNG7VjrbWttVfHiQVlJUgJ8fYvAuQvQUsmklLcutley/1JEqmUo6ouXKQ4HEfJdMt333fxfXeDdUgpSxlK4aOjDtaQcGtcpoCKuq5DSBi2hIsaPfXwrcVM3Lat8Xc0X0KQSkTjODnnMGqEiFCIh/csmkpfkzYdnDoNKprXzODMGDqVc57nEGPuuvowIRgN8vPskXnHmC5/6KHbv//BR/7ex178xJfLnHRZi7RJvqHSGHP2KeHEVJlt5vIt9VtJJkgqcuGQ03V6Y3mwUBOo0ggiXZnb//B3pZhlI9ZRmcvMSL2MPYC5sqgqt9+PRAQ5u7UYhqMAfmAmP8/BuWq3651zIJZRK8aiC0HAnZBqow0NNodKSRwRtDTjspFSOOf6fjw66uCxjz4MBPzNpoH9mtZOfP3jfwv+P2uZwvtYcjFWj2dDGsMLX37hF//eLxVBgul777jrrpMLvHSCCEG/9czTj115UQmprf4jP/HDWh3mfkshjVE5F2KSQqR8yKq5lBBTVdmytCI3TVVyUUI+8ltf+/yvPZZz2brqhx98SEt54L1JKCk/+viXroy9IPrAH3zvd/+h90Uutq1yyUJIdAws7cQKVUA4I2AwGWDl2oYGl3BmRr/t0q0m0SPUNBUz7HkOmRqYgnWwLBHt9wMqCvAVgQsnCsXwUwDJgeq8tWCEFFrYmsYtQhBxyEtAvWL45KpXkVI2xy1varOtdWXiHJn5V7/+1cuvvvKBy3c2zoaUPv/Cc4+/8rISSkp66IPvuOf3PjiNs5TSTTO6duGAiQg4DJM2GkuDjqUQQkqlrispaPbhB99z5xc/+RVm3gf/qae+/nvvvs9IRUR7P3/muWde6vdaK1H49u+8szpuREhCUu0qZlbKwYUUbWVNUwF7gNXJOWOOCPo45tlXlUPHFsI3+stQiwamBImPoi48YvDioDGwadC8hkFb+/1gLWYPJfS4Qx6ANl7Y+xMxDDlQaj44d0t56DJkZuTo1nLb1tCxNE2lrBFKfvd/+oFP/uPfzEIYpZ89P7sy9JUxISWfk5aKiYSS7//D79/thxizMSpzqapDKVxIMXmfUjZOM1PKKeVU5oLWRhKcS9qP3hqViG974Janv/QcpfL0+dVfeOwLp03DTM/uzuYYjVZcWDf26PLRMHnQOGigRKse7GhxW+KqxBQEDC9b+2FBx8PLGtZROee2rVZFl3PW+4AONQzGxoSy1S0N5DP6PyDZB8G5utpikBAwK3pbEJRgYwf1EYYbMxf1kz/2wwAAQF3j6EHAWmtSwoBmcfGem04un7745ReCD0rIIiiWXIglCSmFkPIH/sz33/rQLTEEYzX8mzACI6UEJ7+6dotn94Q6NYhcZoxQkkCQJ5dPn3nk6eQTEfmSrk7j2TSxICWlEHTnu+/44F/44PamDeDdOuIQJmAoNu12w9LjL6VEOxzasAT091D4YJMRUc6HOcNoyQINVwojhiClgtGgMWqxmQ+0mLsvox4ZkQpVBCBgQBv4aUIXhBecprnrWtBKKSXx0sP/G7pN0LqOLtEYU9fVa/kCFb7hpf3H/v4vX3nyilzxiVJ3f+Cu9/+R953cdjTPET1yVWVBpscYc2Y4r2stiQiTgdFqgBESONrQEGCU1jTMn/n5f/u5j3yuxLLWfJjoXb//Oz78Yx8quZzvephdgHuA8xpgBgBfXTsplZQCLs1CiJyTMQaWgXXtpilAIwQzeMiQ1w46vJ9pmpmpqgzYVoz5gFB8ifgS8QoNo6jsY75vVVkkg+iRVkquA9EOV2wpbVsjxoiv/cr/hONpjFJKr7JvvLPdrl872aWUROXVr7/69X/7xHQ+VZvqlnfecu9774bKDLM34WkbQliH3GP6KgjIzaZdkkkDuQCAYF1X8+yt1eiyr+vqsd/88uO/9pX9q70Q4sKdp3d9152X333ZOWesGsfDRMkFVgdoPSDUQeF7mjw8LTBVEL1vTYNGB4Fti3Hz6EbxPrQt5pMbSNsA7YdhgsxingMzvEHMfj9UlVVKxpi991Ji6ZSU4vy8R4/tcrscRrsjW15Ue6S1RiSoKiOe/9TfgSm9czbGjJlUu92AeXrOmZQS5iMuPvYa4AHzQqCCwmQNOMGh5I0UpqqqUjICNExcV5US0MgwTCcn22GYIIzFyOZ1ZKhzZhx9SocCd9c1u91QSsbYXjCgOWdM3MImgMwN6agQBKtYDN7EHq/rar8f69oOw8x8MPTCu8q5YEYUpv8R8TTNKRVYNaeUsMG1lggvKSUcF3jtQZLlfYSfnRASjdZAIijQY1tDbgS8o37yx34YugkiwsBw6PSkFFh6IF8YfCLXWKd0rd5+dV3hIgLA8D5stx1QGmIfMyulMQcGgAEd7kodioKohqNQjuIitKqYqQ77CuYCnh1ztLz3dV1JKZbhqhOMQaCAw8aHAA3233jw4zijqxtSRqi18Mhxh6NhPyUMijuM5kUPXUoFB8taKAozcrFpmrGgkOuCYdvvRywmOD7cQ6BIwYRj++p1DO0CBgIMtdAcmXPe73FDyLat0BIMmLXfD21b7XbD0ttenDNgBHF4Iay0Vk/TXNfOew+WynuIJo21uhTMZJpQA4FROHJ0ZEAA7GB1li3s5tmjuRyDUsDg49lYq3HXrf65YCnwHgDDU0rzfIBD+L3eY4BIgH4NXiXT5EuRgKHIvqFWRx0Cri6Q1fLSuoacA1eRMersbAfPcbxb5oIMAwkQ1k39+I9+EBcI7l7YEiNEwMkZkyqXYZ4GvDYcJ4ACoTFC2C2FSslLT6uFZANJrDEweAqllHXUA44LiBo4QqNwinlLIG3AnBAJ3KhA5cjvMQ4d/dyg2qE4AxpZGmkTOH3kN/v9CAvgxZEirBpQ5EcwMgI7AmgOGnBxEj+Y00FHtNm0uGO11lB8oqUXNWRMrl99B1M6jCUU4sCJppTVj//oh0Atee9xuJCJoFyAOYggOtCu5L1fpxIjt8ZNRcQwU4dtHrjZUngdVz7PAVoMCPOkVHgwSE+gHoCCAaYfiIowncZtaYxKKSG9gv3yNEHsxlCLrMwSgqf3vqoOdxVo5xjj6iG1FopRNgGHgxne+LxEr6l0EcpQsFwsyJS1pu8HHF84/OMKXOud6wQMIHvIk7wPuCOBow6K7d1uQFEbXUtYKWsNaCKszmbTOmdxppB243fUdTWOcwgJSwy7bdjJYU1Be+H2a5qqaaq6rtq2AmmMF4cNNyqleEhrcMPzWJ1ssByomYD7xBS3xbLMgLNELy0e2DqcG3wRcAiYpVWB27Z130M/W9q2gUUJjjLUvghlKG8Bsi/DyzDTpqxGwNg0IaTttgU3pZSE+9dq7dx1DXaq+s//s++FBwPOAXy+ofjFHYBcBr8PmmH0UGJdMPCqlAI9DHDI4jrMSkkpqRS21lqrnbOw/0RiMgwzQNd+P+JcY3XAUKLzCz09sG1CmEKnPO5bIUCnSNRGsBmxvyCEwn9HzX0Zl3IYsovICXI056KUWLXsqPI7Z8AtL9O3hPcphADjZEh9MZgCTvvMhBYdsFJIhpExADVJKYZhRrqDhKkUlvBxyzlPk8cqQ2McQgTs2W5bDMaGtRMErXjmdV0dH2+8j6Bql6Grsq7dZtPWtZPLFxJLLPfSqIUB9BK3N6ooSyZpodaGYRrkOvBsAosAwLbfDwAYcM6H/A0qK6RCaP7BxEMocBFwEN/HcQJcgVs+gioIO0ynK6U0jcN8LSHENAVYfk5T6Lp6tbhCfQZ0BTyb0fchpcLuQegHCsJ5AszDQCn1V/70B3HHoigBLAWHgrV+5tzBlgc9TPge+PMs+kgRQsCduU5KDSGsA1Khm2Q+TO9YzLgP87/w1penghNj1iHGsFXAlDHc7dPksRa4cnFMF149YAoU6gTLfO7cNPWC7lBjOXxZq6cpwDweERwBEBgJ+AcMCu5qRMXz8x7DGaE1h0B6dW8BHkMQRofTZtOCP0YxBwNIIew9NAaDDMC0nf1+BErF3QU9DCJ+VbnVXBsbHA8J7xjdWCv+gx0C3KCQnTlnMQkJWw/BGjgEFDx+kbV6laeBVlts1w1CRNNUmDIB+NQ0FbJIdLyA7UFK731gpq5rUkrg5ddSMC3j4oQgUEMwMUeIB7MGHHx+3hMxRrWjkUZKgSgdYwZbA91D2zbQqW82zTTNzAVPDmEN8J1I4DqBPk79hT/+fTgRVeXG0ePGQCxG3MAJQlDC4oLMg0IGpELX1ShVg7CFGx/O2jCMUkpc2sugCob4AFcIxqFjUtbyDQKj86C0xfisFZtjaZaRQwIGRxDv51xwMoQQmw1UtxHaCIQLOO4gVDpnlDqQH01T9/2BOEK6gFt31aw3TQXa7vy8x7c1zWGw5QLYGH1qWktAvq47GD9CGbfZtKUwUCUz1XWFCp2GUBuJ8jqVd7cbttsODqBNU8PLgQi0GuAXppgozBIHW4dSEehcnBs6TO8oTVOV4heszUrJacoAc8MwIXSgt6RtazhXwwkWdRWgIxgtQrWJMIgGf0jG5zlgQj0uIbjdMROcsrVWTeNQKAYj4n0UIi2DWQ8piHMH1hZsWAhJawlyCZPVcQ4wIArgCiQgbi+0WKNrA/HZWlNKBnhFJxp4gfPzfrNpmEn9xJ/98DwHRCiU8IGTVnAmhJxnP8/BGNN1DZJSQFLEQWQZ6yR6sBGQnB4ap0ohIq0lYhQi+OIwdsADqEAtQ7HsMpYABJZcm08w4hn7NMZcVSbnw5PAeT0+3iDQwxAbwBq6ttWVMcacUtZalsJHR5tpClrLNeiDgQAKB3+F0LSO5kWaDTS4lOMVqFYAvKXBLx8ddcYYIURKxTmbUsEDQIAB3DjYBk1TMEbNczCmgKpFoojyW1UdOhFLQfBJ4ziDtIDYBjfVCoQWApVxJnBJhMBd18R4oDEwEQILWgprLTHgFhe4uOZLKWltDf4EjBPATyklBF4mBymwSUS034/wecEzW2bi5qVrpWA4UylMVDCQGiWBVR4A+bgQESrEaUInE1t7GGKDgA7XTlzObVvhKkW9s+/HqnLn5/3p6RGGoE2Tb9vq/LwnouPjLVKlYZgkc0H6hy5vHEkwNpifAP8UTCxH/ejoaAOxDbB/VVl0d2JwDw5EjPnoaLPqwrFxxnGGHT2s/uAeC8QCBXJVOVwGbdvUdRVjrmsnhMT5QKiEjR10D1Vlt9sWkA5qNaXU8fE2payUBteGKgrmOYFDxOQZIuq6Gnky6sPMjBpOKXx8vMFEi2nyOTOoFKyJtQYs93IULJhgzEuAhAuzJpBtQWgNd+7Npj05OZomD45gs2n1dtshYwaIxFtBLDo72+PYgutHbPU+MpdlLRJ0emg7hs0TBgAeH2+Qp0ipEIsW63sCHYgTg+t9JR6wr6GZxVCaUuQ6Wtr7uM6RRy4jpVqY8MO4CdCFR0fdPIe+H2HniDsJWuXz8x4pG+IeolOM0OpIcA/oIZXyUPPC7lkMZVBHKxgAgAuACIV0CzEddIxCCFDr8OxBHytoXcDTgyfQX//zH4a5OqJz17XA0TCLBgGHS8baQ6cVcgJIaI6PNyvhjFOyjqsnEnDRxUaAY75zVqlDd3hdu5QKbDfBfQImam3AfGHY0oqUcETQz4ybE8gYsRWVlpQSZPiIHpBjgqAFZY8cbXWFn6a5aWqldNc1CPpYDSEk6Iqlj1WiVkgknHOol6EYh0GQiL0YsV5KwXBfNIvhFAL7I4nZbjt0uVprJe40SFycs+fnPZILXDirsheWDCujhA92fLwZhlkpCZILWxubpWnqEAJWHBOfwfHt9+Nu1+McjOPUNBVqbbjA0c/lPWqwGr3UIYRxnEEwvPrqOaAeNvIC7cX5eQ+pJSymQWcCllQV5NAF/wqXM8zTQfvGfj8glZumsKbT3gcAMOSMy3CUjK4beFodH2+bpkaMRfBBA+Vm06HIvMyEjUjaV05lGCalBE62+mt/7sOQuyzCJhBVhIivtUa6JISEUTPWGicAQAUhGPziyck2xgwyC5pLEBht28CyHgkIIgyC+zKVNjNT21YxJsyQARDCdxKJtq1w4Bb/9dK2DRa3qtzqnzvPmO8DAYgAJ7xa0SJXWP3T14CAxBMsd4xxnuM1I1vYWts09cLjExFZa0NIzGLxahH4gBAkAH+j/orqITM551CYW3rQCKTs/we/xcEuwkyAvQAAAABJRU5ErkJggg==",
 "alt":"A drawing of a red car and a blue house on sand.",
 "grid":8
@@ -1660,11 +1840,6 @@ window.guessTheSign = {
 "grid":8
 },
 "place":{
-"src":"data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAIAAAACACAIAAABMXPacAABUwklEQVR42tW9W8xtWXYeNOZ9znXZ/39OVXVVX9y22wl2kAiRyEMikQQ5IgEpDyBAwkK5iES5oFxQIkSEEBIPvJCXIIXnSLwgnnlA8AJSAhLECpYcW3HiuNMXd7u7qs45e+91mffBw7fXqlPuats4jml+tVpVp875z7/XmnOMb3zjG98Q//B/+S+FENYaItq23RjjvUspSylzzt47IiKiGJNSaprGbYtay9Z6CC7GHILrvadUmLnWppQcx0BE+56FEOPo9z1671NKKZXn57mUuu9JSiqlMbMxuvfuvS2lElEptbU2joO1Bt+t1i6lEEI4Z3MuQgj8emvdOZtzJiJrzf2+GqOFEDEm722tTQghpWytGaNvt4WZlJLe221L1moics7ue8LPUEr13tbavbfX6zJNYV13Y0ytVUqJH8xazUzOmWXZn56m1lpKxRiVc1VKplS8d713pRQzM9P5Y/TexzHc79vlMhJRjFlrhf8XQqi//Cf/MJEIwQkhmImZe+/MbK0RQkqpem/DEKw1RIKZlZJKSSGklDIE1zv33olICHG5TMMQlmWXUrbWiSgEn1KRUiilhsGv6+69x7cKwbfWmbvW2hjdGuNnfXq64Nn1zlLKWhueCxEZY1rr1pp13Y3Rxmhm8t611vFnich72ztZa3rvRKJ3NkaP4xCCr7UZY4wxw+CttfuerbXWGmOMlKqU9vw8CyGZeRhCa90YM00Dvvk0jb3jJ2RjjFIKr7a1rpQehjBNoxDCGF1r995570qpWmsiUkoZo621Qoh13Z0zWiu8fqWU+ut/4Y9prVpjvGpmxp8JwffejTH4i5WSQogQHD62tSbGTEStda2V1rrW7pzBPcC71VoJQSH4UooxmoiIxLbFnItSSgjKuQ6Dl1LiAlmrpZRaq1JKrT0EK4QgIu9dSkUIcb9vQojWujFaa11rTanU2mpt3tucSym11mqtrrU5Z5l7CF4IkVKJMRtjam04p713HHwhCN9QCJFzKaWUUnvvSsmcq5SitWaMut2WEGzOBTceHxkfxDm7rtFavW1xHAchhNa6tU7E+P0555wrMyPS1NqUUimVcQzGaDxW3zvjozrnhJDO2VLqGVJSKszknM25llKPb0fGaGuN1tpaM88DXsnlMrbWe+/OGa01PrPWWkoppXDOhuCEIKXUOAbvvZRymgalVEpVKbVt0TmHF7mu0RizrnsIrtZ2uYy995SSlKLWZoyWUiB24SeUUuJIh+CkfFzT1vo4hqenSWuF74/Pn3O11ozjgIc4jkEIQSSsNVLKGLMQuLhBKW2t6Z2YqdbWOwsh1zWG4HIuOEZCSGstAhcejhDy6WnatkhEWiulZEoZjyjG3FrbtsjM6q/9mT+ac22tMzMz4+MpJVtrrXEphYhCcPf7UkpzzlprUspa61Iqnkutbd9Ta6131lrFmBBkEBP2PZbSEEBjzN7blApOXylVKbXvkZnGMeBSW2tSKkJQ7x2nUgjC62+tMRNefClVCFFrn+fBOYtgjfuRczFGK6WYaVl2Y3TONaWcc5nnAX92mgbnDDPFmLRWRMRMzBSCNUbnXJxzQhCRqLUhSGqttFbMhPc9zyPOMsJ1rdUYY61RSq3rPgw+pWyMRuTovddatdbW6lp7aw1vutYqvvZ3/ob3Vim5LNs4DkTcWsdD3LY4z2PvvZRqrWHm3tkYpZSqtQlB+56klPgJcq7OmdZaKc05g6zQWpOPL7HvSSmJHIMoV0pVSg5DiDGVUonEEcQ7QlbONecSgiUinMrWWu/dOauUSikPg9+2iNeG/Nw7l1Ja65fLGGOWUiC89M4pZeRzBNuUMh4ffsO2xd7709NUa2ut48Rs205EvbNS0jm7rrvWynvbO7fWEffw8+RcpJT7HpVSyLHj6Ht/BGS8BsS6169vWqsQHM6KHAanNX4OU0rJueCqEtEw+FprKbW1jlMfgkup9M5nDEHGTymPo8e11VpqrWpteOdCCCnFuu7MnHNRSvbOeLJEAmcQATEE55xBhL3dVmRaKYUQMudKRFpLraX3tpTSe2fGUSIp5bru+560VohOgFVKSVx5Zl7XDRlFa7WuO86HMQqJsbXmnBlHv+8p5+KcQbBlJqAJ54xSchx9CH7fU4zZOdNaL6WmVG63FbfEWmR4Y4wupeF9l1JLaWcCw2mQUioliQgoiBBJlHoETe8tEJG1xjncyuqcWZatPb6YGVGLtJY4QcPgmDnGwtylFEQcYxRClFKUkjhieC69dyLGT7xtcRh87721LgTV2lLKWitrHygz59x7v9+X1prWel03pVStVQgSQux7RLorpRJxrTWljJu6rlFKgTcEBElEiM5Aq0RUaxVCMHOM2VqbUiIipWStjYiUEgiPODf4CMiL6xqBgi6XMaVirdn3CMC679EY7ZzBj4Q76r1l5pQKUT+ia+6dZQgOecw5QySMMdZqHFit9bYl5IrjujHOr/cW73bb9m2Lbz/ieR5yrr3TgWK5tV5KA4IahpBScc5KqVpruOOllH3PMWbgtta6EDLn4pzFVZumAVC41ua9Z2ac/XXdvHdCSO8d8Env7JxRSqzrLgRZa5h7jKmUcr0uQBZEDCAkpUQp0HsXglqrITicKlxWa433dt9j71xrvVxGZq61o8Q5IichtCJs9s6AvDmXdd2JeByD1hpgUghyzg5DQP7rvau/+qf/qDFKKbltCTAf4AnBS0opxOMdxpiFIJwpZt62XWvVWlNKSCmdM0II5l5KEUKklJg78HKMufcGxIKKZt8jah9mRgAUgpSSiOxCyN4bEe17ws+KhJZSrrW11o4ELlvrUspSyrbttTZmrrUao2LMw+BxyrZtb63XWud5ZO7INM7Z221prSFRIb5ba0opztnrdRnHsO9x3+MZDFAeEVFrLaWEB4onAMhfa8XNI3o8JRSJwBG995SyEFRKjTFZq5HPJCB8KU1rhbiGiiylgmuOD7nvEfgHeHbfUyl125LWWgiJi7xt0RgjhERABDoqpfXehyFIqbx3UoqUsnNmHMOy7IDMQggEa5y71pCcPRGv64bIDhgzDL7WNgwBgAQBAQVnCE4pOU0DirjbbQECHoaABxFjYibmjrjvvcNjBZrUWi3LdrutpZRh8MuyheCMMa01KQkQUSl5lsQ5l5yLtaa1drlMCBiAcPueYkzruislb7cVyRaXgEi01plp3zMzWWvVX/lTf1hrWUodx7Bt+1GICeAqIibiZdmM0QfeaqVUKQVK7VIKYFxK2RiFAl0I2raImICPV2vTWu57xF9RSnXOAF/ue8y54BHj7KCOI2LA1n1PuI6oAfHX5Vzx1pWS+x6naQBU673fbgvKulIKM+GAM3POLcYEtK6UABL33t3vqzGq1ialYGYp5bJsUoojkezAtchMSGC4iMwspQAOfPPmhiOC0DSOg3Om1gpEA5ScUrFWK6WcM8Zo1IwaPAbSl/cW9M79vg2DX9cNbxjPZd8jogQCZWvNWqWUJSKtDWLrUZrivrPWCgccjxgYzlpLRPf7Nk1hXSNiKKDecfnyNA3HnSvTNDB3JJhh8MuSnNOo+0EooZAEIJnnYRyDlPJ2W5WSKSXnbEol5zyOQ+8KEMJave8bOC58H8QTnPRpCsaYZdlKqePokUuZ+fXr2zSFWptSQimNRIU3p7UGhJFSzvMQYwJHgOBzuUwpFZQmWmuiB8uybVETEXPf94gAmnMl4lLKtjEz3+8LDgVOdK0txiylBIaJMc/zALzYe2cmKYW1JueccwG2E4KcM9aaZVnBtACtzvOAeAqgte/JOau1yrl4b4WgMz601ph7CG5dt/t9xVshYgB6ZibifY9SCgAPYK1x9MgKMSYizrkqFWtt1hqt5bKsyPbGaKVQVxsgsVobs5VSnkCj1iqliDE9PU3X6zLPAw6olIxbiPAVgt/3jHAipWAWCAnG6H2PrbWcS855mgbUucy9lKrv9xWHiIiVUpeLQ8pFeBVCgJAC1MNjQuhATsf1PHmL3oW1EjcmpTYM/n5/fNTLZUI6Ye77noWQgD3D4Fvr4+iJBEr5GBP+3pzzvkfnLJIq6mGkJWY8U4ls5L1zzsSYiARABBCqcw7g9fl5Xtdda621ut83rRVCllLSGLPviZlQ/czziAIqpey92/cIsITaYhg8EB0QJ4LbtiVki2kati06Z1IqvXdENuRI55z3bttiaw1Y2Rg9jl78k//1v8LpBua5XheUTiCbtJYpFUQevG0kUvBQ+OGQA/HH8eZiTFob7y0Rg/qg4wsHHAgMLz6lR/XXWrPW4shrrQFLAO/Au6H4CsEzMxiOcfQoI1CT48YAAtbaLpcJF8JavW2p9365jHhtuGq9d5RLIXhkIKUkkfDe4qoBWe57ds5IKVCdeW9baygUUNy11sH1OmfPQATIgLOL0BpjBF8SY0a1772VWqtpGhCU7/dVazXPA2ox5yyRAMxAUuq94+fAoxFCIBZ7b8E35Fxa6/M8EvG67kopFI2IhuA8gGLxlXNOKeFjHBWASOmT8JVSud9X3IAQHMiDlAoAwv2+gYzEA0VlDvDjvV2WDf8qhPTe4grWWgHn8BFAJgJkogg9C2zgupQynjiqH2MUCojeeRyDcxaF97ru8zwcTDAhP6/rdr3ety2u636/L7W2lIrWylotpdBa1tqkEKLWum0R3IUxKuc8TeH16xtRF4KVksaofY/WasRl3CyQzAjivXetJf4fpG7Opfe2rnuMKedSayUi1He4B/sOzo7AN4AgCsFuW8RlP6J5kVIaoz7++M2bN/dSau/ce8O1w6VG8HTOXK8LmD5E0XH0yKhELKUQglCsppRLqff7lnNJKeNBgJJBzbGucRwDHn3vjJCI8gVAOcaErtS6bkpJPE2EF4THdcU3LzhwrTUQ43jUzDwMvjVurcmDX6UDh1Epbd/TPA8gb3G7gf1BBO57Ap2Cc7Suu5RSa51SkVJOU1iWXQjhnAPGOJCr7J2nCXUyI3q09mC1wD0Ab+RcmBkPAhEppRqCe3qamImIvXeod3BzxjEgRiFpHbQlp1Sc+6RvAb4MWQREUAge5Z4xGlWr95ZIjKNHqDwjCQ6QUgqHXWuVc13XDTzNtiWUoviw6xqnaUBdgk4UvoOUchwDvi3uYkpZ/bl//19F9YvoVkpFcMABNMYAdM/ziBJXa5VSxrdG/wQshVKqlAKiFJyX1hLsMdpYCEG9d6WEtRpxxhgtpSylGaOkFDHm1jqq65QycC0ODg67MY9EVWtDywhlbe8cggOVTyTQftj3hBeAnhRunnPohWn81QBgqENBZKaUUypI0XisyEbbFmtt6OUBMU7TgBoFLSC0E1JKRCLGhJCVUi6lxJhrbb03rVUpDXf0EdtBrwtBRKyUtFaD2QDhftTTelk2tBq0VuMYwBFqrUCXplSWZQ/BgZWUUtZaW+vOGWS5o0ATaBjd79uZCUFXIDFYa9AWRon0wAkHy4/Uiv/UO+97BAX95s0dCel6XYC7l2VLqeB9h/DImShNSyn4pK11tDGcszh5+57u901KcbmMR8+uLMuGu463FWOqtTKz9+5+38YxDIMHmwkOmEicfdacC1gsMN5KqdY6ztk0Befs09P0YMaHwaOTcL9vxmhrNXNHKHDOeu/QPZim4X7flmVDbbUsm7VGSoErtiw7MkzOmUg8+gCCQHpYq2t9ELyAiVprKUXOGd2CGJMQxNyRVFLKtVbQZJfLiD4qgvJRM8t9T8Pgn54mxDf0YZBdUC7U2nOuzGSMRjeplEYkYiwHB/w4SfiGgL8gfc9TiCcLgIDuHogg712MGTS4tRoZFEkOKQf8B5oE1moiAbIHJ2zfkxBC/el/9/dLKYDSgIJLqTHmYQhKCaVUjKn3nnNFbO2dvXdIGGBmSnkk5GFwiAxnfABHba3pnVGRGqPxBA+W9AGlcYTBRILtAR9F9Ggn4BGgxsE3QRjZtggIC3iHogkEBvIHMA+uoxA0DF5rBQZimobem3Om1matLaUBMqJPALZZa2WtsdbiCTJz7w0FLSgTqBcQLcCgDEOAKAShTyl14j48AVwmcGXqz//UHwjBg7Gz1qaUc66Xy3S7rehN4sENg0cMAX3mnHEOJIQGWwDE2VrvvaHlpJQEe1PrI+EgXILSYH7wtIAiaPTj151zaClD98GMolceKFs4Z41RKRWttXMWAAFCFeQ36DCsNVIqrbX3jkgYo/c9G2NKaTlXa/XJ7jln7/cVbWF8Xvzw6ESia4Qq2jlLJNGAS6mgfkJ+jjHhMOF0OmcB4WJMQCv4/Qjj4DFBJAtcZAAvvDSUfNYadH9w2VFkg2NQSiFA4c3nXBGatVZEQkoVY0bppJTEK3HOovEyjgGk4P2+gd/Gp8WNwU2XUm5bQs6AxgaPHuKBGBNiI/4BpS86ZcboEBx+2tY6gCOaNsuyj6MHJXUeIHxDpdTz8wwMg6OAR4yeMLqBSmmtdc4Vt43o0bVmpjOeAHoigZ9NSlAauEngNAG4vbcheB2CF0Lu+w5GFyQtMp6UEhU2ziYqTClFSpWIWmOirjUhvgNKQawACgx5bNsS+nlAq7U+er84pBD2pFRQEICcqbWi3O/9UQ9LqZxT2xZLqaciiJnwrXDZkfFq7b3z8/PcewfVgSaSc1opbYzZttg7Xy7j69e35+dLrTXGbEwD/BNCbNsD85zyHtBEgL/4Peg+XS7TtkXkWECG16+vUEIAWYD+ZCZ0cpj5ft+Av7VW+540qie0LkG23O8rGCi0NyG9At8ixIPtulxGMDwIwcPgAbO8d8PgUM0jO/XOwPg4KXji4xjAxAEnpJTnedBaoX2GZPv8PCOGQGe3LFutfRzD8/OMg+m9A0OH4gP9r22LtVZjpBAC5TH+9qP5rpgZEADZ7npdQE8BpELTEIIHQQQKGnwwIOm+P6oivJVD2dCcs73363Xx3gFbb1u01oyjB0NTa9v3jMJzXWPvXWs9jsMwBPXnf+oPAkcjAQAqIRrWWgE88ASBGRA0hiGgNpnnSQjZGk9TALYTAl1lZ4zC6UNzCkd7GDzQBQ4yIKZzDuXSOAZcI/SYACWFkIhszLzv6elpgmwNvTPQTUA4qJsAEyD3Q2MdZyvnwkzzPILyQ4CGQAGIACk3xqyUBiI6AQXwpZTy0KFYoBIc1hA8muy9d2jugFaUUujO1lrHcdBaQXIwTQOAHBFLFAGQYOAiI7qhwYbG5rpugINKCRyT223Fkb9elxiTUuJ+X9d13/e473sI9qAWHBHfbguK55wLcDSaLSllIB9UidYaIh4G771FGwvtZURPsM0g1scxLMtmrR0GTyQARdCeRYi/XhdrNcAPlKCQbSHNHG33rrXGgcO7D8FLqV6+fBKCcs5SymXZwfyc7Rp8qJxz742ID7ybTz3g8Yka7iUYiHEMpTxICJQyw+CR0tR/8mf/aEr1chlx4lAQ4D231rx31tppGmPM+AwI7t67Upox6AMjDRictdYAvRmfDZgvxjSOAUBimgYEcQAY771z1hgo7KwQD5DOTIc8Vp3BFxQYvg/EA9M0oMFwnlYoU4C+8A3RJjrzLQhnqKZO+SVwFCo1dHi8d/iwwNA518tlhqrFGDOOIcZM9AjdAIHjOCCree+UgmKzzvMIGSjeJRRd+AGEIPXX/swfwe2OMeHOAqjiEoHDOUVIzOycud/XnCtacdM0gPnz3gkhUsp4EPP8YMZBAQohe+/TFFD6omWIwHIIhBisJO7vPI8Q4ikla60A9XivqF3RgTBGr+uGCH6SDYcyTkJ8ua5xmgL6/t47iD4BqZHql2UDRYNvC9B5vkXQSqi2UDyjLEURytyNMWATcKFRQgIp4cZAfIckjGi5bTtEBdsWda394EAKkRBCMhPouXkemQkE2am701rP8yTEo25MqWoNua7NuQGWQB46z6P3blk2Y3By/QlLoKwKwaEQhdjWGA0wB2CntQLTibMPZLzvKecqJaC3jDGhPReCR7E2zyOgWu+8bQmSVHwHaKpCcCH4UmrvbRgcmjnMUGA4INGDWTO1tt47s3jx4gIhCWrAUqqUylqLbhe0ji9eXFLKzNJ7tyw7SlFgU4CRnDPUjCEE6N7GcdAHgQ5Vq0IfGbEMlSdgNYDQMUYQceSZCfyP9xZEAhAhwC+u/NHT+ERfBAFASmXbUgj+IaMrNSdBQs7560/960T8Rn6Rph8vOUspmdvBPNPT04S+JvgsFKiQwiN74Z9x5XMu3rttS1qrEHwIvtYKXSU0tlKSMQo1Eb6P1soYc7+vw4DoykepbMB6XS7jwfkw6lZEISCxcQznhME4htttPZUpB2+IQgc3jNV/8Vf+bYRjoAi05fC2oUXE6TuHAxCpTy07guOphwWvC4EUJCoA8sZoaIxLKcMQSmnQ04Eul1IqrZXWY/v2u/xzXJKgchGv+/hDrEIrxdjHI0BBjjgJguWgN+jUsKKFCSYDCjCtldG61Npq77232vHR9j2G4FtrR/Oyn4IawFNIBUDx4iGAkYSGFWm8tQaJ6jyPQKjAkELIkzJCe45IKIVhiN47TdOQc5HbFiE8LqWua0R8BDTe94hYCcAE6UfvjHhdaw/BEwnwEMMQALymacAQxMm/E4mcqzEKnwGB0jk3jgHi72EImvJIb/Sbn6u559pz7iSlXL6htZ4uMxEJEimmbdudfSTAs7eH9wE6OucqBAHwQVCzrOu6bkJKZu7cSmnWGSmptuqcTSkfIt8ddDG6RiAMpikcdbVG1wH4LedyvS54aMMQ0FttrQFcrusOqioEB64U1GmMCQfOWqOUeCjyXv3MfwutFsplEOu32woFCy4L6m9InWttuLNoi+MsoFnfWj0lmADp+CQh+N5brT2l1Fp/fp6llLf73WgbnOTrP/Hlu6q88qrXxrUx3nhn0lpW8+Jqf1dWT7iLrTXw2GgnofIA2zwMAW27dY1KqXH0xJxzq60qJa1WZd9qrdZ74wcSdLutl3mqtUilwCaNI6ZFMoq163VRSnrvkPAASaFqLqU+PU0YXAB8MkYh4UGfgmCYUiYSUFFMUwD6uN1WCBRRuouP/++/hXoPSBYdOPBZoItTytbaWit4jENFKzAehaYEfqyUMnOHVgXgutaulADrAo0UYjR3JkEzf+huP+tNos459VJB5NLbX2FQsag3w7+i7ODqR8y86Q/89CLnLISE9AwN7hPOr+tGJJQUpTZrjVjfyFff5vvrknfRmaXSPqjLs3rvy9mOIbht2733kLlB/YBS0T7inka7Ak1jNKNQG+L37HvES4LkDeIMAHooRfB2cZSZyRgM1exoVYqv/92/gWobWQtQ7BCCaVRueLHQEqN8xc96KiFut1VrBREKEjVCgfcO4oNzmswanXJJqTylf/iCvtZKj6mRJOriVz36R5ue2RlZKjH1cTKkRNr09rmf3KtutftgY8ygdlGCoQeH9KuVLL/08+bNt5xWsbTamIhJCCOFMyrXnub3x5/4lxuJZdnQO5vnEYod9EeFIBzYaRp6Z5QdeNOoH1EDb1vECzhxvDEa3RH0FaZpFIKQsUEWoXybpkHiPSOyQ5dKRED6UJICdwPbQT+Bygv/gMkbcDsnl5lSDsEOAyomRfzQkbdWW2dnzTv5Z1+or69biblLKSR99tMnIiVEziwFKyHWW1leFzfU9p2ftdaQINQKMSYAFUxwKCVLba20+o9/5kX87l7aNdZUe+1cO9XGe23XWPdSX+SP0s//n4oerQJEeQCk222BMk5rGYJHP/Ioj6DBtiBH0eoZBv/8PBtjQBGiv4vxE9xUlFOnBA3JlZnVX/oTf9h7g/Yb4Oq6bvM8Ql+Po8TM4+hRE6AiM8bg00I6AOCEY+i9kxKFPiQt3TmDUrC1TjUN1783y19Zb0WKs+n5a30JQZ3BJQgiYYnjynv4oXEMOeVSK1pvxyRMjykTE//yL76MH328ZkECAFOI43+PXxFbac+6vvruK//Bl7ZtR9Q+cCBaFwn4ByNHzlnwtcixAKlo24H2ae2TDqgQ0O9oZCmkQyTRUgoIwd67Ph/0QdoldL1Bw5008ol/wK9JeU5MMmY/DjLZQGABEqaUJnrhcg11k31R9W7ih4NL672eAu7fyNf5e4WkUmi5cn+v1tqEFIrkMfQhEEu5k+O9ffzNj1tHRPq+r5bp1VLfGa7Xb39dXN7TWjv3qDaklGD0aq3W2pTK5TIB5ICAOcbHFNA5YvXJJCLeDkOIMUNbBroCClqcFWSUh+ofKg9EvXkeoPXtXSN8H0R2IBJEbK1e1601BueOcPQgopm3LYXgZH5NH/28LR/rvgvOwUnSggQ12Zetq7eeCsbe3noq9P2emJRUas/rxOqpcef+aOciyd9ui9bKGkNE28//g4uRsTT1673m1vm+t/bNfzT+ns9n7usaQaNqrW+35ThYNQSLXrzWatv2YfDX6x3DLDFmrc31ekM/DmUQ4gRkSN5bMMegY9GBeHqa0evV4xgw1Qbt9bpGzLsiUSADE/E4YsCa8JljTOgmjqPHuxFC7NsmpJqCVh/+X758zXtNzLX2WnmLlTsJQSyk+vQzMeqBfPAmav+eV3Kc/fUuy92VQvw7fwRNCCYKwV+vizF6HEPrTUnV76/dfr/3Zgz1Rm+/aTSeP3n7TPNzJUlTDq+/9TX3pa+EIEupy7I556AVRyUPnuOY/6brdUHuRBfrGD9maCyNsTk3hA3Md+x7Zu7TNJTSIGIEcmNmvW1bjNlaTdQhXyV6zOJiAIiIz8n/2229XEbwUNbqZdlRZOec960Jqawsw0d/N7h1XWnNBfCGBEkhhMT5/uTpdiYi+njhJbEUpCRpKS6DsIoaf/oeML36ti2b0VbnL/8LMsxSCBJsjYFcGYN2rbbWu/rmV9/xYnqOSoiPv+W4CRLETH5s1vftplt5/Io2PL0oQnP8SNGH36Iv/ciyrEgnGE/DfC7UouAcSymo5zEYEWOCshZTQFqDGnpko3keMah7kpLg5rx3OWeUjRrgB/cLvAIah1qr3tu6bijKvX9oQEAsL8uOnG6MAiIeBk+yjx/+H8Guy7VJcShXvw+8YaLRC5L0F/72+ve/2p4GYqbO4kffk3/rTw2TF609wrcQVKtIm7KG0g/9BE8vemulNilVjAnsIULXNA9tvfX1FX1ut5ZrFsSCBBGT0vz0blaGleHXv2KRlpmpN6EEkU9uUe36mgWkK49hsZwLdFSlVBTJkJ+CnQQ5CqQvpTDGGfOYP22thzDm/EjpQJzLskGxitpWCFlKkVorCNXBGbVWMZSz7xG6K2jcoLaE9hGyGWi53ry5Xa8LM9/uy+1rvzDZZV+r01Ur1rL/WtiG6Kd/qf5n//32c99s78zi9cZrotdbt5oGJ3r/VPLsJLyVmTRPz8ystEopQx4SgoMIzDrdWkvf/qdf+KFmXCUWJcnehBDELLTrQlKrQusu1eMn6E30JojI+fbe+3379i9rrZbbsm379Xq/39fWmtaS+dEngLQJf10pxRhljBoGD3K3936/bylliILRcUPCaK2j1XyMlXWtZYwxBKfXNWI+FuEFBCyqeWaaphEqO/BFmH4BEweSDr8t52ok/cI/3oYvm4sv33jzdNvsFMqPvHvjzzr7UlBt9Df/p/jhvf/H/4b/H/9+DlYFQx8v/F//1GAk5frpF9BIQh+rVS0VXgMgVU5lBsaeXg7fIZf7rqTsJX5y+7RmXAUhSQhmFiSJm6hFGM+dhbnk5/5mERQOdQi02QB+Z2MAgRu5NKUyTQFStqP1ZNFNOYlVeJKg60CUUDOiNgb9rsEnO2dAXWFSHnYLrTWYu2B6FmrTlOAiU40ZW+ugBKzV4vq156H/4refhLgs0ZYm3mv7j7x7+8yzz0xS0N/+c9PPf7P+pf9u++BZ/vU/5v7T/2H7Y7/HvP+OXBZW8lN/gCsrIVj7FDMwGLo3UhIUq96bZdk4vr6Ie9xJMBGJ3gUzMREzaduJmEgIxUIS8+PHeAgrusipT/Z6zWsX7lRrHzLm3nvfd8T6hGPnnLHW3u8bEWEShsgAj0IgtCxxHAMERePolRLWOtBuCHGgGySan85ZDL28NXDbQTBgUAR5BpoJ0GHruoFEGga37/GiPn4eyxLNGo035Xe8/+Z3f/lD+nVAIL8Y5X/+b4W//WfHv/k/x+dB/oV/3afIvwo6CuLelZJS+aG1JukxK4rWQs4wD+nD4Edx90F3ZimJmIZLtb4RkZ+aGxp3QUyCaLhUqUgQh7m6ofcupKTS+ziK0N8IIdKeIMnCFAl4m1NaAAYQSXUYHFyJcD/OiQRQlvjjUop1jZiL1lq9fPkE0Ih7phH6EaGgc8IIGcgpjLZi/s97B8IWMxd4OOu6oYJ34t76JEX7sQ/u7z8tg6u1yV8Vyn9VfVsqff5ZfPlzZo/8V/9N/xNfUC8GmQp/7x+pmWTjoi0zl4o6E1hQo/RfljJNQ9+/S+4T0Gl9f/mF1JuQij95mUzDXF1oRKTwp/mRZ4iEa68+Li+M1r33ZdlR+uJNb1vEgwMvkHNh7tfrBl0hKlvo4IhYawkzDPx+vAz0JoFrIaMSokpIiw9qoaMxDUIULEetzTmDvw/vFrOZsNQ6KEPzzW/bLZNS9KWXt2BrbVJJ1op/bY6hdFo2JqI/+LvM8yA+8+kzi1blVoocJ2NUbd05MwwBTSW0D60zy7L6vlD9pPZFhJGav+cbktQsoVHjT34art3xlbnV1rhjsoOONpSC2gdNY2gp9z1Za8F0wi8HhMI0DQ/dp5KwY0AGDcGF8JiUPmd+5DQFjKBa+xCpv2VAxUg7UsrLZVwWgLDee2/tofbOOUP//PU3L26bl8RbNkSCiV4v7uO7/3V4HiKE+zVybZ99XWonxabqsDTVe88p51zu9+VUowhBOdXJa8l7qZ34e5L+Z6Lg7/n1mLuj/SmwEDJlGE5o7x2UlvM8DoPHuBUA4TkDiqGgfY9Qer96dd22HWDper2j43bYx3RUbVD8X693DUmeMQpNg1IadPco5E41B5AGBC34V7xJ1MNE4v0v+Nt30uut/ezX3x1dyVW9Wd3zmH7vV77TOkstPvMzfy/b8730w3ZXVuj29M4whnXZp3lEKwPzaN67mPI8D/HNt7zqMfP3I1Z/Xbqpdx5H48q1hS9xb0qr221FbMGnhhyxlHR4jsUQ3LZFcPWQt97vG/ooaB+NY9Ba7XsFgQZvrVIequ9hGCUs9zCpfM6ioL2H14WRM8Av0Pr3+3b6hoH7Hgav5vmDFx9/cGkxye/e/BL1e5ftd33xFalulKJkahEsGfUw8W/ooQhBpRFt7lUR4r0vxphJEM7U/b5i/inn7L253e5BJ2UlSaZ/ti9Pb9Z1b522LV0uIybckTNP06ScK0b+cz4RkUE1Po4eAk4Q45BzOWd6h3EDFBvdGIXvpkElIlljek1K2Rof6f50bXvYX6BkQ2a21iJtGEPaP+v3f/Rfeu8fStb3jY1u01hJyfTa/8p3Xe1mUsmGTi4bX7US/de8EADsvfP6sWtJ7+99WXZS+oE3Dl+Sjkp4uW3DOIj7lYKk/n1r79/IC+fSTb2FYKVUUhDkF6dTHsThyD3Qv6AxBcMXmCLuezo04Xy7LYew3sBlTym5LDv+H0LxhzYUM7oQ/p+2VbW21hj9NvQzl2UnEiFYiPpQEMFMhARJ92KVn5MiBZWE5CVfPt4//1r8MH3xd6ovfjlLX66bzSpuqtSuNGtNJPgz2U+pqRXx+rtGZb+9/yPm3c/HPUK3AZxHBJqvOW+klNTLc/mq7ql2FiR+c88fimvmem3vDNNl25PWBjozKVXO9elphvgOfkFoMcL8Bto9yH4w9wmliLUa7ZCcy1HnMsT0ALV6GNyBtxo8x5wzaN+0xqCwMdBMxGhYEsHxxKFGB2bVWsWeBNmdftyOtuScSyVNRMR7DOQXGfQXf2J//Svh/tHYzJtb0a76sRvXpQb4wY0QvdH6Rt9eaUlylcyXd0sp2mqcuJxR4GStpVJGK6XSN9/lr1oZY+z/r9oM35tvau/TqCeuMZXnpzHlCikqCm98YYJongdIsmAygClta831ukCMjpYJxLXAsqiuYMkDVZWUUqO7ppRE0xwDN7gsaOJ4H4QgeLH0zkoVKaWUSkq57xix6/B3xTDeMbVDYXA5FSYCdfzy5eXNm6V/7ofWl5/v68f6o2/FRaw31oa07sqwVCwEtSpKkjULFuysaFLb4K0QKaaY8qH2riEYKZWWfbr/zLvuo154S11J+mf9ElQqz/zLmUPKcyndWQ1kyczbFkMIOWetNaa4IE6Bgshac7utMJFBhIRc4VRx1dpwdYbBbdvDYFYbY1qDCZq11m7bLoTEKAs6wJBOxpgOjSMJYXLOYPGs9cwd9xEyNynlcl+9t8zCOrfvMaWaczXGT2NY191YW9/9Yrt9/Kz7dS3cRU6SouADmJJgIYmJpRCNdEkZymdr7Wl02zs7nV+2f3AZtvVWiUj9M5z9Ty4BiRz7c/h4aB9v/Du2+cdLfUxwYjbLWkgCGbHaGIPmMCYkXry44DejRMA4KUgsDFYuy4bhn3Pq/eF5CCWwlOLpaYbUHSgIUkCttdZGCOmcg5YYNgwwr6y1W2tC8BCJwpeQSbTWUyrjOJw+x6W2p+c5p9R7l6TOJCwECclSspQs5KcaJsbwMIR5Hk8Hi9a683YI9mX82YvflluVQkjxW/D0z0C0xN5rfxZfnV//76MjyJ8QWzCUGILftrRtCcC91oZmCyBT7zzP4zyPrTE05PM8DYOvtXvvX7x4evnySUothBzHUWImAJAItdzT04Tv5T0EyY8CDzotePW11ud5AjZFwV1KefPmBg5rHD26NNbCiFVDNQQTDK11CIGMpoca87NDAXcpNY+XAiwAYzhmclanmMf8tXef9uVWlGD6rf5Sglqj9dZmewsf/m9OZiJhjb5elxCc9wYWM/D6PPoijwlZXFYMIjDzMDhYoqIxgPFVIFfwuHLfYe9kT68QfAtQ2For51xrPI4Bun6tNUbRIX+c5wnSz9Y4BAdPvsMF0Bljh8FrbXrvz88z4AT+CkGKu/jehvBD9lKFMv3lB9kNYhhCq22ex21LSknnfXBqTt8sW/utO/efcQ8k9XXto8uX20/Xkjs9JqIwIIWwoZQWQizLtu8JbCuGA5ZlN+YRFWBKUQrcBlpr/XZbMA+hwHJAVHSMJz4+E1TUcEObpgB1mFIKM7EHueGN0ZfLxEyXy3QKV6VUzjmolEDnheCPNKN9sMw0v8jjc1EK1070LriL3jBKxvOL8u4XszCVa6RefXD7vk9TyCUz8wtzH4eaS5P0z/dLUl+XNoZ1Sr80DgNKURwvjGAQMXREIMfgbL7vaZoGImbuaN8ao+HBPM+DtQYDXoCq2jm3rlsIHiMlaA/AGgDhBRG81tQ7SrDHLIrWGua5uBYw+cGbAOwNwQ+DOh1Jn58vr1/fMEd/ucw6cvhcfte1llTJolVBLKRk47v1XWnunfZIzpQ394+EfwfnxVkXY3bpV0iTYCJB/9y/mNPaXP/FfvkxSDQPe38MaEoimqaAaQYc69ttgTLKGMaQgXMa4ySt9Zybc2bfo1KaiLSU4sWLC+YIoGnB3FPOFVoXmGnASBBOfjEmcLAYLIG/1DSFo3romN3A3BLgAQoIOLDAv3JwA3UhBeux+fHRGhHETMQs+qObyS7IJ/ow2g9qyaC3jGRRXnfuRyvsn/MlkFRLGy/y/uqfRP+VcXQYJIbBJYopqDQPczMJyuByGVOqQkhmDFd3paxzDt0FfDpjDDy/ozHm3XdfTNMohHzIyISAGfk5dXa5TDBCwuzHOIZti1DrYS4DugxYCeAHQh8VREpKBSb5QqjeiUmDnedOvQnu4vyHtygKEbfm81f77Rul9lq7MUaJZiil0qWk36YvSVT6UH9lnkFWphgTxghjzJjSQQ18uIhkTLfDDBV6LxjhrOs+TQGaFAzqaLTqYX2DLj7+JILd69c3VGQw9UIzU2t9chWQng2DhygViAgzU4dXUYdHHWipfU+1FG0MS03tU7n3U/9wnL5W2Yj2cv17Q/iRRu/FlUZ+ZZX4TbOev6koJFLpor9RPXo/lLxq81gegPFHTLG31qx9eJRCWgovBmQFmBecaiKUDkIIfWCYDnU1evYpFSlhxxGMeUiO0epETxg9aGiEDhP7LqW0VsMmqPe+rvswOMjB0NhB+3Oah5RqY/UbieBSUimsJD2Jb9L+DbgF7vW38fhDQtB5DOrj9UOav0wEcSZjChECFqV4GDx8i9d1d84h7OSc4Gpy+LtXNISPlQwGIqSC1zLPAyD/adtdSsHoE9BuSgXQCnzkIXfZj0D0KALhR4DBDbzRUkqt7fn5crlMUPWWrqn9hphLKakxrfeyxromXmOl3/6vTqSELm/u942EgOwVSQ4j0xibARsKCgg+JxjdOZMiDDAwlY5ODkzf7OHxUKw1y7LD9XXfH4OJgDogIw8tuwIVlVKepoCmxJs3d7g7waYDvj3g6WCtt207BJRE3IRuuVEXv6F3IA57MvrtgT6f0ZmgTrK/Hp68IEq5wADsmFXRqGRP96xj1CUDcUA1vK77OA7Qhp7WKBIOBUBRsJRDRMLLOIENyg2l1NlkgEvzPD8mUjEPPs8DbCdAPMEnt5RSSoNXWq1dSdl7r+xjYaUeAsUf8C8WkmsXdSultN5hxkQkcKRgFgMt+7LsJ3Y/tjI0IQRGQpE55nnA73HOSFRYOKcYKiulYGoVnXs01TAbg7Ii50LEr1/fnDMp5XXdIShCQ+6UbcEjCPZaUAygfZZyDsEpNwhlMRH7/4M30LlWFjX2vAFHAk8Pg9/3HVMUtTasJTgcOWG6zOg5AvtD6nJanDKzxGj94UzTQdchosHeEIgoZ/iD0DkrAgteaO3wqsD25Jzv9xWB6JwtNUbB/Pl+X1rjWltuIotRawlByA/6l6DaWXA1soTgtFG9Nwzde+8wbAw3UISHo6fbUP0yd6AjRCSQbxgy0EI8xGXX6x1CDEgQjdEHwq14XUo9nBlba/f75r1h5lKaUgLO8KUU2FyhCMDYwbZF2A8Dwp6uGs7Zso6k7txJyB/05y8FdabBqzd53aunY/ADC3AeK6KkUEper3cEambe9zLPw+22YKIG7HIpBb7F2Av1eMpYuXFsf6gQrGOFEgxmeu9v3tzh+DcMrndOKWFKkogPL+WHoyUyyjwPb97cQ3BEFaQ5sKwxtrYa9/Q8fp7St0n+4J9+YuiTjBA1Ds8e0hJgSilFrd05DFLQ8/MFWAjj7NiwB6tfpTqmJ0/Xg5wLsI1AkQVPcaySw3QjNJfopR1rDcW2RSB9zO7C4BNrL2A7kXMpJddqlRIAy6Vk2Olaa9d1815rre7tMuza6p4r/yC/hUZCHtW54nRbd2t1jAnrCOH2DxcGmIoRcUoJ9g2I4UjkvXfn9O22wuT4Ybh9iK0rDjsqLGzKmOcxpQwxF/x8UirbtkOxBB8ejL31zuu6reu+bfshPvXHAPtjW8AhZWjTFPY9G6OUcXf3JRMUtR9QJNQ7KSmyetlJkhTEpOghscJ6mZTy69c3mEufBuLo7G7bjrno06UPPS5EC0ywruuu9z0xdzQN1jWd3A7UE8YowBi8ErzwtxahmJQShNrI70o9bAMBrlrr3pveeZ4HbHdh5vt9ReJJqUTxhWH55TH0PXUlfhBjvzXilXxf7dugIjFR263VtbV4W7BCaVm2bdvx6OGTi1Zl711K9bZTMiB+rfV6XYwxvTesMqSzNkMNjI4KzB4gkA/BTdMAByU0faSUwxCw1lIp9fQ0wbAJXX8MbWNyD3er1orCDUomIWStPafSyWyX301EWlL7wUNDkrg16u6d5l9oK7l2xXldo3ePOQA46o7jABkoxDqQ9BLBIoAhkYNVM6ZOvbdSinkepXz4LnQixgKso0UjYEwBp7JlWUsptRbmDtObhKnvWmHwjvsBVArHW8yew0cBRcdpe5RSUkr03n1wzql7u3yHv+JHLX/AirLeSUmKhW+7SOo9kiJXVi32WpZlb62VUuC/8ebN7WRcwDxeLuM4eowbAaC3Vo3BZ39MgG1bFIIl7F6wVHMcPXZ7oQhICdOTehwHtNAwNYhmJMoCiPfg7DYMHjYBEK+ta8R4Jqw3Q/DYqImshRFMIhH3mMYf++b+w4NTzoje+QflNQgyWnYVhNJv6mXdlBTCqTrpnaifRounaS8+Dm5BzmVZdnTk4aOIdiGmenF1YOwvW0NvLMPwGbPIUABisSBC277vxxh/B8BPKUHKiFcK93wYloN8RvY/limq+3293VbM/4PIw3hJGIIQtIcf/aflxwvZ8WKUoNa5E/9//fxZGLnxyMy1i6v9irHCWhrr10F8GaPA4oyjxxwRTHKXZWutMnes4WLuzH1dt9evb9i4uyyb1nIYHHOXh8Iww44NFrpo0K9rxGQstBjnVh0Q/WhyYW0fjjZGi4mod8YYJdAuupKgV1GxIGecBv2tsZSiDl/8ePz9r+sHJOV0MaNV+FZ4Gf37RIn+W5E5PvPOdSYS1Oxza30ew6v+3ofbExk180cuf+dyefi5gQKCETumjoD0MUJ8sDIN5Ch+5e09lOov/vE/hNYVuij3+wpLAiEE0BWmv8fRH4qoDgIWmxZQJyMtP7rMWsHc49y1Ms8j+kFCEIoXXEMkJWyqgQz7zT0l87loP0hJ1JqNKMNkrFdWSS1E+57nZLSQUtTGv2ldEDNJSYOT9TOgsJBMr+SXWQ9SilJbVC/09vH0vuxvPv5ufhewhT7ZxoSdXUQPT9p6xP2Cfj2m/qBoh8t0SkX9+Z/6A3g/WGgN8Q+8llDjAdRj1vs0yIYSD56MeNsgx9EQhmAUhOhhdt5RkeUMw7jHd0MEy7k+fDcllVT3TCs99/krN3qZeF6jbF3n3JGkxSFdkSRT1Z1petYt9++XSFk8BmEwjdRZfOI8IUgqaizWOkoq6q1maO9kjUhFfMhfrp2UkiXXznJVH/Sio/lCUyNa2NYaTG6hdIW3JiwAoYaCpv+8CrU21FsYzEYm0YgzUqpjvX1D1/+wP63OaSxHxtCa1ur16xsGZnIuz88zIvs8j7fbQiTgfISterfbAj9gLJW43x/zsDmncXyY20Hh1Bsz0eUylNL2mFMyfPniXt+11gja/Fd/Rkjq/BimmL15Q2P/8g+/SN8K8luyfUYg8VYqIx5NBEEkRMuttE4kuFPOQhRzXdzy5d/7fvrp0W1rrJI+mXASQkhFUsFwHlxkeqU+n3MdR/k2Y4aaC/qEEBxMdDBygboVOyvO9UCYIi4lPoZasRhp3+OxjZ3XNcHd1VqzrlFr+YkRkn44rMO06MjVjNYoNsWdk+ZCCNwSCNy1Vk9PE/4saPBh8JgkOX2g9j0bo4lZaZliGoLdYympKdKucy1dSurEuZCQmczlrl/SdX9neLNunzy+3klrsVZbq5YkmhBC2kqa7outZYu9FVWzECxYFtH6a/nFF+oX327D5cqDZ1PWtamSsw8eo4zB2955XSM2z/WuY8y9S6Vka2UcPRg3xHAIWICRoNJFGVtrhTm2zjk7Z7F/2lrbezr86oZaa0p1moZhgBWzv90WXIIY8zQNvXchpLVqXR8FBFQq8CYdhtAaBgR5GALUMq0x9jQgiGEQE8oOQDqoSGttYYANJd+XXQh6fvncvmM05dy7IClJdGaq7Iy6rymoC8nrp6cz2A36df+x1/198JQxZqWEbt96Z/tO3IsgFoKY+uzNd24f9xefu6+/FLRKtcsDBUkrfV26/1xvFR2n3vl62zDJi3WreNDH5B7DZgXgBU4/8I3EO4A+F5BEKSmlktC1oZOJAhh9KzAbrfVl2aGOR5sfbgV4z2AdIIDAa0Nf9NwgBqR8bpqAKQXqYTRnIGOBaAAh8hBCazgx7HvUWobgSmtSGyWl6IKIuIvembivt8Vas/FIlb930qzV+vQ0joMttU6D662z9526oEe2FFJqKYKozvm7eE97+UkZIok6D3Q1RteGDcZCKQl7MOzpOKqZR3sc8fZcwIB1P9jacrpkKyURElIq+x4lGmYheO/98/OMxss0DXAHmufRGD1NAwjVGHNK9elpNsbmXGvtzLQsO+ydj13PDgNQGF3DJofrdUGUE0IOQ4A5M/yla32IZIACUMeDsTjWamDVqWRl5ZknBXWm3psk4b2V/mnbqxK/GlBqpdY1dhbE1JjmyyTDuOxVCIHf2dHhXm/3+/qmvxO3Ko//JEi23G2/5wSNrNm2iMGIlPI0jShO0RDG8lKo1cdxwLgRcjIatLj0UI6ilgJcxJ4dgXiNPV+QWyGrYHbeWgvVI9ZjwVsdNS2EeeMYmAnLgVAioHkZgkMqm+fxtCJGiw0H5LwcrfVtS6d16lExCNhCheC2LZHWUgoJr1dBndkIpt5a67EqFt5o+alJVyFgIdMeBmKFmZuyrLRRB8EsuTbuMUolzfze1sYQ1MPqgDhmDroF2lLK64JN9HS7rRhmwew0NvLgrkM4crstp4kMnGyt1RhaiTEBfGPTQK3tsfYCi3Ww7hO+oRD67ntCeRyCw+SMc05KOU0jkRiGABt1zKsimsG+9XKZcAkQ2WqtqO+gtoPnrJTKez9N0GaLI1032N2mVLz3IbhpGgXTOAY7jvLTSFEroQQz8/PLd0gPSolPNTiZFRdmts4IIWDtMF5m4YJWgmDm0mWuXfViBffOUb0UWrxV9bH2yrQrUBxcjREhoA8Pwc/zNE0P73l8BOfcusZtS+feIngw4gnASRLHXWt1roGUaOTmzGAaUC6NY9i2DUOt0FxguRog6bLsYPtwp2ApimrOWpvzitR/rEdiCHj3PaaUsfb9XLbkvcXS4GHwxthzSR1u4R6TUHIvfXrbyEmylMIpqb3btmRZj/LTQhIm2SMIWnT9mG2MWRiraYciRgiqnZWorRdlhsrvtfzLQj72QpAk6uT5du0slQrOgVo/1OOslMKEHSZeHpJ/2a21WAQOqIJ1riiYrtfl3M+jlJRaa2jbQ/DHVF7H0AvS6TiGY7GZwOlGvYathcc+zwfNAOXo8/MTYtfp6thax6nHIRICYzrmWC7yGEBDTDumAVtr3XsfYw7jMM+T1I8NOG+3aoVgIjFNQSr1tmSIBVFnLTKobyjI4SbYiaR4hDJUdkwM29hYVYxVC34wHCyoddWXaRqMsa0256wQMsbHUjql9PPzBTs1pmlUStfatTZY94JU1zsWhyeMGGHAAiMXQhxGmNgSCNHoKXIfx4DqA0tNvLcQ5IbgpumxTA+LPbDUDZVtrTXnDKR/uYwY4z7XEkBXMc+jUjIED40xFvwJQTnXc/0Segm328rMaU85F1GKFJ8MxGCukttDEiLaSq0TfwoIKclELB8GzMVg41hKtT08/0h0Z1TXQfphWXZZtyGYyg8bOyGYhJDSYCi+HmtODomnXNd9WVbnLOZhjNFYAoKIhCAzTYH5odtUSmJdE3LDvidtrZ3niYh7p8tlXtf9chlTyqhplVLe+3XdmaG0hnmFBpzCAc+5zPMID0CkDUi0YR0CAPD0NK/rLqUgemwwdA6oN9zvKzKSlArLxbAiZ98TBhGMcdaY2hrHpTbm3sUx1MpExvsipWxR1b3AHkh8IiZs8sU4DtjOJ4TY96Kp67xGAQM/kkI5LVf/3DpPU7D3TRhB+wPRcidSIrUphAAtGhzMYNrmnMGo6VuB1FlrodU8Fqh1Kdu5zTDnuu87jL7gpy6XZUdT7NjjRMjpKB/OsIOdFzkXIR5rE5BMgM9QYiBqoabFd4No7txngakSZF2Y3sF8BFoj7+3Ll0+gDPlwah0GLyWVWkRvbbun2nDGeyerVGSZTWit1/WjMXBub0mmpeTSs3lvXXf0pLZtm6bBtX20srSG39m51cZ9eMKjHOROb1uNSiKmrF8imYG1PHQL2PUizz2R0zTicmP50zgGWN/DLRdOHVorDKFCQoH08Fh0gE7/NI0pZQzpwZIceRzeiUDB0GLg/CLFHTuz2XsPKeS2VWg3QH3sez53Dxw7sqBXrUopqFlhLIuf9Vx/21ovtdXSTNmcqKcqXSoxWnUb3hsvl1qbLwtJccp1mITTtFfT7TuelNZ6msblLoQQcrlpJaVUxNw7Ga3upbmX73KjFLPuNy4dkx+9k9Fy3bp474ODkUzYBlJKQR1zCrCWZcfhA+xGa8QYjWUimLrA/DAGXs7lfhJx+cWLC3q5wDPY6AZN+TQF7LNiJiyGxGLwaRoew/bHJYDdNBrL54VY111KNQweZfC+P2IlwgjESdi0gDJ9GDz2L4PNJiJnrTVGrtdg1Wk6ysxrauJzX0QVKvNHVPnkIZi6trLrZ2msdzalvG1RG7Wue339YSqtcyMiEhysEsOTdN45Q3VVbcuFH1BWsrWy66fCj0X2oGEgeD6WzxqEXCjPYszrumHxF4YDkBuYO96HMXqeh5OVa61JcJ+g+OEwhx0pIKVhvjsMAX++lAZvdtAGeP/7nmrteILowGD7Za2td8JGY+ySkFJhzGbbIh46RjuxGAmN/vt9QwUOjLTvKeVCQtTXH7XODys34sGqHKbx3feXZR9sk/lVyZ26ON8ASRHVc+/cuWPHgjHWl933uJcu6djcIYW4vAPfsxejGAdV+Rg+6ERaRPVSCjWOQylNiMc2DShtxzFgDR6UUUoJ4BTswYDvHhRp1tpjG7XAWmcplVJqHAcZY3p6mqCIfvXqimaCMepcLkvHpl/8HkSM0xYfszigvCEBA9mEKQbnNPZuwOwR4Ao2RPM8QMwEhgQ1IBFhjnBZ9seGGSOH4GVNvF7X+FgSxExaivClryzrNk2etw8HL3J/a2pDSC5dT59DtLzdVoyr12/8IyXEadPSG++5iunJWeu94/s3P1VIS9lSz+YdOFIJQdjfCt4f/nynbzaGXtCahUsEuo/YdQO/b3xXdNphvYdxI42dspA9995r7QggAN2o35BUMWuADd7gD7AYCfgaCxSPvRsSwjznsI3zoUa637dpGrChFiQEVsO+eIGCuWGwBDuES65a6uV6V1/9WSd5oy6F6MSDVbempnc/qLm0xjp+h7Q4qdDeyRras7hlbwMM2oRzQ/z2Ny+8X1N9u31Wma3VsdSh/PK7+tvb1uUD3wqvKTVrn76w7cU5C3gGKxlmvt0W4AUMsOA+oU0LAh8dKucMkcBGNsz2xphLadMUoGSAIwdBRIeYAHYItBrRo7+DlcKIPNZq3D60N/EcpZRay2kaDhfACFcbzOnhyIBzRSMJEOL0tUDBfFZzCBoxpVKa+NrPze2+pYPrZ7JKyve/nHKrpUuuvnzUYvtk94ZkY2Q3F+PHGNM5e5u/+00hiKR6yPlYSEVGyizsbOOL+A9K5ZMKZerKyqLnZc29MZRqh6LtQW1iVhJlExGfO6ARl7AkCAbEIB6ga4eLJQZstNYSvi/obcHlGC5k2AwUY2Lu8BuCSB3rxw6RuoB+IqWSUgYDfmaY3jsKEPCC5/by63WRUhAxtk1jaTmqOTBRUCUxd2O0evPtOV1fLZ86tql3MUzErGS3H/4db2IsLN9WUQhqXSgljdY5lz3meR7keJEknr28eHXx6jKo52Dqiy/oMNiPftpaarWdL1GQIkks7TgGqTCc8lhUCToB/Xf8DxMAtdbb7Q4WJ6W0bfs0QTutj13zBJvcQ+s24r+qfc/zPADvg5XDuT7WE3cs0cD0wbHW+bGZFItAY0zWYly7w1/oCHmYSyWtNRqZ0FprrZglcwehrZSMMWILz/2+DoOvlfeYlFTlw29ZIxk0MxNJMlJKFsJ6IcXT+gtzuG2v2/faBAmpH6uFcmml3XOh938kvvO5+vF3es2is3KuhafpS19Or79xceu6d3GsF35Icq1n8QyPGKS3cxUDVrgjnUJsiZ1HkKChMkVpBl4ZKrczqqMggE23BiYBU8ZM1jI66eu6D4NXCq3Hjt4vZjEwIhBjlpKcc/v+UKPc70sp2G1fYTKKcbBt29G3gaNyKQUULmr0Wsu2Jef09XpHkYz9V95ZQay/9GOvv/ELSuTgpBIi184s1uldN8yG96l+bd8bS+K3u/VCUlBpnVprKSXMSAHAdHshPxslU8pu8LL3GGPvVAqPs/7EN5+Ja78ul/j8w04byD5Ot7RjwwMxMyT7WJYJg2/ITzBQBBYZ/rdYcQNcjsaZc5a561rrOHpYUuKOoDkFaQlRPbfSwmULCcM5izuBkhhdZph0wUMCbzulzIyFr1jZONzvG8IiUrGUWLMOpq+39pg+izHFlHvvNsz6X/x94v5mL9kZvcWiwjA8PVujW6k7TdO4PcTVOLxSkhLrPaTpR7VUpVTngOMEM+8xPl3m23UZpwGMaWssx8+9sX9Q5e8qUVsTpG1lQ+NUzQvkPPQa0f/CznYhhJQ6pYz9u7037y0WhKMXhhEjcET4OIjJMMC/XGbErtaa+O5P/zeQbKLTi4KilIoFmFjFcb+vyI3o22BQ++y5w/903x+rNA43NFNKaY3hvK41Bsce3J/3rrV+xjS8S0AsHH/sqW+tcmel1bG33OPQIQKE4HPcbPqW7zdqG1SNXVgePkj+h6W227bBzaS1agwwHofgUJajXm2tQ4aMahyjorCkZCbv9WnvorWEUBxbM/BAAB/w6yCf7/cNr+poAcEkt+J9o7cInh8xRuMPtyaMUViTopQkUqDm13U9bII4pULEzrlay75HrTV2ESAEHY8SOTyjYQQTKOaec8fAAS7muWwC6utDvvHgNbH4DTi6td62hr22QkhYAqdUnp4mIgrjnPSPXls7gTLi9b4nYyjnNk24tXJdt2EY9j1CzcDMMFNFW/tw76941ujCCiHWdVdKHINdHRtN7/cV23VKaSklKdU8j5jZA9ffO3yaHnZwcFz0Hk3ch0QOBURrTYbgtFatVfxM+x5hQWetfvXqqpSstdRavTfGIG0WKF5aqzgC3tvbbVnXjYhLKa3VlPLttmA4+9zgjJVppRRmxhtqra3r5py535dS8uvXt5yzMRq7yrdtx24nqLhw9JZlr7U4Z9Z1wzAIphPwOrG18X5fMZKIn2fb9n2PrXWou703y7L2XmutpWTnzLKsxqh9j9ggRsRYpldr7b0d0gfqvTtnlmVDlVrrY2MHiG58HGw9UUrgxgOSppS0ljmXGCN2EvTenNOIDeqv/uk/AuITk03YVYpoVWtFsQAXA+R0EERwiTi9/ULwSETnVuHLZQIdDZUcSGytVa0dgAGkkFIavwcZCKvu6YFGHquD0bNDWQ6eHXu0UkpY34xZnW3bYQwCjSawLMjw1poxj83Z2MGK54vxZmgdiAiO/aU0pVStFf+AIh8zdHALAeTDEApqsX2Px3Ixc3Y+7vcNDxPSRIgqQJHC8w5Msz7X0ML1FX4dmJTHtM39jgwhsecBKGWex/t9HUd/u6340XFA7vcVdPS67nj/1mp0M1JK8AJMKa/rhhVEGB8EMABeAs9xen+BCUfUQpiGiT8mL1+/vh2sgcC7gbQChQXQHtYD4mdorQ+Dq7XGWLA5EH9vSghBGfo10JH7nnqXgKGYdM45o6THTzjP43mncWqheQX3YIx68+bmvYM1NzAPcy8F3fzHdnT1F//4H0ICQe6FLTEKNmN0jBHuJ4jpyC3nnmGQ2NAY7XsyxvROvbdjptViZ1bvHdSrEIRcjU4LmGrMB8I4AcTRcYqxD+FhJk4kkI0g/0J9P00jVPkIpEJIKM4QtY9B2goQknNxztzvG/x8jsQGOX7H34vJU7wY/BgHww2v7EL0WNWOndFo7eVcj3WrDRoOKAG9d9gjdojMH2sJMWgPWbX6i3/8XwNPAHk7aIMTNpVSYF4JZMLMKaVzKzEWN0OGBXo259xa37aYc4kRybaeIwzofB3GRtg4CzqIwbbCDhKmH8dOynLuLsa+aZRXsF/e96yUgNQFd/HIqzXnmlLy3h9DQh0Lu04PKWhBDp+xx2ZODBKdsmfYU+M44ttC7CSlhPZpWVZc3xDcsuxQcqKvRUS32wolMhQoMOYDNw7213uLoaJyu63WWsyVaa3xpMCUxfgw65jnEZzzOQ+OvwOrFtHORU8OXTrQ33iUrfUQPE4fFEHj6DH5fRLlyMCwwEY3GJcU7+Pk+/A4YOeI2WZjzHHrtXMGnGUpj61pUO4DZ8NWiYhAD4DLwh2FQBjpYRwHtIZwlTESilCG9hYgO9oeiEi4E3QstcfUECx00RAE+4KUMAweS0G3Lar/8N/5fUQMGyckzN4bKizkALBv+PuwOwPMFJ4LNLnYmYWPB4yElrRSUkrqna211moItqBwwQAIFoHe7xvuNZ4OdNtE4rhGXUr4ThmkX/RHEUa2bdf6YXSKw4jzBSEUfh0SPMgdETrw6xiZA8pQSpwOG0DDhxROYOpfKZFSzTnDOBnbmwAC4Y3CTOCylmWHdt+YR8UAvhn29SC7DoNulvBxQwsNTxkrlMBoYnWDc+5sCaxrxAfAoX5+nuGujL8DLz8EN88jCit8YdADjxtuBWjd4eU5Z6CfxaeF/wi6OuDZMb6ArA78vu/pfl8BMPY9MRP4VKUkrLHRz1FKAVmiyEDAQXzfth1wBa4lCKqwgAbohDIDHDC6qrD83PcMUQjAIfozx2Lvh/X5viesfThD/yktPeal+SG8/I/+gz+EHAtfM2ApOlYWIFc4Z4wxmC1GoYEhGwy0YiQz54yciceE44BbhXRijEFnDu/jmCHpB3Q73wpuDHwFH6ohPFwgyKPHjd2YFacHMRrIGFugQAticKWUNgzhQHcNqA9f1up9zxjhRwRHAARGAv55a/9yR1S8XhfQXOAeIJDGThfENzhbGaOxf2aeH7aE6Li8ZbvEj8FgkAGlFCK+3zegVOQuOJIdm+wdyl38OjIVTjRiyGkxhME8qPIghMdczjQNGLWETgaFMVITYjTCCzItpmtQZCFJIkQMg8eWCcAnNJxh7fj0NGFnHcbnsOwFUnu4px425R29P2A88I8wMUeIB7MGHHy9LkQMTh6bIKUUiNKlNLA10BKM4wCdOrzVmTveHMIa4DuRQDqBPk79mX/v9+NGeO+2LR3CLPVoGUt4GTQEJTxckHmoto3BZuiA7jwI2xAeG5+IaF03yGz5+AJHjXAHOTBkdMeONCh7GEzEw3S61BOb49HgpOOUgE05nLLhLivmeRJCxFhC8ELgx6ZpGrCUDpBUKV1Ka60NQ1iWHX8Q5QKyLhLGsU2MjVHX64LfhukVIHprDdqctVatJSDfNAVmgFpipnkeIafAyHsIPucagteHGIJjTHhM8EG7XCYMfA1DwGYfItBqgF/YYqKIhLX6dluRFRAiQMOeKoze+zD43tOBtVkpue8NYG5dd4QOzByMY4AoBkJSeBABHRERSt9l2RAGIYeZ5xFTKJhOQBKC2x0zMfdtS1qrYXCYkUO7KaUiRD2lNyhBnHMwwQJPl3PVWp5qM/jxoGWNKgH8x5mrMSCEqQ3E52OCDEp9DB1JZsYOUmZSf+lP/GSMGREKLXzgpBOcQYkVY4YqGEUpICniIKoMHAogM2ROjMnji4i0lohRiOCoioEFvbelNESzWhuiFpYeoGtxDp+01uCdHIIrpXlvWnu8CdzX5+cZgR6G2ADWIXh8OmBZ+J1rLXvnp6d537EL4hH0wUAAhUN8htAEBRQ+KUbG3mrHY0IPY40NV7+19vQ0YfszVCO1dryAY2l3dc4+bINgXxJjNqaDqj14ZgL5h/zcO4JP3bYI0kJrta4RmeoEQohXaJkB8JVSc4a070FjYCMEHmjvrLVEbw8JXLz1pZS0NoA/AeME8NN7zxngr0CHg0Lsft/mecRSO601KFKkVrSye38MThH1220FU4QPC4AErk2IAhXivkd8dmsfS2wQ0OHUcWhnPVKplEIptSyb9+56XV6+fMIOvH1P4+iv1wWeQiiV1nWXzB3lH+aQcCXB2Bhj0AnQWqHdiPmCp6cZY1/A/t7bcRwA3WLMuBCltKen+dSF4+BADoTJ4cPMxgOxtNanacAAiTF6HIcQfCkNcwm4HwiVsLHDXJ/39nIZAelizNhc//x8qbUppcG1HdrsBnQPRxH43k5TQJ3MzNgiKCVWtvDz84yNFvueWmNQKXgm1ppTFg52Eu7ZUOcfugWLztLpxgp37nkeX7x42vcEjmCeR325TKiYASLxoyAWvXlzx7UFBY/YmlJh7sezqDBnnGcNFgUplJmen2fUKVIqxKLD+p5AB+LGIL2fxAPONYY9sS65d0g0MqIqfkh5GCFIqd68uSP/Q24PuvDpaYoxL8s2z2OM+RzW1VphGTYsS7CKAUONEBCCe8AMqZQQET94l8NQRuDIYwEAEgBm1sE05FzRFBNCOPcQUGGiBgAUA/FoWy3Lrv7Kn/pJOPYhOk/TCBwNs2gQcEgy1lrgJdQE6Lc9P88n4YxbAvSG7W5w0cVBwESVc1aph44oBIemPGb+ERaVklrDxAvbK/uJlHBFIFFF5gQyRmyFPQz6Ns7hGgU0W84Z2HOy7nSW3Pc4DEEpDUHN6V8ohARd8ZgWPsSHRAJtcIQ+1H0Yj4DnAnKb95A+eMBT5EvQQfueLpcJfSFrLdZ/CGzydM5erwuKCyScU9mrtYJCGO8ZH+z5ecaAKkguHG0clmF4LLvB9wRbG2O637fbbcE9wLLjhyz5oZbQhxdOASBGsjmFMK9eXQH1cJAPaP/QibTWLpcJ3DiwPCIkMCv+ddvQnGnjGOBchCZJrW3f81lOo2cLfSoqQWQsGAhgtO35+TIMATEWwQdeZPM8YccbxltSKijaT04FjTbcbPWX/+RPQsOFUAOdGm4ZVCsol4SQWKyIZ40bcGxnwoLjhi02pTSQWUJIMAqI6VBTowB5GBOIhzE+Hg0zjaMvpWLmEkAIv5NIjKPHhUNw6L2P44CH673DpVRKxlhwRxEMwQnjAeGhowQ7/RQQEFB4guUupcRY3lrZwtbaYQgHj09YJ5RzZQaVwijBcKtwRwGOMUeP6O+ca+1R/R4De7nW9v8ADfTnSaH8MawAAAAASUVORK5CYII=",
-"alt":"A drawing of a camel on sand.",
-"grid":8
-},
-"wrong-place":{
 "src":"data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAIAAAACACAIAAABMXPacAABUwklEQVR42tW9W8xtWXYeNOZ9znXZ/39OVXVVX9y22wl2kAiRyEMikQQ5IgEpDyBAwkK5iES5oFxQIkSEEBIPvJCXIIXnSLwgnnlA8AJSAhLECpYcW3HiuNMXd7u7qs45e+91mffBw7fXqlPuats4jml+tVpVp875z7/XmnOMb3zjG98Q//B/+S+FENYaItq23RjjvUspSylzzt47IiKiGJNSaprGbYtay9Z6CC7GHILrvadUmLnWppQcx0BE+56FEOPo9z1671NKKZXn57mUuu9JSiqlMbMxuvfuvS2lElEptbU2joO1Bt+t1i6lEEI4Z3MuQgj8emvdOZtzJiJrzf2+GqOFEDEm722tTQghpWytGaNvt4WZlJLe221L1moics7ue8LPUEr13tbavbfX6zJNYV13Y0ytVUqJH8xazUzOmWXZn56m1lpKxRiVc1VKplS8d713pRQzM9P5Y/TexzHc79vlMhJRjFlrhf8XQqi//Cf/MJEIwQkhmImZe+/MbK0RQkqpem/DEKw1RIKZlZJKSSGklDIE1zv33olICHG5TMMQlmWXUrbWiSgEn1KRUiilhsGv6+69x7cKwbfWmbvW2hjdGuNnfXq64Nn1zlLKWhueCxEZY1rr1pp13Y3Rxmhm8t611vFnich72ztZa3rvRKJ3NkaP4xCCr7UZY4wxw+CttfuerbXWGmOMlKqU9vw8CyGZeRhCa90YM00Dvvk0jb3jJ2RjjFIKr7a1rpQehjBNoxDCGF1r995570qpWmsiUkoZo621Qoh13Z0zWiu8fqWU+ut/4Y9prVpjvGpmxp8JwffejTH4i5WSQogQHD62tSbGTEStda2V1rrW7pzBPcC71VoJQSH4UooxmoiIxLbFnItSSgjKuQ6Dl1LiAlmrpZRaq1JKrT0EK4QgIu9dSkUIcb9vQojWujFaa11rTanU2mpt3tucSym11mqtrrU5Z5l7CF4IkVKJMRtjam04p713HHwhCN9QCJFzKaWUUnvvSsmcq5SitWaMut2WEGzOBTceHxkfxDm7rtFavW1xHAchhNa6tU7E+P0555wrMyPS1NqUUimVcQzGaDxW3zvjozrnhJDO2VLqGVJSKszknM25llKPb0fGaGuN1tpaM88DXsnlMrbWe+/OGa01PrPWWkoppXDOhuCEIKXUOAbvvZRymgalVEpVKbVt0TmHF7mu0RizrnsIrtZ2uYy995SSlKLWZoyWUiB24SeUUuJIh+CkfFzT1vo4hqenSWuF74/Pn3O11ozjgIc4jkEIQSSsNVLKGLMQuLhBKW2t6Z2YqdbWOwsh1zWG4HIuOEZCSGstAhcejhDy6WnatkhEWiulZEoZjyjG3FrbtsjM6q/9mT+ac22tMzMz4+MpJVtrrXEphYhCcPf7UkpzzlprUspa61Iqnkutbd9Ta6131lrFmBBkEBP2PZbSEEBjzN7blApOXylVKbXvkZnGMeBSW2tSKkJQ7x2nUgjC62+tMRNefClVCFFrn+fBOYtgjfuRczFGK6WYaVl2Y3TONaWcc5nnAX92mgbnDDPFmLRWRMRMzBSCNUbnXJxzQhCRqLUhSGqttFbMhPc9zyPOMsJ1rdUYY61RSq3rPgw+pWyMRuTovddatdbW6lp7aw1vutYqvvZ3/ob3Vim5LNs4DkTcWsdD3LY4z2PvvZRqrWHm3tkYpZSqtQlB+56klPgJcq7OmdZaKc05g6zQWpOPL7HvSSmJHIMoV0pVSg5DiDGVUonEEcQ7QlbONecSgiUinMrWWu/dOauUSikPg9+2iNeG/Nw7l1Ja65fLGGOWUiC89M4pZeRzBNuUMh4ffsO2xd7709NUa2ut48Rs205EvbNS0jm7rrvWynvbO7fWEffw8+RcpJT7HpVSyLHj6Ht/BGS8BsS6169vWqsQHM6KHAanNX4OU0rJueCqEtEw+FprKbW1jlMfgkup9M5nDEHGTymPo8e11VpqrWpteOdCCCnFuu7MnHNRSvbOeLJEAmcQATEE55xBhL3dVmRaKYUQMudKRFpLraX3tpTSe2fGUSIp5bru+560VohOgFVKSVx5Zl7XDRlFa7WuO86HMQqJsbXmnBlHv+8p5+KcQbBlJqAJ54xSchx9CH7fU4zZOdNaL6WmVG63FbfEWmR4Y4wupeF9l1JLaWcCw2mQUioliQgoiBBJlHoETe8tEJG1xjncyuqcWZatPb6YGVGLtJY4QcPgmDnGwtylFEQcYxRClFKUkjhieC69dyLGT7xtcRh87721LgTV2lLKWitrHygz59x7v9+X1prWel03pVStVQgSQux7RLorpRJxrTWljJu6rlFKgTcEBElEiM5Aq0RUaxVCMHOM2VqbUiIipWStjYiUEgiPODf4CMiL6xqBgi6XMaVirdn3CMC679EY7ZzBj4Q76r1l5pQKUT+ia+6dZQgOecw5QySMMdZqHFit9bYl5IrjujHOr/cW73bb9m2Lbz/ieR5yrr3TgWK5tV5KA4IahpBScc5KqVpruOOllH3PMWbgtta6EDLn4pzFVZumAVC41ua9Z2ac/XXdvHdCSO8d8Env7JxRSqzrLgRZa5h7jKmUcr0uQBZEDCAkpUQp0HsXglqrITicKlxWa433dt9j71xrvVxGZq61o8Q5IichtCJs9s6AvDmXdd2JeByD1hpgUghyzg5DQP7rvau/+qf/qDFKKbltCTAf4AnBS0opxOMdxpiFIJwpZt62XWvVWlNKSCmdM0II5l5KEUKklJg78HKMufcGxIKKZt8jah9mRgAUgpSSiOxCyN4bEe17ws+KhJZSrrW11o4ELlvrUspSyrbttTZmrrUao2LMw+BxyrZtb63XWud5ZO7INM7Z221prSFRIb5ba0opztnrdRnHsO9x3+MZDFAeEVFrLaWEB4onAMhfa8XNI3o8JRSJwBG995SyEFRKjTFZq5HPJCB8KU1rhbiGiiylgmuOD7nvEfgHeHbfUyl125LWWgiJi7xt0RgjhERABDoqpfXehyFIqbx3UoqUsnNmHMOy7IDMQggEa5y71pCcPRGv64bIDhgzDL7WNgwBgAQBAQVnCE4pOU0DirjbbQECHoaABxFjYibmjrjvvcNjBZrUWi3LdrutpZRh8MuyheCMMa01KQkQUSl5lsQ5l5yLtaa1drlMCBiAcPueYkzruislb7cVyRaXgEi01plp3zMzWWvVX/lTf1hrWUodx7Bt+1GICeAqIibiZdmM0QfeaqVUKQVK7VIKYFxK2RiFAl0I2raImICPV2vTWu57xF9RSnXOAF/ue8y54BHj7KCOI2LA1n1PuI6oAfHX5Vzx1pWS+x6naQBU673fbgvKulIKM+GAM3POLcYEtK6UABL33t3vqzGq1ialYGYp5bJsUoojkezAtchMSGC4iMwspQAOfPPmhiOC0DSOg3Om1gpEA5ScUrFWK6WcM8Zo1IwaPAbSl/cW9M79vg2DX9cNbxjPZd8jogQCZWvNWqWUJSKtDWLrUZrivrPWCgccjxgYzlpLRPf7Nk1hXSNiKKDecfnyNA3HnSvTNDB3JJhh8MuSnNOo+0EooZAEIJnnYRyDlPJ2W5WSKSXnbEol5zyOQ+8KEMJave8bOC58H8QTnPRpCsaYZdlKqePokUuZ+fXr2zSFWptSQimNRIU3p7UGhJFSzvMQYwJHgOBzuUwpFZQmWmuiB8uybVETEXPf94gAmnMl4lLKtjEz3+8LDgVOdK0txiylBIaJMc/zALzYe2cmKYW1JueccwG2E4KcM9aaZVnBtACtzvOAeAqgte/JOau1yrl4b4WgMz601ph7CG5dt/t9xVshYgB6ZibifY9SCgAPYK1x9MgKMSYizrkqFWtt1hqt5bKsyPbGaKVQVxsgsVobs5VSnkCj1iqliDE9PU3X6zLPAw6olIxbiPAVgt/3jHAipWAWCAnG6H2PrbWcS855mgbUucy9lKrv9xWHiIiVUpeLQ8pFeBVCgJAC1MNjQuhATsf1PHmL3oW1EjcmpTYM/n5/fNTLZUI6Ye77noWQgD3D4Fvr4+iJBEr5GBP+3pzzvkfnLJIq6mGkJWY8U4ls5L1zzsSYiARABBCqcw7g9fl5Xtdda621ut83rRVCllLSGLPviZlQ/czziAIqpey92/cIsITaYhg8EB0QJ4LbtiVki2kati06Z1IqvXdENuRI55z3bttiaw1Y2Rg9jl78k//1v8LpBua5XheUTiCbtJYpFUQevG0kUvBQ+OGQA/HH8eZiTFob7y0Rg/qg4wsHHAgMLz6lR/XXWrPW4shrrQFLAO/Au6H4CsEzMxiOcfQoI1CT48YAAtbaLpcJF8JavW2p9365jHhtuGq9d5RLIXhkIKUkkfDe4qoBWe57ds5IKVCdeW9baygUUNy11sH1OmfPQATIgLOL0BpjBF8SY0a1772VWqtpGhCU7/dVazXPA2ox5yyRAMxAUuq94+fAoxFCIBZ7b8E35Fxa6/M8EvG67kopFI2IhuA8gGLxlXNOKeFjHBWASOmT8JVSud9X3IAQHMiDlAoAwv2+gYzEA0VlDvDjvV2WDf8qhPTe4grWWgHn8BFAJgJkogg9C2zgupQynjiqH2MUCojeeRyDcxaF97ru8zwcTDAhP6/rdr3ety2u636/L7W2lIrWylotpdBa1tqkEKLWum0R3IUxKuc8TeH16xtRF4KVksaofY/WasRl3CyQzAjivXetJf4fpG7Opfe2rnuMKedSayUi1He4B/sOzo7AN4AgCsFuW8RlP6J5kVIaoz7++M2bN/dSau/ce8O1w6VG8HTOXK8LmD5E0XH0yKhELKUQglCsppRLqff7lnNJKeNBgJJBzbGucRwDHn3vjJCI8gVAOcaErtS6bkpJPE2EF4THdcU3LzhwrTUQ43jUzDwMvjVurcmDX6UDh1Epbd/TPA8gb3G7gf1BBO57Ap2Cc7Suu5RSa51SkVJOU1iWXQjhnAPGOJCr7J2nCXUyI3q09mC1wD0Ab+RcmBkPAhEppRqCe3qamImIvXeod3BzxjEgRiFpHbQlp1Sc+6RvAb4MWQREUAge5Z4xGlWr95ZIjKNHqDwjCQ6QUgqHXWuVc13XDTzNtiWUoviw6xqnaUBdgk4UvoOUchwDvi3uYkpZ/bl//19F9YvoVkpFcMABNMYAdM/ziBJXa5VSxrdG/wQshVKqlAKiFJyX1hLsMdpYCEG9d6WEtRpxxhgtpSylGaOkFDHm1jqq65QycC0ODg67MY9EVWtDywhlbe8cggOVTyTQftj3hBeAnhRunnPohWn81QBgqENBZKaUUypI0XisyEbbFmtt6OUBMU7TgBoFLSC0E1JKRCLGhJCVUi6lxJhrbb03rVUpDXf0EdtBrwtBRKyUtFaD2QDhftTTelk2tBq0VuMYwBFqrUCXplSWZQ/BgZWUUtZaW+vOGWS5o0ATaBjd79uZCUFXIDFYa9AWRon0wAkHy4/Uiv/UO+97BAX95s0dCel6XYC7l2VLqeB9h/DImShNSyn4pK11tDGcszh5+57u901KcbmMR8+uLMuGu463FWOqtTKz9+5+38YxDIMHmwkOmEicfdacC1gsMN5KqdY6ztk0Befs09P0YMaHwaOTcL9vxmhrNXNHKHDOeu/QPZim4X7flmVDbbUsm7VGSoErtiw7MkzOmUg8+gCCQHpYq2t9ELyAiVprKUXOGd2CGJMQxNyRVFLKtVbQZJfLiD4qgvJRM8t9T8Pgn54mxDf0YZBdUC7U2nOuzGSMRjeplEYkYiwHB/w4SfiGgL8gfc9TiCcLgIDuHogg712MGTS4tRoZFEkOKQf8B5oE1moiAbIHJ2zfkxBC/el/9/dLKYDSgIJLqTHmYQhKCaVUjKn3nnNFbO2dvXdIGGBmSnkk5GFwiAxnfABHba3pnVGRGqPxBA+W9AGlcYTBRILtAR9F9Ggn4BGgxsE3QRjZtggIC3iHogkEBvIHMA+uoxA0DF5rBQZimobem3Om1matLaUBMqJPALZZa2WtsdbiCTJz7w0FLSgTqBcQLcCgDEOAKAShTyl14j48AVwmcGXqz//UHwjBg7Gz1qaUc66Xy3S7rehN4sENg0cMAX3mnHEOJIQGWwDE2VrvvaHlpJQEe1PrI+EgXILSYH7wtIAiaPTj151zaClD98GMolceKFs4Z41RKRWttXMWAAFCFeQ36DCsNVIqrbX3jkgYo/c9G2NKaTlXa/XJ7jln7/cVbWF8Xvzw6ESia4Qq2jlLJNGAS6mgfkJ+jjHhMOF0OmcB4WJMQCv4/Qjj4DFBJAtcZAAvvDSUfNYadH9w2VFkg2NQSiFA4c3nXBGatVZEQkoVY0bppJTEK3HOovEyjgGk4P2+gd/Gp8WNwU2XUm5bQs6AxgaPHuKBGBNiI/4BpS86ZcboEBx+2tY6gCOaNsuyj6MHJXUeIHxDpdTz8wwMg6OAR4yeMLqBSmmtdc4Vt43o0bVmpjOeAHoigZ9NSlAauEngNAG4vbcheB2CF0Lu+w5GFyQtMp6UEhU2ziYqTClFSpWIWmOirjUhvgNKQawACgx5bNsS+nlAq7U+er84pBD2pFRQEICcqbWi3O/9UQ9LqZxT2xZLqaciiJnwrXDZkfFq7b3z8/PcewfVgSaSc1opbYzZttg7Xy7j69e35+dLrTXGbEwD/BNCbNsD85zyHtBEgL/4Peg+XS7TtkXkWECG16+vUEIAWYD+ZCZ0cpj5ft+Av7VW+540qie0LkG23O8rGCi0NyG9At8ixIPtulxGMDwIwcPgAbO8d8PgUM0jO/XOwPg4KXji4xjAxAEnpJTnedBaoX2GZPv8PCOGQGe3LFutfRzD8/OMg+m9A0OH4gP9r22LtVZjpBAC5TH+9qP5rpgZEADZ7npdQE8BpELTEIIHQQQKGnwwIOm+P6oivJVD2dCcs73363Xx3gFbb1u01oyjB0NTa9v3jMJzXWPvXWs9jsMwBPXnf+oPAkcjAQAqIRrWWgE88ASBGRA0hiGgNpnnSQjZGk9TALYTAl1lZ4zC6UNzCkd7GDzQBQ4yIKZzDuXSOAZcI/SYACWFkIhszLzv6elpgmwNvTPQTUA4qJsAEyD3Q2MdZyvnwkzzPILyQ4CGQAGIACk3xqyUBiI6AQXwpZTy0KFYoBIc1hA8muy9d2jugFaUUujO1lrHcdBaQXIwTQOAHBFLFAGQYOAiI7qhwYbG5rpugINKCRyT223Fkb9elxiTUuJ+X9d13/e473sI9qAWHBHfbguK55wLcDSaLSllIB9UidYaIh4G771FGwvtZURPsM0g1scxLMtmrR0GTyQARdCeRYi/XhdrNcAPlKCQbSHNHG33rrXGgcO7D8FLqV6+fBKCcs5SymXZwfyc7Rp8qJxz742ID7ybTz3g8Yka7iUYiHEMpTxICJQyw+CR0tR/8mf/aEr1chlx4lAQ4D231rx31tppGmPM+AwI7t67Upox6AMjDRictdYAvRmfDZgvxjSOAUBimgYEcQAY771z1hgo7KwQD5DOTIc8Vp3BFxQYvg/EA9M0oMFwnlYoU4C+8A3RJjrzLQhnqKZO+SVwFCo1dHi8d/iwwNA518tlhqrFGDOOIcZM9AjdAIHjOCCree+UgmKzzvMIGSjeJRRd+AGEIPXX/swfwe2OMeHOAqjiEoHDOUVIzOycud/XnCtacdM0gPnz3gkhUsp4EPP8YMZBAQohe+/TFFD6omWIwHIIhBisJO7vPI8Q4ikla60A9XivqF3RgTBGr+uGCH6SDYcyTkJ8ua5xmgL6/t47iD4BqZHql2UDRYNvC9B5vkXQSqi2UDyjLEURytyNMWATcKFRQgIp4cZAfIckjGi5bTtEBdsWda394EAKkRBCMhPouXkemQkE2am701rP8yTEo25MqWoNua7NuQGWQB46z6P3blk2Y3By/QlLoKwKwaEQhdjWGA0wB2CntQLTibMPZLzvKecqJaC3jDGhPReCR7E2zyOgWu+8bQmSVHwHaKpCcCH4UmrvbRgcmjnMUGA4INGDWTO1tt47s3jx4gIhCWrAUqqUylqLbhe0ji9eXFLKzNJ7tyw7SlFgU4CRnDPUjCEE6N7GcdAHgQ5Vq0IfGbEMlSdgNYDQMUYQceSZCfyP9xZEAhAhwC+u/NHT+ERfBAFASmXbUgj+IaMrNSdBQs7560/960T8Rn6Rph8vOUspmdvBPNPT04S+JvgsFKiQwiN74Z9x5XMu3rttS1qrEHwIvtYKXSU0tlKSMQo1Eb6P1soYc7+vw4DoykepbMB6XS7jwfkw6lZEISCxcQznhME4htttPZUpB2+IQgc3jNV/8Vf+bYRjoAi05fC2oUXE6TuHAxCpTy07guOphwWvC4EUJCoA8sZoaIxLKcMQSmnQ04Eul1IqrZXWY/v2u/xzXJKgchGv+/hDrEIrxdjHI0BBjjgJguWgN+jUsKKFCSYDCjCtldG61Npq77232vHR9j2G4FtrR/Oyn4IawFNIBUDx4iGAkYSGFWm8tQaJ6jyPQKjAkELIkzJCe45IKIVhiN47TdOQc5HbFiE8LqWua0R8BDTe94hYCcAE6UfvjHhdaw/BEwnwEMMQALymacAQxMm/E4mcqzEKnwGB0jk3jgHi72EImvJIb/Sbn6u559pz7iSlXL6htZ4uMxEJEimmbdudfSTAs7eH9wE6OucqBAHwQVCzrOu6bkJKZu7cSmnWGSmptuqcTSkfIt8ddDG6RiAMpikcdbVG1wH4LedyvS54aMMQ0FttrQFcrusOqioEB64U1GmMCQfOWqOUeCjyXv3MfwutFsplEOu32woFCy4L6m9InWttuLNoi+MsoFnfWj0lmADp+CQh+N5brT2l1Fp/fp6llLf73WgbnOTrP/Hlu6q88qrXxrUx3nhn0lpW8+Jqf1dWT7iLrTXw2GgnofIA2zwMAW27dY1KqXH0xJxzq60qJa1WZd9qrdZ74wcSdLutl3mqtUilwCaNI6ZFMoq163VRSnrvkPAASaFqLqU+PU0YXAB8MkYh4UGfgmCYUiYSUFFMUwD6uN1WCBRRuouP/++/hXoPSBYdOPBZoItTytbaWit4jENFKzAehaYEfqyUMnOHVgXgutaulADrAo0UYjR3JkEzf+huP+tNos459VJB5NLbX2FQsag3w7+i7ODqR8y86Q/89CLnLISE9AwN7hPOr+tGJJQUpTZrjVjfyFff5vvrknfRmaXSPqjLs3rvy9mOIbht2733kLlB/YBS0T7inka7Ak1jNKNQG+L37HvES4LkDeIMAHooRfB2cZSZyRgM1exoVYqv/92/gWobWQtQ7BCCaVRueLHQEqN8xc96KiFut1VrBREKEjVCgfcO4oNzmswanXJJqTylf/iCvtZKj6mRJOriVz36R5ue2RlZKjH1cTKkRNr09rmf3KtutftgY8ygdlGCoQeH9KuVLL/08+bNt5xWsbTamIhJCCOFMyrXnub3x5/4lxuJZdnQO5vnEYod9EeFIBzYaRp6Z5QdeNOoH1EDb1vECzhxvDEa3RH0FaZpFIKQsUEWoXybpkHiPSOyQ5dKRED6UJICdwPbQT+Bygv/gMkbcDsnl5lSDsEOAyomRfzQkbdWW2dnzTv5Z1+or69biblLKSR99tMnIiVEziwFKyHWW1leFzfU9p2ftdaQINQKMSYAFUxwKCVLba20+o9/5kX87l7aNdZUe+1cO9XGe23XWPdSX+SP0s//n4oerQJEeQCk222BMk5rGYJHP/Ioj6DBtiBH0eoZBv/8PBtjQBGiv4vxE9xUlFOnBA3JlZnVX/oTf9h7g/Yb4Oq6bvM8Ql+Po8TM4+hRE6AiM8bg00I6AOCEY+i9kxKFPiQt3TmDUrC1TjUN1783y19Zb0WKs+n5a30JQZ3BJQgiYYnjynv4oXEMOeVSK1pvxyRMjykTE//yL76MH328ZkECAFOI43+PXxFbac+6vvruK//Bl7ZtR9Q+cCBaFwn4ByNHzlnwtcixAKlo24H2ae2TDqgQ0O9oZCmkQyTRUgoIwd67Ph/0QdoldL1Bw5008ol/wK9JeU5MMmY/DjLZQGABEqaUJnrhcg11k31R9W7ih4NL672eAu7fyNf5e4WkUmi5cn+v1tqEFIrkMfQhEEu5k+O9ffzNj1tHRPq+r5bp1VLfGa7Xb39dXN7TWjv3qDaklGD0aq3W2pTK5TIB5ICAOcbHFNA5YvXJJCLeDkOIMUNbBroCClqcFWSUh+ofKg9EvXkeoPXtXSN8H0R2IBJEbK1e1601BueOcPQgopm3LYXgZH5NH/28LR/rvgvOwUnSggQ12Zetq7eeCsbe3noq9P2emJRUas/rxOqpcef+aOciyd9ui9bKGkNE28//g4uRsTT1673m1vm+t/bNfzT+ns9n7usaQaNqrW+35ThYNQSLXrzWatv2YfDX6x3DLDFmrc31ekM/DmUQ4gRkSN5bMMegY9GBeHqa0evV4xgw1Qbt9bpGzLsiUSADE/E4YsCa8JljTOgmjqPHuxFC7NsmpJqCVh/+X758zXtNzLX2WnmLlTsJQSyk+vQzMeqBfPAmav+eV3Kc/fUuy92VQvw7fwRNCCYKwV+vizF6HEPrTUnV76/dfr/3Zgz1Rm+/aTSeP3n7TPNzJUlTDq+/9TX3pa+EIEupy7I556AVRyUPnuOY/6brdUHuRBfrGD9maCyNsTk3hA3Md+x7Zu7TNJTSIGIEcmNmvW1bjNlaTdQhXyV6zOJiAIiIz8n/2229XEbwUNbqZdlRZOec960Jqawsw0d/N7h1XWnNBfCGBEkhhMT5/uTpdiYi+njhJbEUpCRpKS6DsIoaf/oeML36ti2b0VbnL/8LMsxSCBJsjYFcGYN2rbbWu/rmV9/xYnqOSoiPv+W4CRLETH5s1vftplt5/Io2PL0oQnP8SNGH36Iv/ciyrEgnGE/DfC7UouAcSymo5zEYEWOCshZTQFqDGnpko3keMah7kpLg5rx3OWeUjRrgB/cLvAIah1qr3tu6bijKvX9oQEAsL8uOnG6MAiIeBk+yjx/+H8Guy7VJcShXvw+8YaLRC5L0F/72+ve/2p4GYqbO4kffk3/rTw2TF609wrcQVKtIm7KG0g/9BE8vemulNilVjAnsIULXNA9tvfX1FX1ut5ZrFsSCBBGT0vz0blaGleHXv2KRlpmpN6EEkU9uUe36mgWkK49hsZwLdFSlVBTJkJ+CnQQ5CqQvpTDGGfOYP22thzDm/EjpQJzLskGxitpWCFlKkVorCNXBGbVWMZSz7xG6K2jcoLaE9hGyGWi53ry5Xa8LM9/uy+1rvzDZZV+r01Ur1rL/WtiG6Kd/qf5n//32c99s78zi9cZrotdbt5oGJ3r/VPLsJLyVmTRPz8ystEopQx4SgoMIzDrdWkvf/qdf+KFmXCUWJcnehBDELLTrQlKrQusu1eMn6E30JojI+fbe+3379i9rrZbbsm379Xq/39fWmtaS+dEngLQJf10pxRhljBoGD3K3936/bylliILRcUPCaK2j1XyMlXWtZYwxBKfXNWI+FuEFBCyqeWaaphEqO/BFmH4BEweSDr8t52ok/cI/3oYvm4sv33jzdNvsFMqPvHvjzzr7UlBt9Df/p/jhvf/H/4b/H/9+DlYFQx8v/F//1GAk5frpF9BIQh+rVS0VXgMgVU5lBsaeXg7fIZf7rqTsJX5y+7RmXAUhSQhmFiSJm6hFGM+dhbnk5/5mERQOdQi02QB+Z2MAgRu5NKUyTQFStqP1ZNFNOYlVeJKg60CUUDOiNgb9rsEnO2dAXWFSHnYLrTWYu2B6FmrTlOAiU40ZW+ugBKzV4vq156H/4refhLgs0ZYm3mv7j7x7+8yzz0xS0N/+c9PPf7P+pf9u++BZ/vU/5v7T/2H7Y7/HvP+OXBZW8lN/gCsrIVj7FDMwGLo3UhIUq96bZdk4vr6Ie9xJMBGJ3gUzMREzaduJmEgIxUIS8+PHeAgrusipT/Z6zWsX7lRrHzLm3nvfd8T6hGPnnLHW3u8bEWEShsgAj0IgtCxxHAMERePolRLWOtBuCHGgGySan85ZDL28NXDbQTBgUAR5BpoJ0GHruoFEGga37/GiPn4eyxLNGo035Xe8/+Z3f/lD+nVAIL8Y5X/+b4W//WfHv/k/x+dB/oV/3afIvwo6CuLelZJS+aG1JukxK4rWQs4wD+nD4Edx90F3ZimJmIZLtb4RkZ+aGxp3QUyCaLhUqUgQh7m6ofcupKTS+ziK0N8IIdKeIMnCFAl4m1NaAAYQSXUYHFyJcD/OiQRQlvjjUop1jZiL1lq9fPkE0Ih7phH6EaGgc8IIGcgpjLZi/s97B8IWMxd4OOu6oYJ34t76JEX7sQ/u7z8tg6u1yV8Vyn9VfVsqff5ZfPlzZo/8V/9N/xNfUC8GmQp/7x+pmWTjoi0zl4o6E1hQo/RfljJNQ9+/S+4T0Gl9f/mF1JuQij95mUzDXF1oRKTwp/mRZ4iEa68+Li+M1r33ZdlR+uJNb1vEgwMvkHNh7tfrBl0hKlvo4IhYawkzDPx+vAz0JoFrIaMSokpIiw9qoaMxDUIULEetzTmDvw/vFrOZsNQ6KEPzzW/bLZNS9KWXt2BrbVJJ1op/bY6hdFo2JqI/+LvM8yA+8+kzi1blVoocJ2NUbd05MwwBTSW0D60zy7L6vlD9pPZFhJGav+cbktQsoVHjT34art3xlbnV1rhjsoOONpSC2gdNY2gp9z1Za8F0wi8HhMI0DQ/dp5KwY0AGDcGF8JiUPmd+5DQFjKBa+xCpv2VAxUg7UsrLZVwWgLDee2/tofbOOUP//PU3L26bl8RbNkSCiV4v7uO7/3V4HiKE+zVybZ99XWonxabqsDTVe88p51zu9+VUowhBOdXJa8l7qZ34e5L+Z6Lg7/n1mLuj/SmwEDJlGE5o7x2UlvM8DoPHuBUA4TkDiqGgfY9Qer96dd22HWDper2j43bYx3RUbVD8X693DUmeMQpNg1IadPco5E41B5AGBC34V7xJ1MNE4v0v+Nt30uut/ezX3x1dyVW9Wd3zmH7vV77TOkstPvMzfy/b8730w3ZXVuj29M4whnXZp3lEKwPzaN67mPI8D/HNt7zqMfP3I1Z/Xbqpdx5H48q1hS9xb0qr221FbMGnhhyxlHR4jsUQ3LZFcPWQt97vG/ooaB+NY9Ba7XsFgQZvrVIequ9hGCUs9zCpfM6ioL2H14WRM8Av0Pr3+3b6hoH7Hgav5vmDFx9/cGkxye/e/BL1e5ftd33xFalulKJkahEsGfUw8W/ooQhBpRFt7lUR4r0vxphJEM7U/b5i/inn7L253e5BJ2UlSaZ/ti9Pb9Z1b522LV0uIybckTNP06ScK0b+cz4RkUE1Po4eAk4Q45BzOWd6h3EDFBvdGIXvpkElIlljek1K2Rof6f50bXvYX6BkQ2a21iJtGEPaP+v3f/Rfeu8fStb3jY1u01hJyfTa/8p3Xe1mUsmGTi4bX7US/de8EADsvfP6sWtJ7+99WXZS+oE3Dl+Sjkp4uW3DOIj7lYKk/n1r79/IC+fSTb2FYKVUUhDkF6dTHsThyD3Qv6AxBcMXmCLuezo04Xy7LYew3sBlTym5LDv+H0LxhzYUM7oQ/p+2VbW21hj9NvQzl2UnEiFYiPpQEMFMhARJ92KVn5MiBZWE5CVfPt4//1r8MH3xd6ovfjlLX66bzSpuqtSuNGtNJPgz2U+pqRXx+rtGZb+9/yPm3c/HPUK3AZxHBJqvOW+klNTLc/mq7ql2FiR+c88fimvmem3vDNNl25PWBjozKVXO9elphvgOfkFoMcL8Bto9yH4w9wmliLUa7ZCcy1HnMsT0ALV6GNyBtxo8x5wzaN+0xqCwMdBMxGhYEsHxxKFGB2bVWsWeBNmdftyOtuScSyVNRMR7DOQXGfQXf2J//Svh/tHYzJtb0a76sRvXpQb4wY0QvdH6Rt9eaUlylcyXd0sp2mqcuJxR4GStpVJGK6XSN9/lr1oZY+z/r9oM35tvau/TqCeuMZXnpzHlCikqCm98YYJongdIsmAygClta831ukCMjpYJxLXAsqiuYMkDVZWUUqO7ppRE0xwDN7gsaOJ4H4QgeLH0zkoVKaWUSkq57xix6/B3xTDeMbVDYXA5FSYCdfzy5eXNm6V/7ofWl5/v68f6o2/FRaw31oa07sqwVCwEtSpKkjULFuysaFLb4K0QKaaY8qH2riEYKZWWfbr/zLvuo154S11J+mf9ElQqz/zLmUPKcyndWQ1kyczbFkMIOWetNaa4IE6Bgshac7utMJFBhIRc4VRx1dpwdYbBbdvDYFYbY1qDCZq11m7bLoTEKAs6wJBOxpgOjSMJYXLOYPGs9cwd9xEyNynlcl+9t8zCOrfvMaWaczXGT2NY191YW9/9Yrt9/Kz7dS3cRU6SouADmJJgIYmJpRCNdEkZymdr7Wl02zs7nV+2f3AZtvVWiUj9M5z9Ty4BiRz7c/h4aB9v/Du2+cdLfUxwYjbLWkgCGbHaGIPmMCYkXry44DejRMA4KUgsDFYuy4bhn3Pq/eF5CCWwlOLpaYbUHSgIUkCttdZGCOmcg5YYNgwwr6y1W2tC8BCJwpeQSbTWUyrjOJw+x6W2p+c5p9R7l6TOJCwECclSspQs5KcaJsbwMIR5Hk8Hi9a683YI9mX82YvflluVQkjxW/D0z0C0xN5rfxZfnV//76MjyJ8QWzCUGILftrRtCcC91oZmCyBT7zzP4zyPrTE05PM8DYOvtXvvX7x4evnySUothBzHUWImAJAItdzT04Tv5T0EyY8CDzotePW11ud5AjZFwV1KefPmBg5rHD26NNbCiFVDNQQTDK11CIGMpoca87NDAXcpNY+XAiwAYzhmclanmMf8tXef9uVWlGD6rf5Sglqj9dZmewsf/m9OZiJhjb5elxCc9wYWM/D6PPoijwlZXFYMIjDzMDhYoqIxgPFVIFfwuHLfYe9kT68QfAtQ2For51xrPI4Bun6tNUbRIX+c5wnSz9Y4BAdPvsMF0Bljh8FrbXrvz88z4AT+CkGKu/jehvBD9lKFMv3lB9kNYhhCq22ex21LSknnfXBqTt8sW/utO/efcQ8k9XXto8uX20/Xkjs9JqIwIIWwoZQWQizLtu8JbCuGA5ZlN+YRFWBKUQrcBlpr/XZbMA+hwHJAVHSMJz4+E1TUcEObpgB1mFIKM7EHueGN0ZfLxEyXy3QKV6VUzjmolEDnheCPNKN9sMw0v8jjc1EK1070LriL3jBKxvOL8u4XszCVa6RefXD7vk9TyCUz8wtzH4eaS5P0z/dLUl+XNoZ1Sr80DgNKURwvjGAQMXREIMfgbL7vaZoGImbuaN8ao+HBPM+DtQYDXoCq2jm3rlsIHiMlaA/AGgDhBRG81tQ7SrDHLIrWGua5uBYw+cGbAOwNwQ+DOh1Jn58vr1/fMEd/ucw6cvhcfte1llTJolVBLKRk47v1XWnunfZIzpQ394+EfwfnxVkXY3bpV0iTYCJB/9y/mNPaXP/FfvkxSDQPe38MaEoimqaAaQYc69ttgTLKGMaQgXMa4ySt9Zybc2bfo1KaiLSU4sWLC+YIoGnB3FPOFVoXmGnASBBOfjEmcLAYLIG/1DSFo3romN3A3BLgAQoIOLDAv3JwA3UhBeux+fHRGhHETMQs+qObyS7IJ/ow2g9qyaC3jGRRXnfuRyvsn/MlkFRLGy/y/uqfRP+VcXQYJIbBJYopqDQPczMJyuByGVOqQkhmDFd3paxzDt0FfDpjDDy/ozHm3XdfTNMohHzIyISAGfk5dXa5TDBCwuzHOIZti1DrYS4DugxYCeAHQh8VREpKBSb5QqjeiUmDnedOvQnu4vyHtygKEbfm81f77Rul9lq7MUaJZiil0qWk36YvSVT6UH9lnkFWphgTxghjzJjSQQ18uIhkTLfDDBV6LxjhrOs+TQGaFAzqaLTqYX2DLj7+JILd69c3VGQw9UIzU2t9chWQng2DhygViAgzU4dXUYdHHWipfU+1FG0MS03tU7n3U/9wnL5W2Yj2cv17Q/iRRu/FlUZ+ZZX4TbOev6koJFLpor9RPXo/lLxq81gegPFHTLG31qx9eJRCWgovBmQFmBecaiKUDkIIfWCYDnU1evYpFSlhxxGMeUiO0epETxg9aGiEDhP7LqW0VsMmqPe+rvswOMjB0NhB+3Oah5RqY/UbieBSUimsJD2Jb9L+DbgF7vW38fhDQtB5DOrj9UOav0wEcSZjChECFqV4GDx8i9d1d84h7OSc4Gpy+LtXNISPlQwGIqSC1zLPAyD/adtdSsHoE9BuSgXQCnzkIXfZj0D0KALhR4DBDbzRUkqt7fn5crlMUPWWrqn9hphLKakxrfeyxromXmOl3/6vTqSELm/u942EgOwVSQ4j0xibARsKCgg+JxjdOZMiDDAwlY5ODkzf7OHxUKw1y7LD9XXfH4OJgDogIw8tuwIVlVKepoCmxJs3d7g7waYDvj3g6WCtt207BJRE3IRuuVEXv6F3IA57MvrtgT6f0ZmgTrK/Hp68IEq5wADsmFXRqGRP96xj1CUDcUA1vK77OA7Qhp7WKBIOBUBRsJRDRMLLOIENyg2l1NlkgEvzPD8mUjEPPs8DbCdAPMEnt5RSSoNXWq1dSdl7r+xjYaUeAsUf8C8WkmsXdSultN5hxkQkcKRgFgMt+7LsJ3Y/tjI0IQRGQpE55nnA73HOSFRYOKcYKiulYGoVnXs01TAbg7Ii50LEr1/fnDMp5XXdIShCQ+6UbcEjCPZaUAygfZZyDsEpNwhlMRH7/4M30LlWFjX2vAFHAk8Pg9/3HVMUtTasJTgcOWG6zOg5AvtD6nJanDKzxGj94UzTQdchosHeEIgoZ/iD0DkrAgteaO3wqsD25Jzv9xWB6JwtNUbB/Pl+X1rjWltuIotRawlByA/6l6DaWXA1soTgtFG9Nwzde+8wbAw3UISHo6fbUP0yd6AjRCSQbxgy0EI8xGXX6x1CDEgQjdEHwq14XUo9nBlba/f75r1h5lKaUgLO8KUU2FyhCMDYwbZF2A8Dwp6uGs7Zso6k7txJyB/05y8FdabBqzd53aunY/ADC3AeK6KkUEper3cEambe9zLPw+22YKIG7HIpBb7F2Av1eMpYuXFsf6gQrGOFEgxmeu9v3tzh+DcMrndOKWFKkogPL+WHoyUyyjwPb97cQ3BEFaQ5sKwxtrYa9/Q8fp7St0n+4J9+YuiTjBA1Ds8e0hJgSilFrd05DFLQ8/MFWAjj7NiwB6tfpTqmJ0/Xg5wLsI1AkQVPcaySw3QjNJfopR1rDcW2RSB9zO7C4BNrL2A7kXMpJddqlRIAy6Vk2Olaa9d1815rre7tMuza6p4r/yC/hUZCHtW54nRbd2t1jAnrCOH2DxcGmIoRcUoJ9g2I4UjkvXfn9O22wuT4Ybh9iK0rDjsqLGzKmOcxpQwxF/x8UirbtkOxBB8ejL31zuu6reu+bfshPvXHAPtjW8AhZWjTFPY9G6OUcXf3JRMUtR9QJNQ7KSmyetlJkhTEpOghscJ6mZTy69c3mEufBuLo7G7bjrno06UPPS5EC0ywruuu9z0xdzQN1jWd3A7UE8YowBi8ErzwtxahmJQShNrI70o9bAMBrlrr3pveeZ4HbHdh5vt9ReJJqUTxhWH55TH0PXUlfhBjvzXilXxf7dugIjFR263VtbV4W7BCaVm2bdvx6OGTi1Zl711K9bZTMiB+rfV6XYwxvTesMqSzNkMNjI4KzB4gkA/BTdMAByU0faSUwxCw1lIp9fQ0wbAJXX8MbWNyD3er1orCDUomIWStPafSyWyX301EWlL7wUNDkrg16u6d5l9oK7l2xXldo3ePOQA46o7jABkoxDqQ9BLBIoAhkYNVM6ZOvbdSinkepXz4LnQixgKso0UjYEwBp7JlWUsptRbmDtObhKnvWmHwjvsBVArHW8yew0cBRcdpe5RSUkr03n1wzql7u3yHv+JHLX/AirLeSUmKhW+7SOo9kiJXVi32WpZlb62VUuC/8ebN7WRcwDxeLuM4eowbAaC3Vo3BZ39MgG1bFIIl7F6wVHMcPXZ7oQhICdOTehwHtNAwNYhmJMoCiPfg7DYMHjYBEK+ta8R4Jqw3Q/DYqImshRFMIhH3mMYf++b+w4NTzoje+QflNQgyWnYVhNJv6mXdlBTCqTrpnaifRounaS8+Dm5BzmVZdnTk4aOIdiGmenF1YOwvW0NvLMPwGbPIUABisSBC277vxxh/B8BPKUHKiFcK93wYloN8RvY/limq+3293VbM/4PIw3hJGIIQtIcf/aflxwvZ8WKUoNa5E/9//fxZGLnxyMy1i6v9irHCWhrr10F8GaPA4oyjxxwRTHKXZWutMnes4WLuzH1dt9evb9i4uyyb1nIYHHOXh8Iww44NFrpo0K9rxGQstBjnVh0Q/WhyYW0fjjZGi4mod8YYJdAuupKgV1GxIGecBv2tsZSiDl/8ePz9r+sHJOV0MaNV+FZ4Gf37RIn+W5E5PvPOdSYS1Oxza30ew6v+3ofbExk180cuf+dyefi5gQKCETumjoD0MUJ8sDIN5Ch+5e09lOov/vE/hNYVuij3+wpLAiEE0BWmv8fRH4qoDgIWmxZQJyMtP7rMWsHc49y1Ms8j+kFCEIoXXEMkJWyqgQz7zT0l87loP0hJ1JqNKMNkrFdWSS1E+57nZLSQUtTGv2ldEDNJSYOT9TOgsJBMr+SXWQ9SilJbVC/09vH0vuxvPv5ufhewhT7ZxoSdXUQPT9p6xP2Cfj2m/qBoh8t0SkX9+Z/6A3g/WGgN8Q+8llDjAdRj1vs0yIYSD56MeNsgx9EQhmAUhOhhdt5RkeUMw7jHd0MEy7k+fDcllVT3TCs99/krN3qZeF6jbF3n3JGkxSFdkSRT1Z1petYt9++XSFk8BmEwjdRZfOI8IUgqaizWOkoq6q1maO9kjUhFfMhfrp2UkiXXznJVH/Sio/lCUyNa2NYaTG6hdIW3JiwAoYaCpv+8CrU21FsYzEYm0YgzUqpjvX1D1/+wP63OaSxHxtCa1ur16xsGZnIuz88zIvs8j7fbQiTgfISterfbAj9gLJW43x/zsDmncXyY20Hh1Bsz0eUylNL2mFMyfPniXt+11gja/Fd/Rkjq/BimmL15Q2P/8g+/SN8K8luyfUYg8VYqIx5NBEEkRMuttE4kuFPOQhRzXdzy5d/7fvrp0W1rrJI+mXASQkhFUsFwHlxkeqU+n3MdR/k2Y4aaC/qEEBxMdDBygboVOyvO9UCYIi4lPoZasRhp3+OxjZ3XNcHd1VqzrlFr+YkRkn44rMO06MjVjNYoNsWdk+ZCCNwSCNy1Vk9PE/4saPBh8JgkOX2g9j0bo4lZaZliGoLdYympKdKucy1dSurEuZCQmczlrl/SdX9neLNunzy+3klrsVZbq5YkmhBC2kqa7outZYu9FVWzECxYFtH6a/nFF+oX327D5cqDZ1PWtamSsw8eo4zB2955XSM2z/WuY8y9S6Vka2UcPRg3xHAIWICRoNJFGVtrhTm2zjk7Z7F/2lrbezr86oZaa0p1moZhgBWzv90WXIIY8zQNvXchpLVqXR8FBFQq8CYdhtAaBgR5GALUMq0x9jQgiGEQE8oOQDqoSGttYYANJd+XXQh6fvncvmM05dy7IClJdGaq7Iy6rymoC8nrp6cz2A36df+x1/198JQxZqWEbt96Z/tO3IsgFoKY+uzNd24f9xefu6+/FLRKtcsDBUkrfV26/1xvFR2n3vl62zDJi3WreNDH5B7DZgXgBU4/8I3EO4A+F5BEKSmlktC1oZOJAhh9KzAbrfVl2aGOR5sfbgV4z2AdIIDAa0Nf9NwgBqR8bpqAKQXqYTRnIGOBaAAh8hBCazgx7HvUWobgSmtSGyWl6IKIuIvembivt8Vas/FIlb930qzV+vQ0joMttU6D662z9526oEe2FFJqKYKozvm7eE97+UkZIok6D3Q1RteGDcZCKQl7MOzpOKqZR3sc8fZcwIB1P9jacrpkKyURElIq+x4lGmYheO/98/OMxss0DXAHmufRGD1NAwjVGHNK9elpNsbmXGvtzLQsO+ydj13PDgNQGF3DJofrdUGUE0IOQ4A5M/yla32IZIACUMeDsTjWamDVqWRl5ZknBXWm3psk4b2V/mnbqxK/GlBqpdY1dhbE1JjmyyTDuOxVCIHf2dHhXm/3+/qmvxO3Ko//JEi23G2/5wSNrNm2iMGIlPI0jShO0RDG8lKo1cdxwLgRcjIatLj0UI6ilgJcxJ4dgXiNPV+QWyGrYHbeWgvVI9ZjwVsdNS2EeeMYmAnLgVAioHkZgkMqm+fxtCJGiw0H5LwcrfVtS6d16lExCNhCheC2LZHWUgoJr1dBndkIpt5a67EqFt5o+alJVyFgIdMeBmKFmZuyrLRRB8EsuTbuMUolzfze1sYQ1MPqgDhmDroF2lLK64JN9HS7rRhmwew0NvLgrkM4crstp4kMnGyt1RhaiTEBfGPTQK3tsfYCi3Ww7hO+oRD67ntCeRyCw+SMc05KOU0jkRiGABt1zKsimsG+9XKZcAkQ2WqtqO+gtoPnrJTKez9N0GaLI1032N2mVLz3IbhpGgXTOAY7jvLTSFEroQQz8/PLd0gPSolPNTiZFRdmts4IIWDtMF5m4YJWgmDm0mWuXfViBffOUb0UWrxV9bH2yrQrUBxcjREhoA8Pwc/zNE0P73l8BOfcusZtS+feIngw4gnASRLHXWt1roGUaOTmzGAaUC6NY9i2DUOt0FxguRog6bLsYPtwp2ApimrOWpvzitR/rEdiCHj3PaaUsfb9XLbkvcXS4GHwxthzSR1u4R6TUHIvfXrbyEmylMIpqb3btmRZj/LTQhIm2SMIWnT9mG2MWRiraYciRgiqnZWorRdlhsrvtfzLQj72QpAk6uT5du0slQrOgVo/1OOslMKEHSZeHpJ/2a21WAQOqIJ1riiYrtfl3M+jlJRaa2jbQ/DHVF7H0AvS6TiGY7GZwOlGvYathcc+zwfNAOXo8/MTYtfp6thax6nHIRICYzrmWC7yGEBDTDumAVtr3XsfYw7jMM+T1I8NOG+3aoVgIjFNQSr1tmSIBVFnLTKobyjI4SbYiaR4hDJUdkwM29hYVYxVC34wHCyoddWXaRqMsa0256wQMsbHUjql9PPzBTs1pmlUStfatTZY94JU1zsWhyeMGGHAAiMXQhxGmNgSCNHoKXIfx4DqA0tNvLcQ5IbgpumxTA+LPbDUDZVtrTXnDKR/uYwY4z7XEkBXMc+jUjIED40xFvwJQTnXc/0Segm328rMaU85F1GKFJ8MxGCukttDEiLaSq0TfwoIKclELB8GzMVg41hKtT08/0h0Z1TXQfphWXZZtyGYyg8bOyGYhJDSYCi+HmtODomnXNd9WVbnLOZhjNFYAoKIhCAzTYH5odtUSmJdE3LDvidtrZ3niYh7p8tlXtf9chlTyqhplVLe+3XdmaG0hnmFBpzCAc+5zPMID0CkDUi0YR0CAPD0NK/rLqUgemwwdA6oN9zvKzKSlArLxbAiZ98TBhGMcdaY2hrHpTbm3sUx1MpExvsipWxR1b3AHkh8IiZs8sU4DtjOJ4TY96Kp67xGAQM/kkI5LVf/3DpPU7D3TRhB+wPRcidSIrUphAAtGhzMYNrmnMGo6VuB1FlrodU8Fqh1Kdu5zTDnuu87jL7gpy6XZUdT7NjjRMjpKB/OsIOdFzkXIR5rE5BMgM9QYiBqoabFd4No7txngakSZF2Y3sF8BFoj7+3Ll0+gDPlwah0GLyWVWkRvbbun2nDGeyerVGSZTWit1/WjMXBub0mmpeTSs3lvXXf0pLZtm6bBtX20srSG39m51cZ9eMKjHOROb1uNSiKmrF8imYG1PHQL2PUizz2R0zTicmP50zgGWN/DLRdOHVorDKFCQoH08Fh0gE7/NI0pZQzpwZIceRzeiUDB0GLg/CLFHTuz2XsPKeS2VWg3QH3sez53Dxw7sqBXrUopqFlhLIuf9Vx/21ovtdXSTNmcqKcqXSoxWnUb3hsvl1qbLwtJccp1mITTtFfT7TuelNZ6msblLoQQcrlpJaVUxNw7Ga3upbmX73KjFLPuNy4dkx+9k9Fy3bp474ODkUzYBlJKQR1zCrCWZcfhA+xGa8QYjWUimLrA/DAGXs7lfhJx+cWLC3q5wDPY6AZN+TQF7LNiJiyGxGLwaRoew/bHJYDdNBrL54VY111KNQweZfC+P2IlwgjESdi0gDJ9GDz2L4PNJiJnrTVGrtdg1Wk6ysxrauJzX0QVKvNHVPnkIZi6trLrZ2msdzalvG1RG7Wue339YSqtcyMiEhysEsOTdN45Q3VVbcuFH1BWsrWy66fCj0X2oGEgeD6WzxqEXCjPYszrumHxF4YDkBuYO96HMXqeh5OVa61JcJ+g+OEwhx0pIKVhvjsMAX++lAZvdtAGeP/7nmrteILowGD7Za2td8JGY+ySkFJhzGbbIh46RjuxGAmN/vt9QwUOjLTvKeVCQtTXH7XODys34sGqHKbx3feXZR9sk/lVyZ26ON8ASRHVc+/cuWPHgjHWl933uJcu6djcIYW4vAPfsxejGAdV+Rg+6ERaRPVSCjWOQylNiMc2DShtxzFgDR6UUUoJ4BTswYDvHhRp1tpjG7XAWmcplVJqHAcZY3p6mqCIfvXqimaCMepcLkvHpl/8HkSM0xYfszigvCEBA9mEKQbnNPZuwOwR4Ao2RPM8QMwEhgQ1IBFhjnBZ9seGGSOH4GVNvF7X+FgSxExaivClryzrNk2etw8HL3J/a2pDSC5dT59DtLzdVoyr12/8IyXEadPSG++5iunJWeu94/s3P1VIS9lSz+YdOFIJQdjfCt4f/nynbzaGXtCahUsEuo/YdQO/b3xXdNphvYdxI42dspA9995r7QggAN2o35BUMWuADd7gD7AYCfgaCxSPvRsSwjznsI3zoUa637dpGrChFiQEVsO+eIGCuWGwBDuES65a6uV6V1/9WSd5oy6F6MSDVbempnc/qLm0xjp+h7Q4qdDeyRras7hlbwMM2oRzQ/z2Ny+8X1N9u31Wma3VsdSh/PK7+tvb1uUD3wqvKTVrn76w7cU5C3gGKxlmvt0W4AUMsOA+oU0LAh8dKucMkcBGNsz2xphLadMUoGSAIwdBRIeYAHYItBrRo7+DlcKIPNZq3D60N/EcpZRay2kaDhfACFcbzOnhyIBzRSMJEOL0tUDBfFZzCBoxpVKa+NrPze2+pYPrZ7JKyve/nHKrpUuuvnzUYvtk94ZkY2Q3F+PHGNM5e5u/+00hiKR6yPlYSEVGyizsbOOL+A9K5ZMKZerKyqLnZc29MZRqh6LtQW1iVhJlExGfO6ARl7AkCAbEIB6ga4eLJQZstNYSvi/obcHlGC5k2AwUY2Lu8BuCSB3rxw6RuoB+IqWSUgYDfmaY3jsKEPCC5/by63WRUhAxtk1jaTmqOTBRUCUxd2O0evPtOV1fLZ86tql3MUzErGS3H/4db2IsLN9WUQhqXSgljdY5lz3meR7keJEknr28eHXx6jKo52Dqiy/oMNiPftpaarWdL1GQIkks7TgGqTCc8lhUCToB/Xf8DxMAtdbb7Q4WJ6W0bfs0QTutj13zBJvcQ+s24r+qfc/zPADvg5XDuT7WE3cs0cD0wbHW+bGZFItAY0zWYly7w1/oCHmYSyWtNRqZ0FprrZglcwehrZSMMWILz/2+DoOvlfeYlFTlw29ZIxk0MxNJMlJKFsJ6IcXT+gtzuG2v2/faBAmpH6uFcmml3XOh938kvvO5+vF3es2is3KuhafpS19Or79xceu6d3GsF35Icq1n8QyPGKS3cxUDVrgjnUJsiZ1HkKChMkVpBl4ZKrczqqMggE23BiYBU8ZM1jI66eu6D4NXCq3Hjt4vZjEwIhBjlpKcc/v+UKPc70sp2G1fYTKKcbBt29G3gaNyKQUULmr0Wsu2Jef09XpHkYz9V95ZQay/9GOvv/ELSuTgpBIi184s1uldN8yG96l+bd8bS+K3u/VCUlBpnVprKSXMSAHAdHshPxslU8pu8LL3GGPvVAqPs/7EN5+Ja78ul/j8w04byD5Ot7RjwwMxMyT7WJYJg2/ITzBQBBYZ/rdYcQNcjsaZc5a561rrOHpYUuKOoDkFaQlRPbfSwmULCcM5izuBkhhdZph0wUMCbzulzIyFr1jZONzvG8IiUrGUWLMOpq+39pg+izHFlHvvNsz6X/x94v5mL9kZvcWiwjA8PVujW6k7TdO4PcTVOLxSkhLrPaTpR7VUpVTngOMEM+8xPl3m23UZpwGMaWssx8+9sX9Q5e8qUVsTpG1lQ+NUzQvkPPQa0f/CznYhhJQ6pYz9u7037y0WhKMXhhEjcET4OIjJMMC/XGbErtaa+O5P/zeQbKLTi4KilIoFmFjFcb+vyI3o22BQ++y5w/903x+rNA43NFNKaY3hvK41Bsce3J/3rrV+xjS8S0AsHH/sqW+tcmel1bG33OPQIQKE4HPcbPqW7zdqG1SNXVgePkj+h6W227bBzaS1agwwHofgUJajXm2tQ4aMahyjorCkZCbv9WnvorWEUBxbM/BAAB/w6yCf7/cNr+poAcEkt+J9o7cInh8xRuMPtyaMUViTopQkUqDm13U9bII4pULEzrlay75HrTV2ESAEHY8SOTyjYQQTKOaec8fAAS7muWwC6utDvvHgNbH4DTi6td62hr22QkhYAqdUnp4mIgrjnPSPXls7gTLi9b4nYyjnNk24tXJdt2EY9j1CzcDMMFNFW/tw76941ujCCiHWdVdKHINdHRtN7/cV23VKaSklKdU8j5jZA9ffO3yaHnZwcFz0Hk3ch0QOBURrTYbgtFatVfxM+x5hQWetfvXqqpSstdRavTfGIG0WKF5aqzgC3tvbbVnXjYhLKa3VlPLttmA4+9zgjJVppRRmxhtqra3r5py535dS8uvXt5yzMRq7yrdtx24nqLhw9JZlr7U4Z9Z1wzAIphPwOrG18X5fMZKIn2fb9n2PrXWou703y7L2XmutpWTnzLKsxqh9j9ggRsRYpldr7b0d0gfqvTtnlmVDlVrrY2MHiG58HGw9UUrgxgOSppS0ljmXGCN2EvTenNOIDeqv/uk/AuITk03YVYpoVWtFsQAXA+R0EERwiTi9/ULwSETnVuHLZQIdDZUcSGytVa0dgAGkkFIavwcZCKvu6YFGHquD0bNDWQ6eHXu0UkpY34xZnW3bYQwCjSawLMjw1poxj83Z2MGK54vxZmgdiAiO/aU0pVStFf+AIh8zdHALAeTDEApqsX2Px3Ixc3Y+7vcNDxPSRIgqQJHC8w5Msz7X0ML1FX4dmJTHtM39jgwhsecBKGWex/t9HUd/u6340XFA7vcVdPS67nj/1mp0M1JK8AJMKa/rhhVEGB8EMABeAs9xen+BCUfUQpiGiT8mL1+/vh2sgcC7gbQChQXQHtYD4mdorQ+Dq7XGWLA5EH9vSghBGfo10JH7nnqXgKGYdM45o6THTzjP43mncWqheQX3YIx68+bmvYM1NzAPcy8F3fzHdnT1F//4H0ICQe6FLTEKNmN0jBHuJ4jpyC3nnmGQ2NAY7XsyxvROvbdjptViZ1bvHdSrEIRcjU4LmGrMB8I4AcTRcYqxD+FhJk4kkI0g/0J9P00jVPkIpEJIKM4QtY9B2goQknNxztzvG/x8jsQGOX7H34vJU7wY/BgHww2v7EL0WNWOndFo7eVcj3WrDRoOKAG9d9gjdojMH2sJMWgPWbX6i3/8XwNPAHk7aIMTNpVSYF4JZMLMKaVzKzEWN0OGBXo259xa37aYc4kRybaeIwzofB3GRtg4CzqIwbbCDhKmH8dOynLuLsa+aZRXsF/e96yUgNQFd/HIqzXnmlLy3h9DQh0Lu04PKWhBDp+xx2ZODBKdsmfYU+M44ttC7CSlhPZpWVZc3xDcsuxQcqKvRUS32wolMhQoMOYDNw7213uLoaJyu63WWsyVaa3xpMCUxfgw65jnEZzzOQ+OvwOrFtHORU8OXTrQ33iUrfUQPE4fFEHj6DH5fRLlyMCwwEY3GJcU7+Pk+/A4YOeI2WZjzHHrtXMGnGUpj61pUO4DZ8NWiYhAD4DLwh2FQBjpYRwHtIZwlTESilCG9hYgO9oeiEi4E3QstcfUECx00RAE+4KUMAweS0G3Lar/8N/5fUQMGyckzN4bKizkALBv+PuwOwPMFJ4LNLnYmYWPB4yElrRSUkrqna211moItqBwwQAIFoHe7xvuNZ4OdNtE4rhGXUr4ThmkX/RHEUa2bdf6YXSKw4jzBSEUfh0SPMgdETrw6xiZA8pQSpwOG0DDhxROYOpfKZFSzTnDOBnbmwAC4Y3CTOCylmWHdt+YR8UAvhn29SC7DoNulvBxQwsNTxkrlMBoYnWDc+5sCaxrxAfAoX5+nuGujL8DLz8EN88jCit8YdADjxtuBWjd4eU5Z6CfxaeF/wi6OuDZMb6ArA78vu/pfl8BMPY9MRP4VKUkrLHRz1FKAVmiyEDAQXzfth1wBa4lCKqwgAbohDIDHDC6qrD83PcMUQjAIfozx2Lvh/X5viesfThD/yktPeal+SG8/I/+gz+EHAtfM2ApOlYWIFc4Z4wxmC1GoYEhGwy0YiQz54yciceE44BbhXRijEFnDu/jmCHpB3Q73wpuDHwFH6ohPFwgyKPHjd2YFacHMRrIGFugQAticKWUNgzhQHcNqA9f1up9zxjhRwRHAARGAv55a/9yR1S8XhfQXOAeIJDGThfENzhbGaOxf2aeH7aE6Li8ZbvEj8FgkAGlFCK+3zegVOQuOJIdm+wdyl38OjIVTjRiyGkxhME8qPIghMdczjQNGLWETgaFMVITYjTCCzItpmtQZCFJIkQMg8eWCcAnNJxh7fj0NGFnHcbnsOwFUnu4px425R29P2A88I8wMUeIB7MGHHy9LkQMTh6bIKUUiNKlNLA10BKM4wCdOrzVmTveHMIa4DuRQDqBPk79mX/v9+NGeO+2LR3CLPVoGUt4GTQEJTxckHmoto3BZuiA7jwI2xAeG5+IaF03yGz5+AJHjXAHOTBkdMeONCh7GEzEw3S61BOb49HgpOOUgE05nLLhLivmeRJCxFhC8ELgx6ZpGrCUDpBUKV1Ka60NQ1iWHX8Q5QKyLhLGsU2MjVHX64LfhukVIHprDdqctVatJSDfNAVmgFpipnkeIafAyHsIPucagteHGIJjTHhM8EG7XCYMfA1DwGYfItBqgF/YYqKIhLX6dluRFRAiQMOeKoze+zD43tOBtVkpue8NYG5dd4QOzByMY4AoBkJSeBABHRERSt9l2RAGIYeZ5xFTKJhOQBKC2x0zMfdtS1qrYXCYkUO7KaUiRD2lNyhBnHMwwQJPl3PVWp5qM/jxoGWNKgH8x5mrMSCEqQ3E52OCDEp9DB1JZsYOUmZSf+lP/GSMGREKLXzgpBOcQYkVY4YqGEUpICniIKoMHAogM2ROjMnji4i0lohRiOCoioEFvbelNESzWhuiFpYeoGtxDp+01uCdHIIrpXlvWnu8CdzX5+cZgR6G2ADWIXh8OmBZ+J1rLXvnp6d537EL4hH0wUAAhUN8htAEBRQ+KUbG3mrHY0IPY40NV7+19vQ0YfszVCO1dryAY2l3dc4+bINgXxJjNqaDqj14ZgL5h/zcO4JP3bYI0kJrta4RmeoEQohXaJkB8JVSc4a070FjYCMEHmjvrLVEbw8JXLz1pZS0NoA/AeME8NN7zxngr0CHg0Lsft/mecRSO601KFKkVrSye38MThH1220FU4QPC4AErk2IAhXivkd8dmsfS2wQ0OHUcWhnPVKplEIptSyb9+56XV6+fMIOvH1P4+iv1wWeQiiV1nWXzB3lH+aQcCXB2Bhj0AnQWqHdiPmCp6cZY1/A/t7bcRwA3WLMuBCltKen+dSF4+BADoTJ4cPMxgOxtNanacAAiTF6HIcQfCkNcwm4HwiVsLHDXJ/39nIZAelizNhc//x8qbUppcG1HdrsBnQPRxH43k5TQJ3MzNgiKCVWtvDz84yNFvueWmNQKXgm1ppTFg52Eu7ZUOcfugWLztLpxgp37nkeX7x42vcEjmCeR325TKiYASLxoyAWvXlzx7UFBY/YmlJh7sezqDBnnGcNFgUplJmen2fUKVIqxKLD+p5AB+LGIL2fxAPONYY9sS65d0g0MqIqfkh5GCFIqd68uSP/Q24PuvDpaYoxL8s2z2OM+RzW1VphGTYsS7CKAUONEBCCe8AMqZQQET94l8NQRuDIYwEAEgBm1sE05FzRFBNCOPcQUGGiBgAUA/FoWy3Lrv7Kn/pJOPYhOk/TCBwNs2gQcEgy1lrgJdQE6Lc9P88n4YxbAvSG7W5w0cVBwESVc1aph44oBIemPGb+ERaVklrDxAvbK/uJlHBFIFFF5gQyRmyFPQz6Ns7hGgU0W84Z2HOy7nSW3Pc4DEEpDUHN6V8ohARd8ZgWPsSHRAJtcIQ+1H0Yj4DnAnKb95A+eMBT5EvQQfueLpcJfSFrLdZ/CGzydM5erwuKCyScU9mrtYJCGO8ZH+z5ecaAKkguHG0clmF4LLvB9wRbG2O637fbbcE9wLLjhyz5oZbQhxdOASBGsjmFMK9eXQH1cJAPaP/QibTWLpcJ3DiwPCIkMCv+ddvQnGnjGOBchCZJrW3f81lOo2cLfSoqQWQsGAhgtO35+TIMATEWwQdeZPM8YccbxltSKijaT04FjTbcbPWX/+RPQsOFUAOdGm4ZVCsol4SQWKyIZ40bcGxnwoLjhi02pTSQWUJIMAqI6VBTowB5GBOIhzE+Hg0zjaMvpWLmEkAIv5NIjKPHhUNw6L2P44CH673DpVRKxlhwRxEMwQnjAeGhowQ7/RQQEFB4guUupcRY3lrZwtbaYQgHj09YJ5RzZQaVwijBcKtwRwGOMUeP6O+ca+1R/R4De7nW9v8ADfTnSaH8MawAAAAASUVORK5CYII=",
 "alt":"A drawing of a camel on sand.",
 "grid":8
