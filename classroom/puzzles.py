@@ -180,7 +180,10 @@ def candidates() -> list[dict]:
 
 
 def chosen(found: list[dict]) -> list[dict]:
-    """WANTED puzzles: by turns from every kind and sign, of pictures and models that were taken least so far."""
+    """WANTED puzzles: by turns from every kind and sign, of pictures and models that were taken least so far.
+
+    In an order without a meaning, but for the first, which is easy.
+    """
     number = lambda one: sha256(one["id"].encode()).hexdigest()  # noqa: E731  (an order without a meaning)
     groups = defaultdict(list)
     for one in sorted(found, key=number):
@@ -195,7 +198,7 @@ def chosen(found: list[dict]) -> list[dict]:
                 groups[group].remove(one)
                 seen.update((one["picture"], one["model"]))
                 taken.append(one)
-    return sorted(taken, key=number)
+    return sorted(taken, key=lambda one: (one["picture"] != "hero" or one["kind"] != "its noun", number(one)))
 
 
 def pictures(names: set[str]) -> dict[str, dict]:

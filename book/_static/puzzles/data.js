@@ -1,7 +1,39 @@
 window.guessTheSign = {
-"command":"python scripts/puzzles.py",
+"command":"python -m classroom puzzles",
 "p":0.5,
 "puzzles":[
+{
+"id":"mini-clip-hero-bus-bus",
+"kind":"its noun",
+"model":"mini-clip",
+"picture":"hero",
+"caption":[
+"a",
+"black",
+"dog",
+"next",
+"to",
+"a",
+"yellow",
+"bus"
+],
+"word":7,
+"region":"the bus",
+"patches":[
+29,
+30,
+36,
+37,
+38,
+39,
+44,
+45,
+46,
+47
+],
+"value":7.098,
+"error":0.0889
+},
 {
 "id":"mini-clip-pair-1-swapped-white-place-around",
 "kind":"elsewhere",
@@ -965,38 +997,6 @@ window.guessTheSign = {
 "error":0.0256
 },
 {
-"id":"mini-clip-hero-bus-bus",
-"kind":"its noun",
-"model":"mini-clip",
-"picture":"hero",
-"caption":[
-"a",
-"black",
-"dog",
-"next",
-"to",
-"a",
-"yellow",
-"bus"
-],
-"word":7,
-"region":"the bus",
-"patches":[
-29,
-30,
-36,
-37,
-38,
-39,
-44,
-45,
-46,
-47
-],
-"value":7.098,
-"error":0.0889
-},
-{
 "id":"clip-hydrant-hydrant",
 "kind":"real CLIP",
 "model":"CLIP ViT-B/32",
@@ -1752,66 +1752,90 @@ window.guessTheSign = {
 }
 ],
 "kinds":{
-"a colour elsewhere":[
-"A colour that the caption gives, wrongly, to another thing.",
-"18_debugging",
-"18 Debugging: the camel that was a dune"
-],
-"a place, on a thing":[
-"The word names the place; the marked patches show a thing.",
-"18_debugging",
-"18 Debugging: the camel that was a dune"
-],
-"a wrong colour":[
-"The caption gives the marked thing a colour that it has not.",
-"18_debugging",
-"18 Debugging: the camel that was a dune"
-],
-"a wrong place":[
-"The word names a place that the picture does not show.",
-"18_debugging",
-"18 Debugging: the camel that was a dune"
-],
-"an absent noun":[
-"The word names something that is nowhere in the picture.",
-"13_reading_explanations",
-"13 Reading explanations: what the colours say, and what they do not"
-],
-"another colour":[
-"The word is the colour of another thing of the picture.",
-"03_interactions",
-"03 Interactions: what two do together"
-],
-"another noun":[
-"The word names another thing of the picture, not the marked one.",
-"13_reading_explanations",
-"13 Reading explanations: what the colours say, and what they do not"
-],
-"elsewhere":[
-"The marked patches show none of the things of the picture.",
-"13_reading_explanations",
-"13 Reading explanations: what the colours say, and what they do not"
-],
-"its colour":[
-"The word is the colour of the marked thing.",
-"03_interactions",
-"03 Interactions: what two do together"
-],
-"its noun":[
-"The word names the thing that the marked patches show.",
-"10_fixlip",
-"10 FIxLIP: patches and words, together"
-],
-"its place":[
-"The word names the place, and the marked patches show it.",
-"18_debugging",
-"18 Debugging: the camel that was a dune"
-],
-"real CLIP":[
-"Real CLIP ViT-B/32, as its explanation was published; marks by eye.",
-"13_reading_explanations",
-"13 Reading explanations: what the colours say, and what they do not"
-]
+"a colour elsewhere":{
+"what":"A colour that the caption gives, wrongly, to another thing.",
+"chapter":"18_debugging",
+"title":"18 Debugging: the camel that was a dune",
+"raises":0,
+"lowers":2
+},
+"a place, on a thing":{
+"what":"The word names the place; the marked patches show a thing.",
+"chapter":"18_debugging",
+"title":"18 Debugging: the camel that was a dune",
+"raises":0,
+"lowers":4
+},
+"a wrong colour":{
+"what":"The caption gives the marked thing a colour that it has not.",
+"chapter":"18_debugging",
+"title":"18 Debugging: the camel that was a dune",
+"raises":0,
+"lowers":31
+},
+"a wrong place":{
+"what":"The word names a place that the picture does not show.",
+"chapter":"18_debugging",
+"title":"18 Debugging: the camel that was a dune",
+"raises":1,
+"lowers":1
+},
+"an absent noun":{
+"what":"The word names something that is nowhere in the picture.",
+"chapter":"13_reading_explanations",
+"title":"13 Reading explanations: what the colours say, and what they do not",
+"raises":7,
+"lowers":17
+},
+"another colour":{
+"what":"The word is the colour of another thing of the picture.",
+"chapter":"03_interactions",
+"title":"03 Interactions: what two do together",
+"raises":0,
+"lowers":42
+},
+"another noun":{
+"what":"The word names another thing of the picture, not the marked one.",
+"chapter":"13_reading_explanations",
+"title":"13 Reading explanations: what the colours say, and what they do not",
+"raises":6,
+"lowers":66
+},
+"elsewhere":{
+"what":"The marked patches show none of the things of the picture.",
+"chapter":"13_reading_explanations",
+"title":"13 Reading explanations: what the colours say, and what they do not",
+"raises":29,
+"lowers":74
+},
+"its colour":{
+"what":"The word is the colour of the marked thing.",
+"chapter":"03_interactions",
+"title":"03 Interactions: what two do together",
+"raises":59,
+"lowers":0
+},
+"its noun":{
+"what":"The word names the thing that the marked patches show.",
+"chapter":"10_fixlip",
+"title":"10 FIxLIP: patches and words, together",
+"raises":85,
+"lowers":0
+},
+"its place":{
+"what":"The word names the place, and the marked patches show it.",
+"chapter":"18_debugging",
+"title":"18 Debugging: the camel that was a dune",
+"raises":2,
+"lowers":1
+},
+"real CLIP":{
+"what":"Real CLIP ViT-B/32, as its explanation was published; marks by eye.",
+"chapter":"13_reading_explanations",
+"title":"13 Reading explanations: what the colours say, and what they do not",
+"raises":4,
+"lowers":2
+}
 },
 "pictures":{
 "hero":{
