@@ -88,7 +88,7 @@
 
   function drawAnswer(parent, puzzle) {
     const right = answers.get(puzzle.id) === truth(puzzle);
-    const box = add(parent, "div", `gs-answer gs-${truth(puzzle)}`);
+    const box = add(parent, "div", `gs-answer gs-${truth(puzzle)}`, "", { tabindex: "-1" });
     const verdict = add(box, "p", "gs-verdict");
     add(verdict, "strong", "", right ? "Right: " : "Not this time: ");
     verdict.append(`together they ${truth(puzzle) === "raises" ? "raise" : "lower"} the score, by `);
@@ -156,8 +156,7 @@
       button.setAttribute("aria-pressed", String(answers.get(puzzle.id) === sign));
       button.addEventListener("click", () => guess(sign));
     }
-    const live = add(side, "div", "", "", { "aria-live": "polite" });
-    if (answered) drawAnswer(live, puzzle);
+    if (answered) drawAnswer(side, puzzle);
 
     const foot = add(root, "div", "gs-foot");
     const step = (label, to, name) => {
@@ -176,11 +175,11 @@
       reset.addEventListener("click", () => {
         answers.clear();
         remember();
-        show("title");
+        show(".gs-title");
       });
     }
-    if (focusOn === "title") root.querySelector(".gs-title").focus();
-    if (focusOn === "next") root.querySelector("[data-step=next]").focus();
+    // What is new gets the focus, so that it is read aloud and keys go on working.
+    if (focusOn) root.querySelector(focusOn).focus();
   }
 
   function guess(sign) {
@@ -188,12 +187,12 @@
     if (answers.has(id)) return;
     answers.set(id, sign);
     remember();
-    show("next");
+    show(".gs-answer");
   }
 
   function open(number) {
     history.pushState(null, "", `#${puzzles[number].id}`);
-    show("title");
+    show(".gs-title");
   }
 
   async function copyLink(button, puzzle) {
@@ -227,6 +226,6 @@
     }
   });
 
-  window.addEventListener("popstate", () => show("title"));
+  window.addEventListener("popstate", () => show(".gs-title"));
   show();
 })();
