@@ -1,12 +1,15 @@
-"""The chapters with another model, chosen by the one setting: full-size CLIP and SigLIP 2 with random weights.
+"""The chapters with another model, chosen by the one setting: CLIP ViT-B/32 and SigLIP 2 with random weights.
 
 What a chapter says of the picture world holds for the embedded encoders only; that it *runs* must hold for any.
-All of it is slow (`make test-all`), but for the list of chapters that the setting changes.
+Pictures, patches, vocabularies and positions are those of the full models; layers are few and narrow, which no
+chapter can notice, so that `make test-all` ends. With ``FIXLIP_FULL_SIZE=1`` the layers are full too: then most
+chapters take long without a GPU.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -22,6 +25,8 @@ from fixlip_helpers import VisionLanguageGame, load_model, scenes
 from fixlip_helpers.models import EMBEDDED, VisionLanguageModel
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+NARROW = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
+LAYERS = {} if os.environ.get("FIXLIP_FULL_SIZE") else NARROW
 SIZES = {"clip-vit-base-patch32": (224, (7, 7)), "siglip2-base-patch32-256": (256, (8, 8))}
 
 
@@ -38,17 +43,18 @@ CHANGED = [
 
 @pytest.fixture(scope="module", params=SIZES)
 def folder(request, tmp_path_factory):
-    """A model folder: the full architecture, random weights, the words of the picture world as tokens."""
+    """A model folder: the architecture, random weights, the words of the picture world as tokens."""
     size, grid = SIZES[request.param]
     torch.manual_seed(0)
     if request.param.startswith("clip"):
         ids = {"bos_token_id": 3, "eos_token_id": 4, "pad_token_id": 0}
-        network = CLIPModel(CLIPConfig(text_config=ids, vision_config={"patch_size": 32}))
+        network = CLIPModel(CLIPConfig(text_config=ids | LAYERS, vision_config={"patch_size": 32} | LAYERS))
         tokenizer, processor = load_model("mini-clip").tokenizer, stand_ins.clip_processor(size)
         head = network.text_projection
     else:
-        vision = {"image_size": size, "patch_size": 32}
-        network = SiglipModel(SiglipConfig(text_config={"vocab_size": 256_000}, vision_config=vision))
+        vision = {"image_size": size, "patch_size": 32} | LAYERS
+        text = {"vocab_size": 256_000} | LAYERS
+        network = SiglipModel(SiglipConfig(text_config=text, vision_config=vision))
         tokenizer, processor = load_model("mini-siglip").tokenizer, stand_ins.siglip_processor(size)
         head = network.text_model.head
     stand_ins.spread(network)
