@@ -37,17 +37,16 @@ export async function loadKernels(binaries) {
   );
 }
 
-/** Float16 numbers, little-endian, as float32. */
+/** Float16 numbers as float32: all their high bytes come first, then all the low ones. */
 export function fromHalf(bytes) {
   const values = Float32Array.from({ length: 65536 }, (_, half) => {
     const [exponent, fraction] = [(half >> 10) & 31, half & 1023];
     const size = exponent ? (1 + fraction / 1024) * 2 ** (exponent - 15) : fraction * 2 ** -24;
     return half >> 15 ? -size : size;
   });
-  return Float32Array.from(
-    new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 2),
-    (half) => values[half],
-  );
+  const numbers = new Float32Array(bytes.length / 2);
+  for (let i = 0; i < numbers.length; i++) numbers[i] = values[(bytes[i] << 8) | bytes[numbers.length + i]];
+  return numbers;
 }
 
 export class Encoder {

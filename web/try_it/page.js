@@ -89,7 +89,7 @@ function tryIt(root, facts) {
     const hints = add(line, "div", "ti-hints", { "aria-live": "polite" });
     input.addEventListener("input", () => typed(which));
     input.addEventListener("keydown", (event) => {
-      const first = hints.querySelector("button[data-completes]");
+      const first = hints.querySelector("button[data-tab]");
       if (event.key === "Tab" && !event.shiftKey && first) {
         event.preventDefault();
         first.click();
@@ -322,7 +322,7 @@ function tryIt(root, facts) {
     const replace = (word, by, completes) => {
       const button = add(hints, "button", "ti-hint", {
         type: "button",
-        ...(completes ? { "data-completes": "" } : {}),
+        ...(completes && !isKnown ? { "data-tab": "" } : {}),
       });
       button.textContent = by;
       button.setAttribute("aria-label", completes ? `Complete ${word} to ${by}` : `Replace ${word} by ${by}`);
@@ -335,6 +335,7 @@ function tryIt(root, facts) {
       });
     };
     const last = input.value.match(/[\p{L}\p{N}]+$/u)?.[0] ?? "";
+    const isKnown = Object.hasOwn(vocabulary, last.toLowerCase()); // Tab then leaves the field as always
     const known = Object.keys(vocabulary);
     const completions = last
       ? known.filter((word) => word.startsWith(last.toLowerCase()) && word !== last.toLowerCase()).slice(0, 6)
@@ -351,7 +352,7 @@ function tryIt(root, facts) {
       for (const by of near[word]) replace(word, by, false);
     }
     if (completions.length) {
-      add(hints, "span").textContent = "Tab completes:";
+      add(hints, "span").textContent = isKnown ? "or" : "Tab completes:";
       for (const by of completions) replace(last, by, true);
     }
     if (fault && !unknown.length && input.value) add(hints, "span", "ti-unknown").textContent = fault;
