@@ -421,9 +421,10 @@ def test_pdf_holds_the_book_and_nothing_leaves_its_paper(pages, tmp_path):
     for number, page in enumerate(reader.pages, 1):
         places = []
 
-        def note(text, _, matrix, *rest, places=places):
+        def note(text, page_matrix, matrix, *rest, places=places):
             if text.strip():
-                places.append(matrix[4])
+                a, _, c, _, e, _ = page_matrix
+                places.append(a * matrix[4] + c * matrix[5] + e)
 
         text = page.extract_text(visitor_text=note)
         solutions += text.count("Solution to Exercise")
