@@ -3,7 +3,8 @@
 Nothing is written twice. By rule, a chapter gives: its title and promise; its recall questions; every figure,
 definition and theorem; the tempting thought; the exercise that asks what is wrong with a reading, answered on the
 next slide; its summary. Speaker notes are the page's own paragraphs around what is shown, and, with the title, the
-chapter's row of the lecturers' guide. Press S for the notes, F for the full screen, O for all slides at once.
+chapter's row of the lecturers' guide. Press S for the speaker's window, F for the full
+screen, O for all slides at once; with ``?showNotes=true`` at the end of the address the notes stand beside the slide.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ ASSETS = ROOT / "scripts" / "slides_assets"
 WAIT = "<p>Let them answer before you click.</p>"
 HANDS = "<p>A show of hands for each sentence.</p>"
 ANSWER = "<p>Who changed their mind, and why?</p>"
-PARAGRAPHS = 2  # of notes before and after what a slide shows
+PARAGRAPHS = 3  # and formulas of notes, before and after what a slide shows
 BOXES = ".proof.definition, .proof.theorem, .proof.proposition, .proof.remark"
 
 PAGE = """<!doctype html>
@@ -95,7 +96,7 @@ def _around(element: Tag) -> str:
                 continue
             if sibling.find("figure") or {"proof", "tempting"} & set(sibling.get("class", [])):
                 break
-            if sibling.name == "p":
+            if sibling.name == "p" or "math" in sibling.get("class", []):
                 found.append(str(sibling))
             if len(found) == PARAGRAPHS:
                 break
