@@ -628,7 +628,10 @@ function tryIt(root, facts) {
   p.value = String(state.p);
   root.dataset.state = "idle";
   recall().then((linked) => linked && explain());
-  addEventListener("hashchange", () => recall().then((linked) => linked && explain()));
+  addEventListener("hashchange", () => {
+    if (!new URLSearchParams(location.hash.slice(1)).has("c")) return; // a heading of the page
+    recall().then(explain);
+  });
 }
 
 let pictureCount = 0;
