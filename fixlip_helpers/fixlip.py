@@ -201,12 +201,20 @@ def fixlip(
         if budget != "auto":
             split = authors_split(budget, game.n_image, game.n_text)
             sizes = tuple(m if own is None else own for own, m in zip(sizes, split, strict=True))
-        if tolerance is not None:
-            explanation = _until(game, p, tolerance, sizes, seed, n_held_out)
-        elif solver == "sides":
-            explanation = _sides(game, p, designs, sizes, seed, n_held_out, errors)
-        else:
-            explanation = _product(game, p, designs, sizes, seed, n_held_out)
+        try:
+            if tolerance is not None:
+                explanation = _until(game, p, tolerance, sizes, seed, n_held_out)
+            elif solver == "sides":
+                explanation = _sides(game, p, designs, sizes, seed, n_held_out, errors)
+            else:
+                explanation = _product(game, p, designs, sizes, seed, n_held_out)
+        except UnderdeterminedError as error:
+            if budget == "auto":
+                raise
+            raise UnderdeterminedError(
+                f"budget = {budget} gives {sizes[0]} image and {sizes[1]} text coalitions, too few: {error}. A "
+                f"budget of {enough_budget(game.n_image, game.n_text)} is enough; 'auto' chooses one"
+            ) from None
     explanation.meta |= {"budget": budget, "seed": seed}
     return explanation
 
@@ -261,8 +269,7 @@ def _product(
             raise UnderdeterminedError(
                 f"{len(d)} distinct {side} coalitions do not identify the {n_monomials(d.n)} terms of {d.n} "
                 f"{side} players. Least squares needs at least {n_monomials(game.n_image)} image and "
-                f"{n_monomials(game.n_text)} text passes: use budget='auto', or an integer budget of "
-                f"{enough_budget(game.n_image, game.n_text)} or more"
+                f"{n_monomials(game.n_text)} text passes"
             )
     drawing = perf_counter() - start
     image = encode_side(game, "image", designs[0], seed, 0, n_held_out)
