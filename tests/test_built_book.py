@@ -9,7 +9,6 @@ import gzip
 import http.server
 import json
 import re
-import sys
 import threading
 import time
 from html.parser import HTMLParser
@@ -19,7 +18,6 @@ from urllib.parse import quote, unquote
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "scripts"))
 
 import chromium  # noqa: E402
 import set_repository  # noqa: E402

@@ -15,7 +15,6 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
 
 from classroom import bank, claims  # noqa: E402
 from fixlip_helpers import Explanation, ExplanationGame  # noqa: E402

@@ -12,7 +12,6 @@ import pytest
 from fixlip_helpers import load_model, models
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "scripts"))
 
 import alone  # noqa: E402
 

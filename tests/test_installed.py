@@ -19,7 +19,6 @@ import pytest
 from packaging.metadata import Metadata
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "scripts"))
 
 import environment  # noqa: E402
 import set_repository  # noqa: E402

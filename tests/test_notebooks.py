@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import setup_cell
 
 ROOT = Path(__file__).resolve().parent.parent
 CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -31,12 +32,6 @@ UNCOMPARED = {
 
 # What no stored output may hold: addresses in memory, paths of one machine, warnings.
 UNSTABLE = r" at 0x[0-9a-f]{6,}|/(home|root|tmp|work|Users)/|(Future|User|Deprecation)Warning"
-
-SETUP = """from importlib.util import find_spec
-
-if not find_spec("fixlip_helpers"):
-    %pip install -q "fixlip-helpers[book] @ git+{repository}\""""
-
 
 pytestmark = pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 
@@ -149,12 +144,7 @@ def test_widget_states_are_stored(path, chapter):
 
 
 def test_first_code_cell_sets_up_colab(path, chapter):
-    import tomllib
-
-    repository = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["fixlip"][
-        "repository"
-    ]
-    assert code_cells(chapter)[0].source == SETUP.format(repository=repository)
+    assert code_cells(chapter)[0].source == setup_cell.source()
 
 
 def test_cells_are_short(path, chapter):

@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -12,7 +11,6 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "book" / "_static" / "puzzles"
-sys.path.insert(0, str(ROOT))
 
 from classroom import puzzles as script  # noqa: E402
 from fixlip_helpers import VisionLanguageGame, load_model  # noqa: E402

@@ -169,10 +169,10 @@ def _checked(explanation: Explanation, game: Game, p: float | None, level: float
     return check_p(p if p is not None else explanation.p or 0.5)
 
 
-def _shown(score: float | None, interval: tuple[float, float] | None) -> str:
+def _shown(score: float | None, interval: tuple[float, float] | None, digits: int = 3) -> str:
     if score is None or np.isnan(score):
         return "–"
-    return f"{score:.3f}" + ("" if interval is None else f" [{interval[0]:.3f}, {interval[1]:.3f}]")
+    return f"{score:.{digits}f}" + ("" if interval is None else f" [{interval[0]:.3f}, {interval[1]:.3f}]")
 
 
 # --- Blocks -------------------------------------------------------------------------------
@@ -214,7 +214,7 @@ class BlockFaithfulness(dict):
         lines.append(f"{'block':15s} {'of variance':>11s}  {'R²':22s} {'Pearson':22s} Spearman")
         lines += [
             f"{name:15s} {score.share:11.1%}  {_shown(score.r2, score.r2_interval):22s} "
-            f"{_shown(score.pearson, score.pearson_interval):22s} {_shown(score.spearman, None)}"
+            f"{_shown(score.pearson, score.pearson_interval):22s} {_shown(score.spearman, None, 2)}"
             for name, score in self.items()
         ]
         return "\n".join(lines)
