@@ -7,10 +7,9 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from classroom import bank, blind, grading
+
 ROOT = Path(__file__).resolve().parent.parent
-
-from classroom import bank, blind, grading  # noqa: E402
-
 NAMES = ["part_1", "part_2", "part_3", "part_4", "part_5"]
 
 STUDENTS = [(name, number) for name in NAMES for number in ((6,) if name == "part_5" else (1, 6, 11))]

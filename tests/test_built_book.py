@@ -15,14 +15,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import quote, unquote
 
+import chromium
 import pytest
+import set_repository
+import slides
 
 ROOT = Path(__file__).resolve().parent.parent
-
-import chromium  # noqa: E402
-import set_repository  # noqa: E402
-import slides  # noqa: E402
-
 CHAPTERS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
 
 needs_browser = pytest.mark.skipif(

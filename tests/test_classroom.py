@@ -14,11 +14,10 @@ import numpy as np
 import pytest
 import yaml
 
+from classroom import bank, claims
+from fixlip_helpers import Explanation, ExplanationGame
+
 ROOT = Path(__file__).resolve().parent.parent
-
-from classroom import bank, claims  # noqa: E402
-from fixlip_helpers import Explanation, ExplanationGame  # noqa: E402
-
 CHAPTERS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
 BANK, INVENTORY = bank.bank(), bank.inventory()
 ALL = BANK + INVENTORY

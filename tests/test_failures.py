@@ -7,14 +7,12 @@ import sys
 import time
 from pathlib import Path
 
+import alone
 import pytest
 
 from fixlip_helpers import load_model, models
 
 ROOT = Path(__file__).resolve().parent.parent
-
-import alone  # noqa: E402
-
 WEIGHTS = "model.safetensors"
 
 

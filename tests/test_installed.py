@@ -14,16 +14,14 @@ import tomllib
 import zipfile
 from pathlib import Path
 
+import environment
 import nbformat
 import pytest
+import set_repository
+import setup_cell
 from packaging.metadata import Metadata
 
 ROOT = Path(__file__).resolve().parent.parent
-
-import environment  # noqa: E402
-import set_repository  # noqa: E402
-import setup_cell  # noqa: E402
-
 # Never changed by installing the package where they are.
 KEPT = ("torch", "numpy", "transformers")
 

@@ -8,16 +8,14 @@ import threading
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
+import links
 import nbformat
 import pytest
+import setup_cell
+import status
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-
-import links  # noqa: E402
-import setup_cell  # noqa: E402
-import status  # noqa: E402
-
 WORKFLOWS = ROOT / ".github" / "workflows"
 
 

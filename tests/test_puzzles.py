@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from classroom import puzzles as script
+from fixlip_helpers import VisionLanguageGame, load_model
+from fixlip_helpers.coalitions import all_coalitions, draw
+from fixlip_helpers.datasets import published_clip
+
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "book" / "_static" / "puzzles"
 
-from classroom import puzzles as script  # noqa: E402
-from fixlip_helpers import VisionLanguageGame, load_model  # noqa: E402
-from fixlip_helpers.coalitions import all_coalitions, draw  # noqa: E402
-from fixlip_helpers.datasets import published_clip  # noqa: E402
 
 DATA = json.loads(
     (FOLDER / "data.js").read_text(encoding="utf-8").removeprefix("window.guessTheSign = ").rstrip(";\n")

@@ -2,18 +2,17 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
+import set_repository
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-
-import set_repository  # noqa: E402
-
 OURS = set_repository.current()
 
 # Repositories of others that the course names.
@@ -175,3 +174,14 @@ def test_the_recorded_times_of_the_chapters_are_whole_and_within_what_is_promise
     assert sorted(times) == sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
     assert all(seconds <= 180 and cell <= 60 for seconds, cell in times.values())
     assert sum(seconds for seconds, _ in times.values()) <= 900
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("npm") is None, reason="no npm")
+def test_types_of_the_scripts(tmp_path):
+    """The annotations in web/ agree with what the code does, as far as the TypeScript compiler can tell."""
+    install = ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(tmp_path), "typescript@5.9.3"]
+    subprocess.run(install, check=True, capture_output=True)
+    check = [str(tmp_path / "node_modules" / ".bin" / "tsc"), "-p", str(ROOT / "web" / "jsconfig.json")]
+    result = subprocess.run(check, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout

@@ -19,7 +19,9 @@ export function explore(root, record, picture) {
 
   let groups = []; // merged players: { name, members } in the original's numbers
   let marked = null; // original players marked for merging; null: not merging
-  let e, values, limits;
+  /** @type {any} the explanation that is shown, merged or not */
+  let e;
+  let values, limits;
   let pinned = null;
   let preview = null;
 

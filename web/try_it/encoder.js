@@ -13,7 +13,7 @@ const ADD = 2;
 
 /**
  * Instantiate the kernels, with fused multiply-add where the browser has it. Throws a sentence where it cannot.
- * @param {{ fma: Uint8Array, plain: Uint8Array }} binaries
+ * @param {{ fma: Uint8Array<ArrayBuffer>, plain: Uint8Array<ArrayBuffer> }} binaries
  * @returns {Promise<{ kernels: any, memory: WebAssembly.Memory }>}
  */
 export async function loadKernels(binaries) {
@@ -57,6 +57,8 @@ export class Encoder {
    * @param {Float32Array} weights all tensors, one after the other
    */
   constructor(kernels, memory, record, weights) {
+    /** @type {{ values: number, tokens: number, normed: number, qkv: number } | undefined} of the picture shown last */
+    this.picture = undefined;
     this.kernels = kernels;
     this.memory = memory;
     this.record = record;

@@ -8,7 +8,7 @@ import { readCaption } from "./captions.js";
 import { normalised, readPicture } from "./pictures.js";
 import { buildScene, scenePainter, sceneToText, textToScene } from "./scenes.js";
 
-const BASE = new URL(".", document.currentScript.src);
+const BASE = new URL(".", /** @type {HTMLScriptElement} */ (document.currentScript).src);
 const TOP_PAIRS = 8;
 const POOR_FIT = 0.7; // as fixlip_helpers.explanation has it
 const FIRST_SCENE = "grass;dog,blue,60,6,50;car,red,56,68,14";
@@ -358,7 +358,7 @@ function tryIt(root, facts) {
     if (fault && !unknown.length && input.value) add(hints, "span", "ti-unknown").textContent = fault;
   }
 
-  /** The captions as the encoder reads them, or { fault }. */
+  /** @returns {any} the captions as the encoder reads them, or { fault } with a sentence */
   function readCaptions() {
     const texts = state.captions.slice(0, state.compare ? 2 : 1);
     const captions = texts.map((text) => readCaption(text, facts.models[state.model]));
@@ -532,7 +532,7 @@ function tryIt(root, facts) {
         `it was not fitted to${image === 1 ? " (patch–patch pairs left out)" : ""}.` +
         (r2 < POOR_FIT ? " A poor fit: read it with care." : "")
       : "A first look: rough still.";
-    const focused = explorer.contains(document.activeElement) ? { ...document.activeElement.dataset } : null;
+    const focused = explorer.contains(document.activeElement) ? { .../** @type {HTMLElement} */ (document.activeElement).dataset } : null;
     const kept = view?.pinned();
     const picture = { src: state.picture.src, alt: `${state.picture.alt}, with the explanation` };
     view = explore(explorer, record, picture);

@@ -38,7 +38,14 @@ export async function readPicture(file, size) {
   }
 }
 
-/** A canvas with (part of) a picture on white, as its 2D context. */
+/**
+ * A canvas with (part of) a picture on white, as its 2D context.
+ * @param {CanvasImageSource} bitmap
+ * @param {number} from first row
+ * @param {[number, number]} box width and height of the part
+ * @param {number} width
+ * @param {number} height
+ */
 function onWhite(bitmap, from, box, width, height) {
   const canvas = Object.assign(document.createElement("canvas"), { width, height });
   const context = canvas.getContext("2d", { willReadFrequently: true, alpha: false });

@@ -8,6 +8,7 @@ import { add } from "../explorer.js";
 const SCENE = 128;
 const MOST_OBJECTS = 4;
 const STEP = 4; // pixels that an arrow key moves
+/** @type {[number, number]} */
 const CUT = [11, 37]; // where a background is cut from its sheet
 
 /** What paints scenes, from the drawings that fixlip_helpers.export wrote: resolves to (scene) -> canvas. */
@@ -24,6 +25,7 @@ export async function scenePainter(drawings) {
       Object.entries(drawings.backgrounds).map(async ([name, src]) => [name, await load(src)]),
     ),
   );
+  /** @returns {[HTMLCanvasElement, CanvasRenderingContext2D]} */
   const canvasOf = (size) => {
     const canvas = Object.assign(document.createElement("canvas"), { width: size, height: size });
     return [canvas, canvas.getContext("2d", { willReadFrequently: true })];
@@ -34,6 +36,7 @@ export async function scenePainter(drawings) {
     for (const { noun, colour, size, x, y } of scene.objects) {
       const [drawing, pen] = canvasOf(size);
       const [number, side] = [drawings.nouns.indexOf(noun), drawings.side];
+      /** @type {[number, number]} */
       const cell = [(number % drawings.columns) * side, Math.floor(number / drawings.columns) * side];
       pen.imageSmoothingQuality = "high";
       pen.drawImage(atlas, ...cell, side, side, 0, 0, size, size);

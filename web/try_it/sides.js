@@ -42,7 +42,11 @@ export class Regression {
    * @param {{ n: number, p: number, order: number, dimension: number, orthonormal: boolean }} shape
    */
   constructor(encoder, shape) {
-    Object.assign(this, shape);
+    this.n = shape.n;
+    this.p = shape.p;
+    this.order = shape.order;
+    this.dimension = shape.dimension;
+    this.orthonormal = shape.orthonormal;
     this.encoder = encoder;
     this.terms = termsUpTo(shape.order, shape.n);
     this.before = encoder.top;
@@ -217,9 +221,9 @@ export function combine(image, text, { scale, bias, dimension }) {
   for (let i = 0; i < image.n; i++) {
     for (let j = 0; j < text.n; j++) set(i, image.n + j, inner(1 + i, 1 + j));
   }
-  for (const [side, start, value] of [
-    [image, 0, (t) => inner(t, 0)],
-    [text, image.n, (t) => inner(0, t)],
+  for (const { side, start, value } of [
+    { side: image, start: 0, value: (t) => inner(t, 0) },
+    { side: text, start: image.n, value: (t) => inner(0, t) },
   ]) {
     if (side.order === 1) continue;
     let term = 1 + side.n;
