@@ -479,6 +479,24 @@ def test_try_it_explains_in_the_page(place, pages, server, browser):
     assert not [complaint for complaint in complaints(browser) if "favicon" not in complaint]
 
 
+@needs_browser
+def test_try_it_within_chapter_10(pages, browser):
+    """Folded, nothing of it is loaded; opened, it explains, and the address stays the chapter's."""
+    page = (pages / "notebooks" / "10_fixlip.html").as_uri()
+    opened(browser, page)
+    assert not browser.execute_script("return globalThis.fixlipFacts")
+    browser.execute_script("document.querySelector('details.try-here > summary').click()")
+    wait(
+        lambda: browser.execute_script("return document.querySelector('.try-here .ti-preview')?.src"),
+        "the first example",
+    )
+    browser.execute_script("document.querySelector('.try-here .ti-go').click()")
+    heat = "return document.querySelectorAll('#explain-here .fx-patch').length"
+    wait(lambda: browser.execute_script(heat) == 64, "the first heat", 60)
+    assert browser.current_url == page
+    assert not [complaint for complaint in complaints(browser) if "favicon" not in complaint]
+
+
 def test_the_site_has_a_map_cards_and_a_version(pages, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
     import publish

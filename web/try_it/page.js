@@ -20,13 +20,14 @@ const ACCURACY_NAMES = {
 
 /** @param {HTMLElement} root @param {any} facts what fixlip_helpers.export wrote */
 function tryIt(root, facts) {
+  const compact = root.hasAttribute("data-compact"); // within a chapter: the address stays the chapter's
   const state = {
     picture: null,
     captions: ["", ""],
     compare: false,
     model: "mini-clip",
     p: 0.5,
-    accuracy: "good",
+    accuracy: compact ? "fast" : "good",
   };
   let worker = null;
   let loaded = null; // name of the model that the worker holds
@@ -155,7 +156,7 @@ function tryIt(root, facts) {
   );
   const explorer = add(result, "div", "ti-explorer");
   const pairs = add(result, "table", "ti-pairs");
-  const saves = add(result, "div", "fx-bar");
+  const saves = add(result, "div", "fx-bar ti-saves");
   save("Download JSON", () =>
     download(new Blob([json.textContent + "\n"], { type: "application/json" }), "explanation.json"),
   );
@@ -581,7 +582,7 @@ function tryIt(root, facts) {
   }
 
   function remember() {
-    history.replaceState(null, "", `#${fragment(false)}`);
+    if (!compact) history.replaceState(null, "", `#${fragment(false)}`);
   }
 
   async function copyLink() {
@@ -599,7 +600,7 @@ function tryIt(root, facts) {
 
   /** Take the state from the address; whether it had any. */
   async function recall() {
-    const parts = new URLSearchParams(location.hash.slice(1));
+    const parts = new URLSearchParams(compact ? "" : location.hash.slice(1));
     const example = facts.examples.find(({ name }) => name === parts.get("e"));
     if (Object.hasOwn(facts.models, parts.get("m") ?? "")) model.value = state.model = parts.get("m");
     if ([...p.options].some(({ value }) => value === parts.get("p")))
@@ -629,7 +630,7 @@ function tryIt(root, facts) {
   root.dataset.state = "idle";
   recall().then((linked) => linked && explain());
   addEventListener("hashchange", () => {
-    if (!new URLSearchParams(location.hash.slice(1)).has("c")) return; // a heading of the page
+    if (compact || !new URLSearchParams(location.hash.slice(1)).has("c")) return; // a heading of the page
     recall().then(explain);
   });
 }
