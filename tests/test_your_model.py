@@ -42,3 +42,24 @@ def test_the_openclip_block_gives_what_two_tower_takes():
     inspect.signature(TwoTower).bind(*call.args, **keywords)
     with pytest.raises(TypeError):
         inspect.signature(TwoTower).bind(*call.args, **keywords, image_grid=(7, 7))
+
+
+@pytest.mark.slow
+def test_the_openclip_block_on_openclip_itself():
+    """With random weights; skipped in the book's environment, which has neither OpenCLIP nor torchvision."""
+    open_clip = pytest.importorskip("open_clip", reason="pip install open_clip_torch, beside torchvision")
+    import torch
+    from PIL import Image
+
+    (block,) = [block for block in BLOCKS if "open_clip" in block]
+    block = block.split("explanation = ")[0].replace('pretrained="laion2b_s34b_b79k"', "pretrained=None")
+    names: dict = {}
+    exec(compile(block, PAGE.name, "exec"), names)
+    picture, caption = Image.new("RGB", (300, 224), "tan"), "black dog next to a yellow hydrant"
+    with torch.no_grad():
+        f = names["model"].eval().encode_image(names["preprocess"](picture)[None], normalize=True)
+        g = names["model"].encode_text(open_clip.get_tokenizer("ViT-B-32")([caption]), normalize=True)
+        own = (names["model"].logit_scale.exp() * f @ g.T).item()
+    tower = names["tower"]
+    assert tower.score(picture, caption) == pytest.approx(own, abs=1e-5)
+    assert tower.tokenize(caption).names[-2:] == ["hydr", "ant"]
