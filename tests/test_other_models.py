@@ -88,4 +88,7 @@ def test_runs_with_another_model(name, folder, monkeypatch):
     monkeypatch.setenv("FIXLIP_MODEL", str(folder))
     monkeypatch.setenv("TQDM_DISABLE", "1")
     notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
-    NotebookClient(notebook, timeout=3600, resources={"metadata": {"path": str(NOTEBOOKS)}}).execute()
+    client = NotebookClient(
+        notebook, timeout=3600, startup_timeout=300, resources={"metadata": {"path": str(NOTEBOOKS)}}
+    )
+    client.execute()
