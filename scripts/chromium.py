@@ -1,4 +1,4 @@
-"""Chromium without a window, for the checks of the built book and for its PDF; it reaches this machine only."""
+"""Chromium without a window, for checks and times of the pages and for the PDF; it reaches this machine only."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ DRIVER = shutil.which("chromedriver")
 ABSENT = "no Chromium: install chromium and chromium-driver (Debian's names)"
 
 
-def start(window: str = "1280,1600") -> Chrome:
-    """A new browser; ``SystemExit`` with a sentence where there is none."""
+def start(*arguments: str) -> Chrome:
+    """A new browser, with further arguments; ``SystemExit`` with a sentence where there is none."""
     from selenium import webdriver
 
     if BROWSER is None or DRIVER is None:
@@ -28,8 +28,8 @@ def start(window: str = "1280,1600") -> Chrome:
         "--disable-gpu",
         "--no-proxy-server",
         "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-        f"--window-size={window}",
-        "--allow-file-access-from-files",
+        "--window-size=1280,1600",
+        *arguments,  # of two that differ the later one holds
     ):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})

@@ -12,14 +12,14 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import shutil
 import sys
 import tempfile
 import time
 from datetime import date
 from pathlib import Path
 
-from selenium import webdriver
+import chromium
+from selenium.webdriver import Chrome
 
 from fixlip_helpers import VisionLanguageGame, fixlip, load_model
 from fixlip_helpers.explanation import Explanation
@@ -41,17 +41,7 @@ STATE = "return document.getElementById('explain-here').dataset.state"
 RECORD = "return document.querySelector('#explain-here script[type=\"application/json\"]').textContent"
 
 
-def browser() -> webdriver.Chrome:
-    options = webdriver.ChromeOptions()
-    options.binary_location = next(
-        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome")))
-    )
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    return webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
-
-
-def measure(driver: webdriver.Chrome, folder: Path, model: str, p: str, accuracy: str) -> dict:
+def measure(driver: Chrome, folder: Path, model: str, p: str, accuracy: str) -> dict:
     """One explanation on a page that has just been opened, and one more caption on it."""
     before = os.getloadavg()[0]
     driver.get("about:blank")
@@ -135,7 +125,7 @@ def main() -> None:
             '<meta charset="utf-8"><link rel="stylesheet" href="try_it.css"><div id="explain-here"></div>'
             '<script src="facts.js"></script><script src="try_it.js"></script>'
         )
-        driver = browser()
+        driver = chromium.start()
         try:
             runs = [measure(driver, folder, *run) for run in RUNS]
             version = driver.capabilities["browserVersion"]

@@ -94,7 +94,7 @@ def printed(driver, address: str) -> tuple[str, bytes, list[str]]:
 
 def write(pages: Path, target: Path = TARGET, only: list[str] | None = None) -> dict[str, list[str]]:
     """Print the pages into one PDF with bookmarks; what is cut off, by page."""
-    driver, writer, faults = chromium.start(), PdfWriter(), {}
+    driver, writer, faults = chromium.start("--allow-file-access-from-files"), PdfWriter(), {}
     try:
         for name in only or names():
             title, content, cut = printed(driver, (pages / f"{name}.html").as_uri())

@@ -117,7 +117,7 @@ def server(pages):
 @pytest.fixture(scope="module")
 def browser(server):
     """Headless Chromium that can reach this machine only."""
-    driver = chromium.start()
+    driver = chromium.start("--allow-file-access-from-files")
     yield driver
     driver.quit()
 

@@ -6,6 +6,7 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
+import chromium
 import numpy as np
 import pytest
 
@@ -22,8 +23,6 @@ DATA = json.loads(
     (FOLDER / "data.js").read_text(encoding="utf-8").removeprefix("window.guessTheSign = ").rstrip(";\n")
 )
 PUZZLES = DATA["puzzles"]
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-DRIVER = shutil.which("chromedriver")
 
 
 def test_fifty_puzzles_of_every_kind_each_certain_of_its_sign():
@@ -81,10 +80,7 @@ def test_the_others_hold_when_the_model_is_asked_anew(model):
 
 # --- In a browser -------------------------------------------------------------------------------------------------
 
-needs_browser = pytest.mark.skipif(
-    BROWSER is None or DRIVER is None,
-    reason="no Chromium: install chromium and chromium-driver (Debian's names)",
-)
+needs_browser = pytest.mark.skipif(not (chromium.BROWSER and chromium.DRIVER), reason=chromium.ABSENT)
 
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1"><title>Puzzles</title>
@@ -94,14 +90,7 @@ PAGE = """<!doctype html><html lang="en"><meta charset="utf-8">
 
 @pytest.fixture(scope="module")
 def browser():
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = BROWSER
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    driver = chromium.start()
     yield driver
     driver.quit()
 

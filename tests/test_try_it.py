@@ -11,7 +11,6 @@ import hashlib
 import io
 import json
 import re
-import shutil
 import time
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from PIL import Image
 
 selenium = pytest.importorskip("selenium", reason="pip install selenium")
 
-from selenium import webdriver
+import chromium
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -36,11 +35,7 @@ from fixlip_helpers.scenes import Scene, SceneObject, examples
 from fixlip_helpers.sides import combine, fit_side
 
 ROOT = Path(__file__).resolve().parent.parent
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(
-    not (BROWSER and DRIVER), reason="no Chromium with its driver: apt-get install chromium chromium-driver"
-)
+pytestmark = pytest.mark.skipif(not (chromium.BROWSER and chromium.DRIVER), reason=chromium.ABSENT)
 MODELS = ("mini-clip", "mini-siglip")
 PAIRS = ("hero", "pair", "wrong-colour", "absent", "count", "crowd")
 
@@ -65,27 +60,10 @@ async function explained(name, request) {
 """
 
 
-def start_browser(*arguments: str) -> webdriver.Chrome:
-    options = webdriver.ChromeOptions()
-    options.binary_location = BROWSER
-    fixed = (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        "--no-proxy-server",
-    )
-    for argument in (*fixed, "--host-resolver-rules=MAP * ~NOTFOUND", *arguments):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    driver.set_script_timeout(300)
-    return driver
-
-
 @pytest.fixture(scope="module")
 def browser():
-    driver = start_browser("--window-size=1200,1400")
+    driver = chromium.start("--window-size=1200,1400", "--host-resolver-rules=MAP * ~NOTFOUND")
+    driver.set_script_timeout(300)
     yield driver
     driver.quit()
 
