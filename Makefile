@@ -16,7 +16,7 @@ export PATH := $(abspath $(IN)):$(PATH)
 PYTEST := env -u FIXLIP_MODEL -u FIXLIP_DEVICE $(IN)/python -m pytest --nbval
 
 .DEFAULT_GOAL := help
-.PHONY: help environment book serve publish bundle slides pdf chapters lint test test-all bench browser picture set-repository clean
+.PHONY: help environment book serve publish bundle slides pdf chapters lint test test-all test-full-size bench browser picture set-repository clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{ printf "make %-16s %s\n", $$1, $$2 }'
@@ -67,6 +67,9 @@ test-all: lint browser ## the same with the slow tests, and every chapter with o
 	@$(PYTEST) tests
 	@for threads in 1 2; do echo "== Chapters with $$threads thread(s)"; \
 		OMP_NUM_THREADS=$$threads $(PYTEST) notebooks || exit 1; done
+
+test-full-size: environment ## the chapters with CLIP ViT-B/32 and SigLIP 2 at full size: hours on two cores, resumes
+	@FIXLIP_FULL_SIZE=1 $(PYTEST) -rs tests/test_other_models.py
 
 browser: environment
 	@sh scripts/browser.sh

@@ -2,15 +2,19 @@
 
 What a chapter says of the picture world holds for the embedded encoders only; that it *runs* must hold for any.
 Pictures, patches, vocabularies and positions are those of the full models; layers are few and narrow, which no
-chapter can notice, so that `make test-all` ends. With ``FIXLIP_FULL_SIZE=1`` the layers are full too: then most
-chapters take long without a GPU.
+chapter can notice, so that `make test-all` ends. With ``FIXLIP_FULL_SIZE=1`` (`make test-full-size`) the layers are
+full too. That takes hours on two cores: each chapter that ran is written to results/full_size.txt, which
+book/benchmarks.md shows, and is not run again until its code changes.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
+import time
+from datetime import date
 from pathlib import Path
 
 import nbformat
@@ -26,7 +30,9 @@ from fixlip_helpers.models import EMBEDDED, VisionLanguageModel
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 NARROW = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
-LAYERS = {} if os.environ.get("FIXLIP_FULL_SIZE") else NARROW
+FULL_SIZE = bool(os.environ.get("FIXLIP_FULL_SIZE"))
+LAYERS = {} if FULL_SIZE else NARROW
+RECORD = NOTEBOOKS.parent / "results" / "full_size.txt"
 SIZES = {"clip-vit-base-patch32": (224, (7, 7)), "siglip2-base-patch32-256": (256, (8, 8))}
 
 
@@ -82,13 +88,34 @@ def test_the_other_chapters_name_their_models():
         assert asked <= {f'"{model}"' for model in EMBEDDED} | {"name"}, name
 
 
+def recorded() -> dict[tuple[str, str], list[str]]:
+    """(model, chapter) → its seconds, date and fingerprint of the code that ran."""
+    rows = RECORD.read_text(encoding="utf-8").splitlines()[1:] if RECORD.is_file() else []
+    return {(model, name): rest for model, name, *rest in map(str.split, rows)}
+
+
+def record(model: str, name: str, seconds: float, fingerprint: str) -> None:
+    rows = recorded() | {(model, name): [f"{seconds:.0f}", str(date.today()), fingerprint]}
+    lines = [f"{'model':26s} {'chapter':24s} seconds date       code"]
+    lines += [
+        f"{m:26s} {n:24s} {took:>7s} {day} {found}" for (m, n), (took, day, found) in sorted(rows.items())
+    ]
+    RECORD.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CHANGED)
 def test_runs_with_another_model(name, folder, monkeypatch):
+    fingerprint = hashlib.sha256(code(NOTEBOOKS / f"{name}.ipynb").encode()).hexdigest()[:8]
+    if FULL_SIZE and recorded().get((folder.name, name), [""])[-1] == fingerprint:
+        pytest.skip("this code ran before, see results/full_size.txt")
     monkeypatch.setenv("FIXLIP_MODEL", str(folder))
     monkeypatch.setenv("TQDM_DISABLE", "1")
     notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
     client = NotebookClient(
-        notebook, timeout=3600, startup_timeout=300, resources={"metadata": {"path": str(NOTEBOOKS)}}
+        notebook, timeout=4 * 3600, startup_timeout=300, resources={"metadata": {"path": str(NOTEBOOKS)}}
     )
+    started = time.perf_counter()
     client.execute()
+    if FULL_SIZE:
+        record(folder.name, name, time.perf_counter() - started, fingerprint)
