@@ -103,9 +103,11 @@ def _around(element: Tag) -> str:
         return found
 
     spoken = [*reversed(near(block.previous_siblings)), *near(block.next_siblings)]
-    proof = block.find_next_sibling()
-    if proof is not None and proof.get("id") == "proof":
-        spoken += map(str, proof.find_all("p"))
+    for sibling in block.find_next_siblings():
+        if sibling.get("id") == "proof" or "sd-dropdown" in sibling.get("class", []):  # folded or not
+            spoken += map(str, sibling.find_all("p"))
+        if sibling.name != "p":
+            break
     if not spoken:  # one box after another: the paragraph that leads to all of them
         spoken = [str(block.find_previous_sibling("p") or block.find_next_sibling("p"))]
     return "".join(spoken)
