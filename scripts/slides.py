@@ -104,6 +104,8 @@ def _around(element: Tag) -> str:
 
     spoken = [*reversed(near(block.previous_siblings)), *near(block.next_siblings)]
     proof = block.find_next_sibling()
+    if proof is not None and proof.name == "details":  # folded away
+        proof = proof.find(id="proof")
     if proof is not None and proof.get("id") == "proof":
         spoken += map(str, proof.find_all("p"))
     if not spoken:  # one box after another: the paragraph that leads to all of them
