@@ -1,7 +1,11 @@
-"""The glossary, walked in the order of the chapters: each term has one home, and none is used before it."""
+"""The glossary, walked in the order of the chapters: each term has one home, and none is used before it.
+
+The warm-up page comes before chapter 01: what it refreshes, every chapter may use.
+"""
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from unicodedata import normalize
 
@@ -12,11 +16,13 @@ LINK = re.compile(r"(\*?)\{term\}`([^`<]+?)(?: <([^>]+)>)?`(\*?)")
 
 # Words of everyday speech, which a chapter may use before the book gives them a meaning of its own.
 EVERYDAY = {
-    "binding", "block", "budget", "cell", "checkpoint", "consistent", "control", "counter-example", "coverage",
-    "design", "embedding", "exchange", "explanation", "filler", "game", "habitat", "interaction", "logit",
-    "main effect", "masking", "merge", "order", "patch", "player", "reference", "removal", "replicate", "scale",
-    "side", "strength", "surrogate", "token", "unbiased",
+    "binding", "block", "budget", "cell", "checkpoint", "control", "counter-example", "design", "embedding",
+    "exchange", "explanation", "filler", "game", "habitat", "interaction", "logit", "main effect", "masking",
+    "merge", "order", "patch", "player", "reference", "removal", "replicate", "scale", "side", "surrogate", "token",
 }  # fmt: skip
+
+WARM_UP = "00_warm_up"
+MOST_TERMS = 8  # that one chapter introduces
 
 
 def chapters() -> dict[str, str]:
@@ -28,10 +34,15 @@ def chapters() -> dict[str, str]:
     return found
 
 
+def places() -> dict[str, str]:
+    """Prose of the warm-up page and of each chapter, in order."""
+    return {WARM_UP: (ROOT / "book" / "warm_up.md").read_text(encoding="utf-8"), **chapters()}
+
+
 def homes() -> dict[str, list[str]]:
-    """For each term the chapters that introduce it: there it stands in italics."""
+    """For each term the places that introduce it: there it stands in italics."""
     found: dict[str, list[str]] = {}
-    for name, text in chapters().items():
+    for name, text in places().items():
         for before, shown, target, after in LINK.findall(text):
             if before and after:
                 found.setdefault(target or shown, []).append(name)
@@ -45,7 +56,7 @@ def test_is_sorted_and_has_no_duplicate():
     )
 
 
-def test_every_term_is_introduced_in_one_chapter():
+def test_every_term_is_introduced_in_one_place():
     found = homes()
     assert set(found) == set(TERMS), set(found) ^ set(TERMS)
     assert set(TERMS) >= EVERYDAY
@@ -55,7 +66,7 @@ def test_every_term_is_introduced_in_one_chapter():
 
 def test_no_chapter_links_a_term_that_a_later_one_introduces():
     home, early = {term: where[0] for term, where in homes().items()}, []
-    for name, text in chapters().items():
+    for name, text in places().items():
         early += [
             f"{name}: {term}, of {home[term]}"
             for _, shown, target, _ in LINK.findall(text)
@@ -78,3 +89,17 @@ def test_no_chapter_names_a_term_that_a_later_one_introduces():
                 )
                 early += [f"{name}: {found[0]}, of {home}" for found in word.finditer(looked)]
     assert not early
+
+
+def test_no_chapter_introduces_more_than_eight_terms():
+    new = Counter(where for found in homes().values() for where in found)
+    del new[WARM_UP]
+    assert len(new) > 1
+    assert not {name: count for name, count in new.items() if count > MOST_TERMS}
+
+
+def test_terms_of_the_warm_up_lead_there():
+    """A chapter's term is found by reading on from chapter 01; these are not."""
+    for term, where in homes().items():
+        entry = re.search(rf"^{re.escape(term)}\n((?:  .*\n)+)", TEXT, flags=re.M)[1]
+        assert ("{doc}`warm_up`" in entry) == (where == [WARM_UP]), term
