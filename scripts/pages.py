@@ -28,6 +28,7 @@ CHANGES = {
     '<summary aria-label="Toggle hidden content">': "<summary>",
     ' title="Search" aria-label="Search" data-bs-placement': ' title="Search" data-bs-placement',
     '<div role="list" class="citation-list">': '<div class="citation-list">',
+    ' title="Launch on Binder"': ' title="Launch on Binder (not yet tried there; it may take minutes to start)"',
     '<article class="bd-article">': f'<article class="bd-article">{NO_SCRIPT}',
 }
 

@@ -83,13 +83,16 @@ def test_every_chapter_is_in_the_book(pages):
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
-def test_a_chapter_opens_in_colab_and_kaggle(chapter, pages):
-    """Both take the notebook, not its page, from the one repository that pyproject.toml names."""
+def test_a_chapter_opens_in_colab_kaggle_and_binder(chapter, pages):
+    """All take the notebook, not its page, from the one repository that pyproject.toml names."""
     links = _parsed(pages / "notebooks" / f"{chapter}.html").linked
-    notebook = f"{set_repository.current()}/blob/main/notebooks/{chapter}.ipynb"
-    slug = notebook.removeprefix("https://github.com/")
-    assert links.count(f"https://colab.research.google.com/github/{slug}") == 1
-    assert links.count(f"https://www.kaggle.com/kernels/welcome?src={notebook}") == 1
+    notebook, repository = f"notebooks/{chapter}.ipynb", set_repository.current()
+    slug = repository.removeprefix("https://github.com/")
+    assert links.count(f"https://colab.research.google.com/github/{slug}/blob/main/{notebook}") == 1
+    assert links.count(f"https://www.kaggle.com/kernels/welcome?src={repository}/blob/main/{notebook}") == 1
+    assert links.count(f"https://mybinder.org/v2/gh/{slug}/main?urlpath=lab/tree/{notebook}") == 1
+    page = (pages / "notebooks" / f"{chapter}.html").read_text(encoding="utf-8")
+    assert page.count('title="Launch on Binder (not yet tried there') == 1
 
 
 @pytest.fixture(scope="module")
