@@ -19,6 +19,7 @@ import chromium
 import pytest
 import set_repository
 import slides
+from chromium import wait
 
 ROOT = Path(__file__).resolve().parent.parent
 CHAPTERS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
@@ -125,15 +126,6 @@ def browser(server):
     driver.quit()
 
 
-def wait(condition, what: str, seconds: float = 30):
-    """Poll until the condition holds; fail with what was waited for."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"after {seconds} s still waiting for {what}"
-        time.sleep(0.1)
-    return found
-
-
 def opened(driver, address: str) -> None:
     """Open a page and wait until its maths is set and its widgets stand."""
     driver.get(address)
@@ -234,14 +226,6 @@ MOST_MB = 3.0  # of a page with all that it can load
 MOST_MB_AT_FIRST = 1.0  # before anyone scrolls
 
 
-def looks(driver, width: int, mode: str) -> None:
-    """The window's width and the reader's preference for light or dark, which the page follows."""
-    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    preference = {"features": [{"name": "prefers-color-scheme", "value": mode}]}
-    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", preference)
-
-
 @functools.cache
 def megabytes(path: Path) -> float:
     """Size of a file as hosts send it: text compressed, pictures and fonts as they are."""
@@ -274,7 +258,7 @@ def test_pages_have_no_faults_on_a_phone_and_a_desk_in_light_and_dark(pages, ser
         found = []
         at_first = {}
         for width in (1280, 390):
-            looks(browser, width, "light")
+            chromium.look(browser, width)
             browser.get_log("performance")
             browser.get(f"{address}/{name}")
             settled(browser)
@@ -282,7 +266,7 @@ def test_pages_have_no_faults_on_a_phone_and_a_desk_in_light_and_dark(pages, ser
         show_views(browser)
         browser.execute_script(UNFOLD)
         for width, mode in ((390, "light"), (1280, "dark")):
-            looks(browser, width, mode)
+            chromium.look(browser, width, dark=mode == "dark")
             here = f"{width} pixels, {mode}"
             followed = f"return document.documentElement.dataset.theme === '{mode}'"
             wait(functools.partial(browser.execute_script, followed), f"the page to turn {mode}")
@@ -480,10 +464,10 @@ def test_try_it_explains_in_the_page(place, pages, server, browser):
     """
     browser.execute_script(button, "Explain")
     heat = "return document.querySelectorAll('#explain-here .fx-patch').length"
-    wait(lambda: browser.execute_script(heat) == 64, "the first heat", 60)
+    wait(lambda: browser.execute_script(heat) == 64, "the first heat")
     browser.execute_script(button, "Cancel")
     state = "return document.getElementById('explain-here').dataset.state"
-    wait(lambda: browser.execute_script(state) == "idle", "the end", 60)
+    wait(lambda: browser.execute_script(state) == "idle", "the end")
     assert not [complaint for complaint in complaints(browser) if "favicon" not in complaint]
 
 
@@ -500,7 +484,7 @@ def test_try_it_within_chapter_10(pages, browser):
     )
     browser.execute_script("document.querySelector('.try-here .ti-go').click()")
     heat = "return document.querySelectorAll('#explain-here .fx-patch').length"
-    wait(lambda: browser.execute_script(heat) == 64, "the first heat", 60)
+    wait(lambda: browser.execute_script(heat) == 64, "the first heat")
     assert browser.current_url == page
     assert not [complaint for complaint in complaints(browser) if "favicon" not in complaint]
 
