@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
@@ -36,3 +38,21 @@ def start(*arguments: str) -> Chrome:
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
     driver.set_script_timeout(120)
     return driver
+
+
+def look(driver: Chrome, width: int, height: int = 900, dark: bool = False) -> None:
+    """The page's size in pixels, a phone's below 500, and whether its reader prefers a dark one."""
+    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    preference = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [preference]})
+
+
+def wait(condition: Callable[[], Any], what: str, seconds: float = 120) -> Any:
+    """Ask until the condition is met, and return what it gave; ``TimeoutError`` says what was waited for."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"after {seconds} s still waiting for {what}")
+        time.sleep(0.05)
+    return found

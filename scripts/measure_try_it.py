@@ -14,7 +14,6 @@ import json
 import os
 import sys
 import tempfile
-import time
 from datetime import date
 from pathlib import Path
 
@@ -47,8 +46,7 @@ def measure(driver: Chrome, folder: Path, model: str, p: str, accuracy: str) -> 
     driver.get("about:blank")
     caption = examples()[PAIR].caption.replace(" ", "+")
     driver.get(f"{(folder / 'page.html').as_uri()}#e={PAIR}&c={caption}&m={model}&p={p}&a={accuracy}")
-    while driver.execute_script(STATE) != "done":
-        time.sleep(0.1)
+    chromium.wait(lambda: driver.execute_script(STATE) == "done", "the explanation")
     times = json.loads(driver.execute_script("return document.getElementById('explain-here').dataset.times"))
     explanation = Explanation.from_dict(json.loads(driver.execute_script(RECORD)))
     live = driver.execute_async_script(

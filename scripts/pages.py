@@ -1,9 +1,11 @@
 """What the book's pages need beyond what the builder writes: ``finish(folder)`` changes them in place.
 
 Pictures are stored without loss in half the size, load when they come near the view, and keep their place until
-then. Icons are drawn in the page, so that the theme's script with two thousand of them (1.5 MB) is not loaded, and
-the font of those that style sheets name holds no others. Names that a screen reader would read in place of what is
-seen are taken away. Beside Colab stands Kaggle. Who has no JavaScript is told what is missing.
+then. What the views to play with show, most of what a chapter's page would weigh, lies in a script beside it that is
+loaded with them; the search's scripts and index are loaded by its own page only. Icons are drawn in the page, so
+that the theme's script with two thousand of them (1.5 MB) is not loaded, and the font of those that style sheets name
+holds no others. Names that a screen reader would read in place of what is seen are taken away. Beside Colab stands
+Kaggle. Who has no JavaScript is told what is missing.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ CHANGES = {
     '<summary aria-label="Toggle hidden content">': "<summary>",
     ' title="Search" aria-label="Search" data-bs-placement': ' title="Search" data-bs-placement',
     '<div role="list" class="citation-list">': '<div class="citation-list">',
+    ' title="Launch on Binder"': ' title="Launch on Binder (not yet tried there; it may take minutes to start)"',
     '<article class="bd-article">': f'<article class="bd-article">{NO_SCRIPT}',
 }
 
@@ -40,6 +43,17 @@ KAGGLE = (
 _ICON = re.compile(r'<i class="((?:theme-switch )?(fas|fab|fa-solid)\s+fa-([a-z-]+)[^"]*)"([^>]*)></i>')
 _PICTURE = re.compile(r'<img (?P<rest>[^>]*?src="(?P<src>[^":]+\.(?:png|jpe?g|webp))"[^>]*?)\s*/?>')
 _ICONS_SCRIPT = re.compile(r'<script defer src="([^"?]*_static/scripts/fontawesome\.js)[^"]*"></script>\n?')
+
+# The theme's search while one types, which is off, would need these on every page.
+_SEARCH = re.compile(
+    r'<script src="[^"]*_static/searchtools\.js"></script>\s*'
+    r'<script src="[^"]*_static/language_data\.js"></script>\s*'
+    r'<script src="[^"]*searchindex\.js"></script>\n?'
+)
+_STATES = re.compile(
+    r'<script type="(application/vnd\.jupyter\.widget-state\+json)">(.*?)</script>\n?', flags=re.S
+)
+_LOADER = re.compile(r'<script src="(?=[^"]*_static/widget-loader\.js)')
 
 
 @functools.cache
@@ -105,6 +119,26 @@ def _smaller_font(folder: Path) -> None:
     theme.write_text(text.replace('fa-solid-900.woff2) format("woff2")', 'fa-solid-900.woff) format("woff")'))
 
 
+def _with_states_beside(page: str, path: Path) -> str:
+    """The page without what its views show: widget-loader.js finds the script that puts it back by ``data-states``.
+
+    A script, since a page read from a folder may fetch nothing else.
+    """
+    found = _STATES.search(page)
+    if not found:
+        return page
+    beside = path.with_suffix(".views.js")
+    beside.write_text(
+        f"document.head.append(Object.assign(document.createElement('script'), {{type: '{found[1]}', "
+        f"textContent: JSON.stringify({found[2]})}}));\n",
+        encoding="utf-8",
+    )
+    page, loaders = _LOADER.subn(f'<script data-states="{beside.name}" src="', _STATES.sub("", page, count=1))
+    if loaders != 1:
+        raise SystemExit(f"{path.name} has views and {loaders} scripts that load them")
+    return page
+
+
 def finish(folder: Path) -> None:
     """Change every page of a built book in place; a second time changes nothing."""
     pictures = _smaller_pictures(folder)
@@ -122,6 +156,9 @@ def finish(folder: Path) -> None:
             script = (path.parent / loaded[1]).resolve()
             page = _ICON.sub(functools.partial(_drawn, script=script), _ICONS_SCRIPT.sub("", page))
         page = re.sub(r"(?<=_images/)[^\"/]+\.png", lambda found: pictures.get(found[0], found[0]), page)
+        if path.name != "search.html":
+            page = _SEARCH.sub("", page)
+        page = _with_states_beside(page, path)
         page = _PICTURE.sub(functools.partial(_lazy, folder=path.parent), page)
         if page != before:
             path.write_text(page, encoding="utf-8")

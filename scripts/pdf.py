@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import io
 import sys
-import time
 from html import escape
 from pathlib import Path
 
@@ -71,8 +70,7 @@ def names() -> list[str]:
 def printed(driver, address: str) -> tuple[str, bytes, list[str]]:
     """A page's title, its PDF, and what is cut off in it."""
     driver.get(address)
-    while driver.execute_script("return document.readyState") != "complete":
-        time.sleep(0.05)
+    chromium.wait(lambda: driver.execute_script("return document.readyState") == "complete", address)
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
     width = round((WIDTH - 2 * MARGIN) * 96)
     size = {"width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": False}

@@ -22,9 +22,9 @@ from importlib.metadata import version
 from importlib.util import find_spec
 
 if not find_spec("fixlip_helpers"):
-    kept = [f"{name}=={version(name)}\\n" for name in ("torch", "numpy", "transformers") if find_spec(name)]
-    open("/tmp/kept.txt", "w").writelines(kept)  # these stay as they are
-    %pip install -q -c /tmp/kept.txt "fixlip-helpers[book] @ git+{repository}"
+    there = [name for name in ("torch", "numpy", "transformers") if find_spec(name)]
+    kept = " ".join(f"{name}=={version(name)}" for name in there)  # pip leaves these as they are
+    %pip install -q {kept} "fixlip-helpers[book] @ git+{repository}"
     invalidate_caches()
     if not find_spec("fixlip_helpers"):
         raise SystemExit(

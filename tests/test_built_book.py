@@ -19,6 +19,7 @@ import chromium
 import pytest
 import set_repository
 import slides
+from chromium import wait
 
 ROOT = Path(__file__).resolve().parent.parent
 CHAPTERS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
@@ -83,13 +84,16 @@ def test_every_chapter_is_in_the_book(pages):
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
-def test_a_chapter_opens_in_colab_and_kaggle(chapter, pages):
-    """Both take the notebook, not its page, from the one repository that pyproject.toml names."""
+def test_a_chapter_opens_in_colab_kaggle_and_binder(chapter, pages):
+    """All take the notebook, not its page, from the one repository that pyproject.toml names."""
     links = _parsed(pages / "notebooks" / f"{chapter}.html").linked
-    notebook = f"{set_repository.current()}/blob/main/notebooks/{chapter}.ipynb"
-    slug = notebook.removeprefix("https://github.com/")
-    assert links.count(f"https://colab.research.google.com/github/{slug}") == 1
-    assert links.count(f"https://www.kaggle.com/kernels/welcome?src={notebook}") == 1
+    notebook, repository = f"notebooks/{chapter}.ipynb", set_repository.current()
+    slug = repository.removeprefix("https://github.com/")
+    assert links.count(f"https://colab.research.google.com/github/{slug}/blob/main/{notebook}") == 1
+    assert links.count(f"https://www.kaggle.com/kernels/welcome?src={repository}/blob/main/{notebook}") == 1
+    assert links.count(f"https://mybinder.org/v2/gh/{slug}/main?urlpath=lab/tree/{notebook}") == 1
+    page = (pages / "notebooks" / f"{chapter}.html").read_text(encoding="utf-8")
+    assert page.count('title="Launch on Binder (not yet tried there') == 1
 
 
 @pytest.fixture(scope="module")
@@ -120,15 +124,6 @@ def browser(server):
     driver = chromium.start("--allow-file-access-from-files")
     yield driver
     driver.quit()
-
-
-def wait(condition, what: str, seconds: float = 30):
-    """Poll until the condition holds; fail with what was waited for."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"after {seconds} s still waiting for {what}"
-        time.sleep(0.1)
-    return found
 
 
 def opened(driver, address: str) -> None:
@@ -228,15 +223,7 @@ CODE = "notebooks/10_fixlip.html"
 AXE = ROOT / "tests" / "vendor" / "axe-core" / "axe.min.js"
 
 MOST_MB = 3.0  # of a page with all that it can load
-MOST_MB_AT_FIRST = 1.2  # before anyone scrolls
-
-
-def looks(driver, width: int, mode: str) -> None:
-    """The window's width and the reader's preference for light or dark, which the page follows."""
-    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    preference = {"features": [{"name": "prefers-color-scheme", "value": mode}]}
-    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", preference)
+MOST_MB_AT_FIRST = 1.0  # before anyone scrolls
 
 
 @functools.cache
@@ -269,15 +256,17 @@ def test_pages_have_no_faults_on_a_phone_and_a_desk_in_light_and_dark(pages, ser
     faults, formulas, axe = [], 0, AXE.read_text(encoding="utf-8")
     for name in page_names(pages):
         found = []
-        looks(browser, 390, "light")
-        browser.get_log("performance")
-        browser.get(f"{address}/{name}")
-        settled(browser)
-        first = loaded_files(browser, address, pages)
+        at_first = {}
+        for width in (1280, 390):
+            chromium.look(browser, width)
+            browser.get_log("performance")
+            browser.get(f"{address}/{name}")
+            settled(browser)
+            at_first[width] = loaded_files(browser, address, pages)
         show_views(browser)
         browser.execute_script(UNFOLD)
         for width, mode in ((390, "light"), (1280, "dark")):
-            looks(browser, width, mode)
+            chromium.look(browser, width, dark=mode == "dark")
             here = f"{width} pixels, {mode}"
             followed = f"return document.documentElement.dataset.theme === '{mode}'"
             wait(functools.partial(browser.execute_script, followed), f"the page to turn {mode}")
@@ -297,8 +286,11 @@ def test_pages_have_no_faults_on_a_phone_and_a_desk_in_light_and_dark(pages, ser
         time.sleep(0.2)
         severe = [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
         found += [message for message in severe if "favicon" not in message]
-        whole = first | loaded_files(browser, address, pages)
-        for files, most, when in ((first, MOST_MB_AT_FIRST, "at first"), (whole, MOST_MB, "in all")):
+        whole = set.union(*at_first.values(), loaded_files(browser, address, pages))
+        for files, most, when in (
+            *((files, MOST_MB_AT_FIRST, f"at first, {width} pixels") for width, files in at_first.items()),
+            (whole, MOST_MB, "in all"),
+        ):
             weight = sum(megabytes(path) for path in files if path.is_file())
             if weight > most:
                 found.append(f"{weight:.2f} MB {when}, {most} allowed")
@@ -472,10 +464,10 @@ def test_try_it_explains_in_the_page(place, pages, server, browser):
     """
     browser.execute_script(button, "Explain")
     heat = "return document.querySelectorAll('#explain-here .fx-patch').length"
-    wait(lambda: browser.execute_script(heat) == 64, "the first heat", 60)
+    wait(lambda: browser.execute_script(heat) == 64, "the first heat")
     browser.execute_script(button, "Cancel")
     state = "return document.getElementById('explain-here').dataset.state"
-    wait(lambda: browser.execute_script(state) == "idle", "the end", 60)
+    wait(lambda: browser.execute_script(state) == "idle", "the end")
     assert not [complaint for complaint in complaints(browser) if "favicon" not in complaint]
 
 
@@ -492,7 +484,7 @@ def test_try_it_within_chapter_10(pages, browser):
     )
     browser.execute_script("document.querySelector('.try-here .ti-go').click()")
     heat = "return document.querySelectorAll('#explain-here .fx-patch').length"
-    wait(lambda: browser.execute_script(heat) == 64, "the first heat", 60)
+    wait(lambda: browser.execute_script(heat) == 64, "the first heat")
     assert browser.current_url == page
     assert not [complaint for complaint in complaints(browser) if "favicon" not in complaint]
 

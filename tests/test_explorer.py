@@ -57,10 +57,7 @@ def opened(browser, pages):
     """Open a page in a window of some width and theme; at the end nothing may be on the console."""
 
     def open_page(name: str, width: int = 1100, dark: bool = False):
-        size = {"width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": width < 500}
-        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-        theme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
-        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": theme})
+        chromium.look(browser, width, 1000, dark)
         browser.get("about:blank")
         browser.get_log("browser")
         browser.get((pages["folder"] / f"{name}.html").as_uri())

@@ -12,6 +12,7 @@ from truth import (
     brute_force,
     everything,
     pairs_of,
+    random_surrogate,
     terms,
     weighted_banzhaf,
     weighted_banzhaf_interaction,
@@ -19,7 +20,7 @@ from truth import (
 
 from fixlip_helpers import fixlip
 from fixlip_helpers.coalitions import UnderdeterminedError, enumeration, independent
-from fixlip_helpers.explanation import Explanation, player_names
+from fixlip_helpers.explanation import Explanation
 from fixlip_helpers.fixlip import enough_budget
 from fixlip_helpers.games import (
     EmbeddingTableGame,
@@ -154,14 +155,7 @@ def test_symmetry(n_image, n_text, seed, p, data):
 
 
 def known_game(n_image, n_text, noise=0.0, p=0.5, seed=0):
-    rng = np.random.default_rng(seed)
-    n = n_image + n_text
-    pairs = np.triu(rng.normal(size=(n, n)), 1)
-    names = player_names(n_image, n_text)
-    explanation = Explanation(
-        -0.4, None, rng.normal(size=n), pairs + pairs.T, "FWBII", p, names, n_image, n_text
-    )
-    return ExplanationGame(explanation, noise, noise / 2, seed)
+    return ExplanationGame(random_surrogate(n_image, n_text, p, seed), noise, noise / 2, seed)
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 import shapiq
-from truth import assert_terms, brute_force, everything, pairs_of, terms
+from truth import assert_terms, brute_force, everything, pairs_of, random_surrogate, terms
 
-from fixlip_helpers.explanation import Explanation, player_names
 from fixlip_helpers.fixlip import fixlip
 from fixlip_helpers.games import (
     EmbeddingTableGame,
@@ -19,14 +18,6 @@ from fixlip_helpers.games import (
     random_game,
     unanimity,
 )
-
-
-def random_explanation(n_image, n_text, p=0.5, seed=0):
-    rng = np.random.default_rng(seed)
-    n = n_image + n_text
-    pairs = np.triu(rng.normal(size=(n, n)), 1)
-    names = player_names(n_image, n_text)
-    return Explanation(0.7, None, rng.normal(size=n), pairs + pairs.T, "FWBII", p, names, n_image, n_text)
 
 
 def test_table_game_reads_player_i_as_bit_i():
@@ -72,14 +63,14 @@ def test_calling_a_two_sided_game_encodes_equal_halves_once():
 
 
 def test_explanation_game_predicts_as_the_explanation():
-    explanation = random_explanation(4, 3)
+    explanation = random_surrogate(4, 3)
     rows = everything(7, 0.5)[0]
     assert ExplanationGame(explanation)(rows) == pytest.approx(explanation.predict(rows))
 
 
 @pytest.mark.parametrize("p", [0.3, 0.5, 0.7])
 def test_noise_of_higher_order_leaves_the_exact_explanation_alone(p):
-    explanation = random_explanation(4, 3, p)
+    explanation = random_surrogate(4, 3, p)
     game = ExplanationGame(explanation, noise_order3=0.3, noise_order4=0.2, seed=4, n_terms=20)
     assert {len(i) > 0 and len(t) > 0 for i, t, _ in game.noise} == {True, False}  # within a side and across
     rows, weights = everything(7, p)
@@ -90,7 +81,7 @@ def test_noise_of_higher_order_leaves_the_exact_explanation_alone(p):
 
 
 def test_noise_of_a_large_game_has_the_size_asked_for():
-    explanation = random_explanation(20, 5)
+    explanation = random_surrogate(20, 5)
     game = ExplanationGame(explanation, noise_order3=0.1, seed=1)
     assert len({(tuple(i), tuple(t)) for i, t, _ in game.noise}) == 256
     assert sum(c**2 for *_, c in game.noise) == pytest.approx(0.1 * explanation.variance(0.5))
@@ -104,9 +95,9 @@ def test_bad_games_are_refused():
     with pytest.raises(ValueError, match=r"expected \(m, 3\)"):
         random_game(3)(np.ones((2, 4), dtype=bool))
     with pytest.raises(ValueError, match="noise_order3 = -1"):
-        ExplanationGame(random_explanation(2, 2), noise_order3=-1)
+        ExplanationGame(random_surrogate(2, 2), noise_order3=-1)
     with pytest.raises(ValueError, match="noise_order4"):
-        ExplanationGame(random_explanation(2, 1), noise_order4=0.1)
+        ExplanationGame(random_surrogate(2, 1), noise_order4=0.1)
 
 
 def test_a_precision_report_is_the_largest_change_on_a_few_coalitions():

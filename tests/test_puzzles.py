@@ -103,8 +103,7 @@ def opened(browser, tmp_path):
     (tmp_path / "page.html").write_text(PAGE, encoding="utf-8")
 
     def open_page(hash_: str = "", width: int = 1100, dark: bool = False):
-        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        chromium.look(browser, width, dark=dark)
         browser.get("about:blank")
         browser.get_log("browser")
         browser.get((tmp_path / "page.html").as_uri() + hash_)

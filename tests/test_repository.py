@@ -5,12 +5,14 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
 import set_repository
 import yaml
+from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).resolve().parent.parent
 OURS = set_repository.current()
@@ -139,8 +141,6 @@ def test_requirements_are_exact_and_cover_the_package():
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     pins = [line for line in lines if line and not line.startswith("#")]
     assert all(re.fullmatch(r"[a-z0-9.-]+==[\w.]+", pin) for pin in pins)
-    import tomllib
-
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     names = {pin.split("==")[0] for pin in pins}
     for line in project["dependencies"] + project["optional-dependencies"]["book"]:
@@ -148,6 +148,29 @@ def test_requirements_are_exact_and_cover_the_package():
         assert not re.search("[<~]|==", line), (
             f"{line}: loose, so that installing the package changes nothing"
         )
+
+
+def test_binder_installs_what_the_package_needs_at_its_bounds():
+    """conda-forge calls three of them otherwise; of torch it has a build without CUDA."""
+    environment = yaml.safe_load((ROOT / ".binder" / "environment.yml").read_text(encoding="utf-8"))
+    assert environment["channels"] == ["conda-forge"]
+    (by_pip,) = [line["pip"] for line in environment["dependencies"] if isinstance(line, dict)]
+    lines = [line for line in environment["dependencies"] if isinstance(line, str)] + by_pip
+    names = {"huggingface_hub": "huggingface-hub", "matplotlib-base": "matplotlib", "pytorch-cpu": "torch"}
+    given = dict(re.fullmatch(r"([a-z_-]+)(.*)", line).groups() for line in lines)
+    given = {names.get(name, name): bound for name, bound in given.items()}
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    needed = project["dependencies"] + project["optional-dependencies"]["book"]
+    wanted = dict(re.fullmatch(r"([a-z-]+)(.*)", line).groups() for line in needed)
+    assert {name: given.get(name) for name in wanted} == wanted
+    python = given["python"].removeprefix("=")
+    assert python in SpecifierSet(project["requires-python"])
+    others = set(given) - set(wanted) - {"python", "pip"}  # without bounds, and needed by shapiq
+    pins = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    assert all(given[name] == "" and f"\n{name}==" in pins for name in others), others
+    script = (ROOT / ".binder" / "postBuild").read_text(encoding="utf-8")
+    assert "\npython -m pip install --no-deps .\n" in script
 
 
 def test_notebooks_hold_no_metadata_of_an_editor():

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from truth import assert_terms, brute_force, everything, terms
+from truth import assert_terms, brute_force, everything, random_surrogate, terms
 
 from fixlip_helpers import regression
 from fixlip_helpers.coalitions import (
@@ -12,7 +12,6 @@ from fixlip_helpers.coalitions import (
     monomials,
     orthogonal_array,
 )
-from fixlip_helpers.explanation import Explanation, player_names
 from fixlip_helpers.games import EmbeddingTableGame, ExplanationGame, random_embeddings
 from fixlip_helpers.regression import RIDGES, SideRegression, shrink_pairs
 from fixlip_helpers.sides import Side, combine, encode_side, fit_side, r_squared
@@ -42,12 +41,7 @@ def random_counting_game(n_image, n_text, d=4, seed=0, meta=None):
 
 
 def second_order_game(n_image, n_text, seed=0, noise=0.0):
-    rng = np.random.default_rng(seed)
-    n = n_image + n_text
-    pairs = np.triu(rng.normal(size=(n, n)), 1)
-    names = player_names(n_image, n_text)
-    e = Explanation(0.3, None, rng.normal(size=n), pairs + pairs.T, "FWBII", 0.5, names, n_image, n_text)
-    return ExplanationGame(e, noise, seed=seed)
+    return ExplanationGame(random_surrogate(n_image, n_text, seed=seed), noise, seed=seed)
 
 
 @pytest.mark.parametrize("p", [0.3, 0.5, 0.7])

@@ -11,7 +11,6 @@ import hashlib
 import io
 import json
 import re
-import time
 from pathlib import Path
 
 import jsonschema
@@ -22,6 +21,7 @@ from PIL import Image
 selenium = pytest.importorskip("selenium", reason="pip install selenium")
 
 import chromium
+from chromium import wait
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -370,14 +370,6 @@ def page(browser, site):
         message = json.loads(entry["message"])["message"]
         if message["method"] == "Network.requestWillBeSent":
             assert message["params"]["request"]["url"].startswith(("file:", "data:", "blob:", "about:"))
-
-
-def wait(condition, what: str, seconds: float = 120):
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"after {seconds} s still waiting for {what}"
-        time.sleep(0.05)
-    return found
 
 
 def preview(browser) -> str:

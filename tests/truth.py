@@ -5,6 +5,7 @@ from itertools import combinations
 import numpy as np
 
 from fixlip_helpers.coalitions import draw
+from fixlip_helpers.explanation import Explanation, player_names
 from fixlip_helpers.games import random_game
 
 
@@ -20,6 +21,15 @@ def brute_force(coalitions, values, weights):
     for (i, j), value in zip(couples, solution[n + 1 :], strict=True):
         pairs[i, j] = pairs[j, i] = value
     return solution[0], solution[1 : n + 1], pairs
+
+
+def random_surrogate(n_image, n_text, p=0.5, seed=0):
+    """A second-order explanation with normal terms: as an ``ExplanationGame`` it is its own answer."""
+    rng = np.random.default_rng(seed)
+    n = n_image + n_text
+    pairs = np.triu(rng.normal(size=(n, n)), 1)
+    names = player_names(n_image, n_text)
+    return Explanation(-0.4, None, rng.normal(size=n), pairs + pairs.T, "FWBII", p, names, n_image, n_text)
 
 
 def everything(n, p):

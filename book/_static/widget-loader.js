@@ -1,5 +1,6 @@
-// The scripts behind the views (3.6 MB) are loaded when the first view comes near, or the page is to be printed.
-// They lie in the book's own folder, which RequireJS is told here.
+// What the views show and the scripts behind them (3.6 MB) are loaded when the first view comes near, or the page is
+// to be printed. They lie in the book's own folder, which RequireJS is told here.
+const states = document.currentScript.dataset.states;
 const widgets = new URL("vendor/html-manager", document.currentScript.src).href;
 const requirejsAddress = new URL("vendor/requirejs/require.js", document.currentScript.src).href;
 window.require = {
@@ -21,6 +22,7 @@ let started = false;
 async function loadWidgets() {
   if (started) return;
   started = true;
+  await append(new URL(states, document.baseURI).href);
   await append(requirejsAddress);
   await append(`${widgets}/embed-amd.js`);
 }
