@@ -113,7 +113,7 @@ function tryIt(root, facts) {
     (value) => (state.model = value),
   );
   const p = choice(
-    "p",
+    "p, the share left visible",
     { 0.3: "0.3: few visible", 0.5: "0.5: half", 0.7: "0.7: most visible" },
     (value) => (state.p = Number(value)),
   );
