@@ -236,11 +236,9 @@ def test_embedded_models_say_that_they_know_drawings_only(call, tmp_path, pictur
 
 
 def test_the_heuristic_tells_the_scenes_from_the_photograph():
-    from fixlip_helpers.scenes import examples, make_scene
-
-    pictures = [make_scene(seed).image for seed in range(20)] + [
-        example.image for example in examples().values()
-    ]
+    pictures = [scenes.make_scene(seed).image for seed in range(20)]
+    pictures += [scenes.grid_scene(scenes.random_nouns(4, f"g{k}"), k).image for k in range(20)]
+    pictures += [example.image for example in scenes.examples().values()]
     assert max(map(models.distinct_colours, pictures)) < models.MOST_COLOURS_OF_A_DRAWING
     assert models.distinct_colours(published_clip()[0]) > models.MOST_COLOURS_OF_A_DRAWING
 
