@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 import numpy as np
 
+from fixlip_helpers.models import PHOTO_MODEL  # reads no torch
+
 if TYPE_CHECKING:
     from fixlip_helpers.coalitions import Design
     from fixlip_helpers.explanation import Explanation
@@ -30,12 +32,7 @@ if TYPE_CHECKING:
     from fixlip_helpers.models import VisionLanguageModel
 
 NOT_RUN = 3
-PHOTO_MODEL = "openai/clip-vit-base-patch32"
 PUBLISHED_BUDGET = 2**21  # gives 8 848 image and 237 text coalitions, 2 096 976 values, as published
-
-# 313 pictures of fixlip_helpers.scenes had at most 2 553 distinct colours in their 128 x 128 pixels, and 34
-# photographs brought to that size had 4 791 or more. Between the two lies this bound; it is a heuristic.
-MOST_COLOURS_OF_A_DRAWING = 3500
 
 TERMS_SHOWN = 12
 
@@ -216,14 +213,9 @@ def explain(
         with _refusing(), _notes():
             encoder = load_model(model, device)
             picture = encoder.prepare_image(image)
-        if encoder.embedded and (colours := _distinct_colours(picture.seen)) > MOST_COLOURS_OF_A_DRAWING:
-            _note(
-                f"this looks like a photograph ({colours:,} distinct colours; a heuristic). {encoder.name} "
-                "has seen drawn scenes only, so its score means little here. "
-                f"For photographs: --model {PHOTO_MODEL}"
-            )
         with _refusing():
-            game = VisionLanguageGame(encoder, picture, caption, removal=removal)
+            with _notes():
+                game = VisionLanguageGame(encoder, picture, caption, removal=removal)
             # what grows until it is good enough, and whole coalitions, are drawn as they are needed
             known = tolerance is None and index == "FWBII"
             designs = _designs(game, p, budget, seed, errors) if known else None
@@ -241,7 +233,7 @@ def explain(
 
 @contextlib.contextmanager
 def _notes() -> Iterator[None]:
-    """Say what the picture's reader warns of as a note."""
+    """Say as a note what is to be known of a picture."""
     from fixlip_helpers.models import ImageWarning
 
     with warnings.catch_warnings(record=True) as caught:
@@ -255,12 +247,6 @@ def _notes() -> Iterator[None]:
 def _note(text: str) -> None:
     """A line that the user should read, on the error stream."""
     click.echo(click.style("note: ", fg="yellow", bold=True) + text, err=True)
-
-
-def _distinct_colours(picture) -> int:
-    """Number of distinct colours of a picture brought to 128 x 128 pixels."""
-    small = picture if picture.size == (128, 128) else picture.resize((128, 128))
-    return len(np.unique(np.asarray(small).reshape(-1, 3), axis=0))
 
 
 # --- What it will take --------------------------------------------------------------------------------------

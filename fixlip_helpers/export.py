@@ -25,7 +25,7 @@ import numpy as np
 from PIL import Image
 
 from fixlip_helpers import scenes
-from fixlip_helpers.models import SOUND, VisionLanguageModel, load_model
+from fixlip_helpers.models import MOST_COLOURS_OF_A_DRAWING, SOUND, VisionLanguageModel, load_model
 from fixlip_helpers.widgets import _web, data_uri
 
 WORKER = ("coalitions.js", "sides.js", "captions.js", "encoder.js", "worker.js")
@@ -175,7 +175,11 @@ def write(folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     models = {name: model_record(load_model(name, "cpu")) for name in SOUND}
     weights = {name: {key: models[name].pop(key) for key in ("tensors", "weights")} for name in SOUND}
-    facts = {"examples": example_records(), "models": models}
+    facts = {
+        "examples": example_records(),
+        "models": models,
+        "mostColours": MOST_COLOURS_OF_A_DRAWING,
+    }
     files = {
         "facts.js": f"globalThis.fixlipFacts = {json.dumps(facts)};\n",
         "scenes.js": f"globalThis.fixlipDrawings = {json.dumps(drawings())};\n",

@@ -443,6 +443,11 @@ class VisionLanguageGame(SideBySide):
         Model, caption, removal, words, and for the picture ``grid`` or ``image_groups``, which an explanation of
         the game keeps.
 
+    Warns
+    -----
+    ImageWarning
+        If an embedded encoder, which knows drawings only, is given what looks like a photograph.
+
     Raises
     ------
     ValueError, TypeError
@@ -472,12 +477,14 @@ class VisionLanguageGame(SideBySide):
         text_players: str | Sequence[Sequence[int]] | Mapping[str, Sequence[int]] = "tokens",
     ) -> None:
         from fixlip_helpers.masking import prepare_removal
-        from fixlip_helpers.models import Caption, Picture
+        from fixlip_helpers.models import Caption, Picture, warn_of_photograph
 
         if not isinstance(batch_size, int) or batch_size < 1:
             raise ValueError(f"batch_size is {batch_size!r}; expected a whole number of at least 1")
         self.model, self.batch_size, self.progress = model, batch_size, progress
         self.picture = image if isinstance(image, Picture) else model.prepare_image(image)
+        if getattr(model, "embedded", False):
+            warn_of_photograph(model.name, self.picture.seen)
         self.caption = text if isinstance(text, Caption) else model.tokenize(text)
         self.removal_name, self.removal = prepare_removal(model, self.picture.pixels, removal)
         self.image_players, picture_facts = find_image_players(

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import pytest
 import stand_ins
 from PIL import Image
 
-from fixlip_helpers import cli, models
+from fixlip_helpers import VisionLanguageGame, cli, models, scenes
 from fixlip_helpers.datasets import published_clip
 from fixlip_helpers.explanation import Explanation
 from fixlip_helpers.models import VisionLanguageModel
@@ -235,13 +236,22 @@ def test_embedded_models_say_that_they_know_drawings_only(call, tmp_path, pictur
 
 
 def test_the_heuristic_tells_the_scenes_from_the_photograph():
-    from fixlip_helpers.scenes import examples, make_scene
+    pictures = [scenes.make_scene(seed).image for seed in range(20)]
+    pictures += [scenes.grid_scene(scenes.random_nouns(4, f"g{k}"), k).image for k in range(20)]
+    pictures += [example.image for example in scenes.examples().values()]
+    assert max(map(models.distinct_colours, pictures)) < models.MOST_COLOURS_OF_A_DRAWING
+    assert models.distinct_colours(published_clip()[0]) > models.MOST_COLOURS_OF_A_DRAWING
 
-    pictures = [make_scene(seed).image for seed in range(20)] + [
-        example.image for example in examples().values()
-    ]
-    assert max(map(cli._distinct_colours, pictures)) < cli.MOST_COLOURS_OF_A_DRAWING
-    assert cli._distinct_colours(published_clip()[0]) > cli.MOST_COLOURS_OF_A_DRAWING
+
+def test_a_game_of_an_embedded_encoder_and_a_photograph_warns():
+    model, photograph = models.load_model("mini-clip"), published_clip()[0]
+    with pytest.warns(
+        models.ImageWarning, match="looks like a photograph.*mini-clip has seen drawn scenes only"
+    ):
+        VisionLanguageGame(model, photograph, "a dog")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        VisionLanguageGame(model, scenes.examples()["hero"].image, "a dog")
 
 
 # --- Pictures of all kinds ----------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ from selenium.webdriver.common.keys import Keys
 
 from fixlip_helpers import VisionLanguageGame, load_model
 from fixlip_helpers.coalitions import Design, draw, enumeration, independent, orthogonal_array, stratified
+from fixlip_helpers.datasets import published_clip
 from fixlip_helpers.explanation import SCHEMA, Explanation
 from fixlip_helpers.export import WORKER, joined, model_record, write
 from fixlip_helpers.regression import SideRegression
@@ -551,6 +552,32 @@ def test_what_goes_wrong_is_said_and_the_page_goes_on(page, tmp_path):
     wait(lambda: passes(browser), "passes")
     press(browser, "Explain")
     assert "being explained already" in status(browser)
+    press(browser, "Cancel")
+    has_state(browser, "idle")
+
+
+def test_the_score_says_what_a_logit_is_and_of_a_photograph_that_it_means_little(page, tmp_path):
+    browser = page("#e=hero&c=a+dog&m=mini-clip&p=0.5&a=fast")
+    said = wait(lambda: browser.find_element(By.CSS_SELECTOR, ".ti-unit").text, "what a logit is")
+    assert said.startswith("Logits are the encoder's own points") and "photograph" not in said
+    press(browser, "Cancel")
+    has_state(browser, "idle")
+    before, path = preview(browser), tmp_path / "photograph.png"
+    published_clip()[0].save(path)
+    browser.find_element(By.CSS_SELECTOR, "input[type='file']").send_keys(str(path))
+    wait(lambda: preview(browser) != before, "the photograph")
+    wait(
+        lambda: "It looks like a photograph." in browser.find_element(By.CSS_SELECTOR, ".ti-note").text,
+        "the note",
+        10,
+    )
+    press(browser, "Explain")
+    wait(
+        lambda: browser.find_element(By.CSS_SELECTOR, ".ti-unit").text.startswith(
+            "This looks like a photograph"
+        ),
+        "the sentence",
+    )
     press(browser, "Cancel")
     has_state(browser, "idle")
 

@@ -5,7 +5,7 @@
 
 import { add, explore, signed } from "../explorer.js";
 import { readCaption } from "./captions.js";
-import { normalised, readPicture } from "./pictures.js";
+import { distinctColours, normalised, readPicture } from "./pictures.js";
 import { buildScene, scenePainter, sceneToText, textToScene } from "./scenes.js";
 
 const BASE = new URL(".", /** @type {HTMLScriptElement} */ (document.currentScript).src);
@@ -113,7 +113,7 @@ function tryIt(root, facts) {
     (value) => (state.model = value),
   );
   const p = choice(
-    "p",
+    "p, the share left visible",
     { 0.3: "0.3: few visible", 0.5: "0.5: half", 0.7: "0.7: most visible" },
     (value) => (state.p = Number(value)),
   );
@@ -137,6 +137,7 @@ function tryIt(root, facts) {
   const result = add(root, "section", "ti-result", { "aria-label": "Explanation" });
   result.hidden = true;
   const score = add(result, "p", "ti-score");
+  const unit = add(result, "p", "ti-unit");
   const trust = add(result, "p", "ti-trust");
   const tabs = add(result, "div", "fx-bar", { role: "group", "aria-label": "Which caption" });
   const tabButtons = Object.fromEntries(
@@ -226,9 +227,16 @@ function tryIt(root, facts) {
   async function load(blob) {
     if (await take(blob, { example: null, alt: "Your picture" })) {
       note.textContent =
-        "It stays on this device. The encoder has seen drawings of about a hundred things, and no photograph: " +
+        `It stays on this device. ${isPhotograph(state.picture) ? "It looks like a photograph. " : ""}` +
+        "The encoder has seen drawings of about a hundred things, and no photograph: " +
         "of one it knows colours at best.";
     }
+  }
+
+  /** Whether a file that was loaded looks like what the encoder never saw. */
+  function isPhotograph(picture) {
+    const loaded = picture.example === null; // neither an example nor a scene that was built here
+    return loaded && distinctColours(picture.seen) > facts.mostColours;
   }
 
   /** Make a file the picture; false, with a sentence, where it is none. */
@@ -505,6 +513,13 @@ function tryIt(root, facts) {
         `${state.model} scores ${names[i] ? `caption ${names[i]}` : "the pair"} `;
       add(line, "strong").textContent = `${signed(value, 2)} logits`;
     });
+    const photograph = isPhotograph(state.picture);
+    unit.classList.toggle("ti-photograph", photograph);
+    unit.textContent = photograph
+      ? `This looks like a photograph, and ${state.model} has seen drawings only: the number means little, ` +
+        "and what follows explains a number that means little."
+      : "Logits are the encoder's own points: the more, the better it finds that picture and caption fit. " +
+        "They are no percentages and have no top mark; compare them with other scores of this encoder only.";
   }
 
   /** The explanation that is shown. */

@@ -39,6 +39,17 @@ export async function readPicture(file, size) {
 }
 
 /**
+ * How many distinct colours there are: by their number the package, too, tells photographs from drawings.
+ * @param {Uint8ClampedArray} seen (size, size, 3) levels
+ */
+export function distinctColours(seen) {
+  const colours = new Set();
+  for (let i = 0; i < seen.length; i += 3)
+    colours.add((seen[i] << 16) | (seen[i + 1] << 8) | seen[i + 2]);
+  return colours.size;
+}
+
+/**
  * A canvas with (part of) a picture on white, as its 2D context.
  * @param {CanvasImageSource} bitmap
  * @param {number} from first row
