@@ -272,7 +272,9 @@ class Explainer {
         passes: both((side) => side.passes),
         seconds: { total: image.seconds },
         full_value: this.score(image.ends, text, 1),
-        held_out_r2: image.heldOutEmbeddings ? rSquared({ baseline, main, pairs }, image, text, game, this.encoder) : null,
+        held_out_r2: image.heldOutEmbeddings
+          ? rSquared({ baseline, main, pairs }, image, text, game, this.encoder)
+          : null,
         seed: SEED,
         computed_by: "the page Try it, in a browser",
       },
