@@ -110,7 +110,7 @@ def table(record: dict) -> str:
     lines += [
         "",
         f"The example *{record['pair']}*; {record['browser']}, on {record['cores']} cores that other work shared "
-        f"(load average {min(loads):.0f} to {max(loads):.0f}), {record['date']}; WebGPU: not measured. "
+        f"(load average {min(loads):.1f} to {max(loads):.1f}), {record['date']}; WebGPU: not measured. "
         "Times are seconds from the press of the button, the model's file read and unpacked among them; R² is "
         f"held out. At p = 0.5 the package's fit on 65 536 coalitions reaches an R² of {best}. "
         f"Download, compressed: {models} when first explained, {rest:.1f} MB for all else.",
