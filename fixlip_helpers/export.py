@@ -28,7 +28,7 @@ from fixlip_helpers import scenes
 from fixlip_helpers.models import MOST_COLOURS_OF_A_DRAWING, SOUND, VisionLanguageModel, load_model
 from fixlip_helpers.widgets import _web, data_uri
 
-WORKER = ("coalitions.js", "sides.js", "captions.js", "encoder.js", "worker.js")
+WORKER = ("coalitions.js", "encoder.js", "gpu.js", "sides.js", "captions.js", "worker.js")
 PAGE = ("../explanation.js", "../explorer.js", "captions.js", "pictures.js", "scenes.js", "page.js")
 """Modules of ``web/try_it`` in an order in which each finds above it what it imports."""
 

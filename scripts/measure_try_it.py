@@ -4,26 +4,30 @@
     python scripts/measure_try_it.py --times    measures the page again, keeps the stored references
     python scripts/measure_try_it.py --table    writes the table again from the stored numbers
 
-Seconds are from the press of the button, the model's file loaded and unpacked among them, in one thread of WebAssembly.
+Seconds are from the press of the button, the model's file loaded and unpacked among them, in one thread of WebAssembly
+(``?engine=wasm``), also where there is a GPU.
 """
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import json
 import os
-import sys
 import tempfile
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import chromium
-from selenium.webdriver import Chrome
 
 from fixlip_helpers import VisionLanguageGame, fixlip, load_model
 from fixlip_helpers.explanation import Explanation
 from fixlip_helpers.export import write
 from fixlip_helpers.scenes import examples
+
+if TYPE_CHECKING:
+    from selenium.webdriver import Chrome
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNS = [
@@ -45,7 +49,8 @@ def measure(driver: Chrome, folder: Path, model: str, p: str, accuracy: str) -> 
     before = os.getloadavg()[0]
     driver.get("about:blank")
     caption = examples()[PAIR].caption.replace(" ", "+")
-    driver.get(f"{(folder / 'page.html').as_uri()}#e={PAIR}&c={caption}&m={model}&p={p}&a={accuracy}")
+    page = (folder / "page.html").as_uri()
+    driver.get(f"{page}?engine=wasm#e={PAIR}&c={caption}&m={model}&p={p}&a={accuracy}")
     chromium.wait(lambda: driver.execute_script(STATE) == "done", "the explanation")
     times = json.loads(driver.execute_script("return document.getElementById('explain-here').dataset.times"))
     explanation = Explanation.from_dict(json.loads(driver.execute_script(RECORD)))
@@ -102,7 +107,7 @@ def table(record: dict) -> str:
     lines += [
         "",
         f"The example *{record['pair']}*; {record['browser']}, on {record['cores']} cores that other work shared "
-        f"(load average {min(loads):.0f} to {max(loads):.0f}), {record['date']}; WebGPU: not used, not measured. "
+        f"(load average {min(loads):.1f} to {max(loads):.1f}), {record['date']}; WebGPU: not measured. "
         "Times are seconds from the press of the button, the model's file read and unpacked among them; R² is "
         f"held out. At p = 0.5 the package's fit on 65 536 coalitions reaches an R² of {best}. "
         f"Download, compressed: {models} when first explained, {rest:.1f} MB for all else.",
@@ -112,8 +117,17 @@ def table(record: dict) -> str:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--times", action="store_true", help="keep the stored references")
+    only.add_argument(
+        "--table", action="store_true", help="measure nothing: write the table from what is stored"
+    )
+    options = parser.parse_args()
     stored, shown = ROOT / "results" / "try_it.json", ROOT / "results" / "try_it.md"
-    if sys.argv[1:] == ["--table"]:
+    if options.table:
         shown.write_text(table(json.loads(stored.read_text(encoding="utf-8"))), encoding="utf-8")
         return
     with tempfile.TemporaryDirectory() as scratch:
@@ -131,7 +145,7 @@ def main() -> None:
             driver.quit()
         sent = (path for path in sorted(folder.iterdir()) if path.name != "page.html")
         sizes = {path.name: len(gzip.compress(path.read_bytes(), 6)) for path in sent}
-    if sys.argv[1:] == ["--times"]:
+    if options.times:
         references = json.loads(stored.read_text(encoding="utf-8"))["r2_of_65536_passes"]
     else:
         references = {model: reference(model) for model in ("mini-clip", "mini-siglip")}

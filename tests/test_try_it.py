@@ -1,7 +1,8 @@
 # ruff: noqa: E402  (what is tested here is imported once selenium is known to be there)
 """The page "Try it": its encoders, coalitions, solver and pictures against the package, its behaviour in a browser.
 
-Skipped where Chromium or its driver is missing (Debian: apt-get install chromium chromium-driver).
+Skipped where Chromium or its driver is missing (Debian: apt-get install chromium chromium-driver). The GPU is one that
+Chromium simulates (SwiftShader, slowly): the page takes it only where it is told to.
 """
 
 from __future__ import annotations
@@ -51,19 +52,32 @@ async function made(name) {
 }
 const encoders = {};
 const encoder = (name) => (encoders[name] ??= made(name));
-async function explained(name, request) {
+async function posted(name, request, engine = "wasm", meddle = () => {}) {
   const posts = [];
   const explainer = new Explainer(await encoder(name), (message) => posts.push(message));
+  await explainer.useGpu(engine);
+  meddle(explainer.gpu);
   const captions = request.captions.map((text) => readCaption(text, explainer.record));
   await explainer.explain({ id: 1, ...request, pixels: Float32Array.from(request.pixels), captions });
-  return posts.filter(({ type }) => type !== "progress");
+  explainer.gpu?.device.destroy();
+  return posts;
+}
+async function postedOfFew(...request) { // coalitions, of which a simulated GPU encodes a few in a second
+  const { fast } = ACCURACIES;
+  ACCURACIES.fast = { passes: 72, order: 1, judged: 8 };
+  try { return await posted(...request) } finally { ACCURACIES.fast = fast }
+}
+async function explained(...request) {
+  return (await posted(...request)).filter(({ type }) => type !== "progress");
 }
 """
 
 
 @pytest.fixture(scope="module")
 def browser():
-    driver = chromium.start("--window-size=1200,1400", "--host-resolver-rules=MAP * ~NOTFOUND")
+    driver = chromium.start(
+        "--window-size=1200,1400", "--host-resolver-rules=MAP * ~NOTFOUND", "--enable-unsafe-webgpu"
+    )
     driver.set_script_timeout(300)
     yield driver
     driver.quit()
@@ -241,7 +255,7 @@ def test_regressions_are_those_of_the_package(inside, design, ridge):
     assert found["chosen"] == best
 
 
-def in_the_package(name, image, caption, p, accuracy, passes=None):
+def in_the_package(name, image, caption, p, accuracy, passes=None, judged=256):
     """What the page computes, by the package."""
     game = VisionLanguageGame(load_model(name), image, caption, progress=False)
     design, m, order = {
@@ -249,7 +263,8 @@ def in_the_package(name, image, caption, p, accuracy, passes=None):
         "good": ("orthogonal_array" if p == 0.5 else "stratified", 4096, None),
     }[accuracy]
     return combine(
-        fit_side(game, "image", p, design, m, order=order), fit_side(game, "text", p, n_held_out=64)
+        fit_side(game, "image", p, design, m, order=order, n_held_out=judged),
+        fit_side(game, "text", p, n_held_out=64),
     )
 
 
@@ -311,6 +326,154 @@ def test_long_captions_are_sampled_as_in_the_package(inside, text):
     limit = np.abs(expected.coefficients).max()
     coefficients = np.reshape(found["coefficients"], expected.coefficients.shape)
     np.testing.assert_allclose(coefficients, expected.coefficients, atol=1e-4 * limit)
+
+
+def hero_request(name: str) -> dict:
+    pixels = load_model(name).prepare_image(examples()["hero"].image).pixels.numpy().ravel().tolist()
+    return {"pixels": pixels, "captions": [examples()["hero"].caption], "p": 0.5, "accuracy": "fast"}
+
+
+def test_a_caption_read_before_and_one_typed_over_cost_no_passes(inside):
+    found = inside(
+        """
+        const e = await encoder("mini-clip");
+        let posts = [];
+        const explainer = new Explainer(e, (message) => posts.push(message));
+        const read = (text) => [readCaption(text, e.record)];
+        const request = { id: 1, ...args[0], pixels: Float32Array.from(args[0].pixels), captions: read("a red car") };
+        const { fast } = ACCURACIES;
+        ACCURACIES.fast = { passes: 72, order: 1, judged: 8 };
+        await explainer.explain(request);
+        ACCURACIES.fast = fast;
+        const [first] = posts.at(-1).explanations;
+        posts = [];
+        const encoded = [];
+        e.encodeTexts = (ids, ...rest) => {
+          encoded.push(ids.length);
+          return Encoder.prototype.encodeTexts.call(e, ids, ...rest);
+        };
+        const say = (text) => explainer.recaption({ id: 1, captions: read(text) });
+        await Promise.all(["a blue car on snow", "a blue car"].map(say));
+        const shown = posts.filter(({ type }) => type === "done").map((post) => post.explanations[0].meta.caption);
+        const before = encoded.length;
+        await say("A RED car");
+        const [again] = posts.at(-1).explanations;
+        const repeated = encoded.length - before;
+        for (const word of Object.keys(e.record.vocabulary).slice(0, KEPT)) await say(word);
+        encoded.length = 0;
+        await say("a red car"); // is forgotten
+        const kept = explainer.known.size;
+        delete e.encodeTexts;
+        return { first, again, shown, before, repeated, forgotten: encoded.length, kept };
+        """,
+        hero_request("mini-clip"),
+    )
+    assert found["shown"] == ["a blue car"]
+    assert (found["repeated"], found["before"], found["forgotten"]) == (0, 2, 2)
+    assert found["kept"] == 32
+    assert found["again"]["meta"].pop("caption") == "A RED car"
+    assert found["first"]["meta"].pop("caption") == "a red car"
+    assert found["again"] == found["first"]
+
+
+@pytest.fixture
+def on_gpu(inside):
+    """``inside``, where Chromium has a GPU or simulates one."""
+    if not inside("return Boolean(await navigator.gpu?.requestAdapter())"):
+        pytest.skip("this Chromium has no WebGPU adapter, not even a simulated one")
+    return inside
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_cosines_on_the_gpu_are_those_of_the_package(on_gpu, name):
+    """The 13 pictures of the second call are no whole number of a workgroup's rows."""
+    example = examples()["hero"]
+    game = VisionLanguageGame(load_model(name), example.image, example.caption, progress=False)
+    image, text = draw(64, 0.5, 15, 3), draw(game.n_text, 0.5, 9, 3)
+    found = on_gpu(
+        """
+        const e = await encoder(args[0]);
+        e.setPicture(Float32Array.from(args[1]));
+        const gpu = await gpuEncoder(e, "webgpu");
+        const rows = Uint8Array.from(args[2]);
+        const calls = [rows.subarray(0, 2 * 64), rows.subarray(2 * 64)];
+        const embeddings = [];
+        for (const call of calls) embeddings.push(...(await gpu.encodeImages(call)));
+        gpu.device.destroy();
+        return embeddings;
+        """,
+        name,
+        game.picture.pixels.numpy().ravel().tolist(),
+        image.astype(int).ravel().tolist(),
+    )
+    texts = game.encode_texts(text)
+    cosines = np.reshape(found, (len(image), -1)) @ texts.T
+    np.testing.assert_allclose(cosines, game.encode_images(image) @ texts.T, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_explanations_on_the_gpu_are_those_of_the_package(on_gpu, name):
+    posts = on_gpu("return await postedOfFew(...args)", name, hero_request(name), "webgpu")
+    assert {post["engine"] for post in posts if post["type"] == "progress"} == {"webgpu"}
+    example = examples()["hero"]
+    expected = in_the_package(name, example.image, example.caption, 0.5, "fast", 72, 8)
+    assert_same(posts[-1]["explanations"][0], expected)
+
+
+@pytest.mark.parametrize(
+    ("meddle", "engines"),
+    [
+        # the GPU's numbers are wrong, from the first picture on
+        (
+            "(gpu) => { const { write } = gpu; gpu.write = (buffer, numbers) => "
+            "write.call(gpu, buffer, buffer === gpu.tokens ? numbers.map((x) => 1.01 * x) : numbers); }",
+            ["wasm"],
+        ),
+        # it is lost while it computes its second batch, after the one that is checked
+        (
+            "(gpu) => { let batches = 0; const { encodeBatch } = gpu; gpu.encodeBatch = (rows) => "
+            "{ const made = encodeBatch.call(gpu, rows); if (++batches === 3) gpu.device.destroy(); return made; }; "
+            "gpu.most = 8; }",
+            ["webgpu", "wasm"],
+        ),
+        # a shader's memory runs out: the step gives zeros, and a fault is reported
+        ("(gpu) => { gpu.output = gpu.buffer(2 ** 40); }", ["wasm"]),
+    ],
+    ids=["wrong", "lost", "full"],
+)
+def test_where_the_gpu_fails_the_kernels_go_on(on_gpu, meddle, engines):
+    request = hero_request("mini-clip")
+    posts = on_gpu(f"return await postedOfFew(...args, {meddle})", "mini-clip", request, "webgpu")
+    found = [post["engine"] for post in posts if post["type"] == "progress"]
+    assert list(dict.fromkeys(found)) == engines
+    by_kernels = on_gpu("return await postedOfFew(...args)", "mini-clip", request, "wasm")[-1]
+    assert_same(posts[-1]["explanations"][0], Explanation.from_dict(by_kernels["explanations"][0]))
+    assert posts[-1]["explanations"][0]["meta"]["passes"] == by_kernels["explanations"][0]["meta"]["passes"]
+
+
+def test_a_gpu_is_taken_where_there_is_one_and_it_is_none_that_is_simulated(on_gpu):
+    made = on_gpu(
+        """
+        const e = await encoder("mini-clip");
+        const made = async (wanted) => {
+          const gpu = await gpuEncoder(e, wanted);
+          gpu?.device.destroy();
+          return gpu !== null;
+        };
+        const real = { isFallbackAdapter: false, architecture: "", device: "", description: "" };
+        const { requestAdapter } = navigator.gpu;
+        const found = { forced: await made("webgpu"), forbidden: await made("wasm"), simulated: await made(null) };
+        navigator.gpu.requestAdapter = async function () {
+          return { info: real, requestDevice: async () => (await requestAdapter.call(this)).requestDevice() };
+        };
+        found.real = await made(null);
+        navigator.gpu.requestAdapter = async () => null;
+        found.none = await made("webgpu");
+        delete navigator.gpu.requestAdapter;
+        return found;
+        """
+    )
+    assert made == {"forced": True, "forbidden": False, "simulated": False, "real": True, "none": False}
 
 
 @pytest.mark.slow
@@ -432,6 +595,7 @@ def test_a_link_is_explained_captions_are_live_and_compared(page, tmp_path):
     image = examples()["pair"].image
     expected = in_the_package("mini-siglip", image, "a red car", 0.7, "fast")
     assert_same(record(browser), expected)
+    assert "on one CPU thread" in status(browser)  # no GPU, or one that is simulated
     (tmp_path / "explanation.json").write_text(json.dumps(record(browser)))
     assert (
         "FIxLIP (FWBII, p = 0.7) of mini-siglip" in Explanation.load(tmp_path / "explanation.json").summary()
@@ -474,6 +638,20 @@ def test_a_link_is_explained_captions_are_live_and_compared(page, tmp_path):
     assert name == "explanation.png" and size == [608, 560 + 48 + 34 * 5]
     press(browser, "Download JSON")
     assert browser.execute_script("return window.saved[0]") == "explanation.json"
+
+
+@pytest.mark.parametrize(
+    ("engine", "sentence"), [("wasm", "on one CPU thread"), ("webgpu", "on this device's GPU")]
+)
+def test_the_address_chooses_the_engine_and_the_status_names_it(page, engine, sentence):
+    browser = page(f"?engine={engine}#e=hero&c=a+dog&m=mini-clip&p=0.5&a=fast")
+    if engine == "webgpu" and not browser.execute_async_script(
+        "navigator.gpu.requestAdapter().then((adapter) => arguments[0](Boolean(adapter)))"
+    ):
+        pytest.skip("this Chromium has no WebGPU adapter, not even a simulated one")
+    wait(lambda: sentence in status(browser), sentence)
+    press(browser, "Cancel")
+    has_state(browser, "idle")
 
 
 def test_a_scene_is_built_and_kept_in_the_link(page):

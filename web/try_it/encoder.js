@@ -5,11 +5,11 @@
 // its layer norm; and its query, key and value in the first layer. Where one position of the last layer is read
 // (CLIP, and every text), nothing is computed there for the others.
 
-const HEAD_SIZE = 32;
+export const HEAD_SIZE = 32;
 const BATCH = 8; // pictures or captions at a time: what they need stays in the second-level cache
-const PLAIN = 0; // modes of kernels.gemm
-const GELU = 1;
-const ADD = 2;
+export const PLAIN = 0; // modes of kernels.gemm
+export const GELU = 1;
+export const ADD = 2;
 
 /**
  * Instantiate the kernels, with fused multiply-add where the browser has it. Throws a sentence where it cannot.
@@ -59,6 +59,7 @@ export class Encoder {
   constructor(kernels, memory, record, weights) {
     /** @type {{ values: number, tokens: number, normed: number, qkv: number } | undefined} of the picture shown last */
     this.picture = undefined;
+    this.shown = 0; // how many pictures there have been
     this.kernels = kernels;
     this.memory = memory;
     this.record = record;
@@ -177,7 +178,6 @@ export class Encoder {
       attended: this.allocate(rows * width),
       wide: this.allocate(rows * 4 * width),
       scores: this.allocate(length + 4),
-      mask: this.allocate(rows),
     };
   }
 
@@ -227,7 +227,7 @@ export class Encoder {
    * All layers of a transformer on `tower.hidden` (batch * length, width), whose first queries, keys and values are
    * in `tower.qkv`. With readAt >= 0 only that position comes out of the last layer: (batch, width).
    */
-  transform(tower, batch, { readAt = -1, causal = false, masked = false }) {
+  transform(tower, batch, { readAt = -1, causal = false }) {
     const { width, length, hidden, normed, qkv, attended, wide } = tower;
     const { layerNorm, attention } = this.kernels;
     let rows = batch * length;
@@ -267,7 +267,6 @@ export class Encoder {
         first,
         queries,
         width / HEAD_SIZE,
-        masked ? tower.mask : 0,
         causal ? 1 : 0,
         tower.scores,
       );
@@ -293,6 +292,7 @@ export class Encoder {
   setPicture(pixels) {
     const { patches, width, patchSize, size } = this.record.vision;
     const { visionTower: tower, patchProjection } = this;
+    this.shown++;
     const across = size / patchSize;
     const values = new Float32Array(patches * patchProjection.k); // a patch as the convolution reads it
     let to = 0;
@@ -333,6 +333,18 @@ export class Encoder {
     this.gemm(normed, width, tower.layers[0].qkv, qkv, 3 * width, rows, PLAIN);
   }
 
+  /** The rows of the picture's tokens that some coalitions consist of: for each position a patch, visible or removed. */
+  sources(coalitions) {
+    const { patches } = this.record.vision;
+    const { length } = this.visionTower;
+    const before = length - patches; // CLIP's class token, whose row is the last
+    return Uint32Array.from({ length: (coalitions.length / patches) * length }, (_, row) => {
+      const patch = (row % length) - before;
+      if (patch < 0) return 2 * patches;
+      return coalitions[Math.floor(row / length) * patches + patch] ? patch : patches + patch;
+    });
+  }
+
   /**
    * Embeddings of unit norm of partly removed pictures.
    * @param {Uint8Array} coalitions (m, patches), 1 where a patch is visible
@@ -354,20 +366,15 @@ export class Encoder {
         this.view(tower.hidden, batch * tower.length * width),
         this.view(tower.qkv, batch * tower.length * 3 * width),
       ];
-      let row = 0;
-      const copy = (source) => {
+      const chosen = this.sources(coalitions.subarray(start * patches, (start + batch) * patches));
+      chosen.forEach((source, row) => {
         to[0].set(from[0].subarray(source * width, (source + 1) * width), row * width);
         to[1].set(from[1].subarray(3 * source * width, 3 * (source + 1) * width), 3 * row * width);
-        row++;
-      };
-      for (let b = 0; b < batch; b++) {
-        if (this.clip) copy(2 * patches);
-        for (let i = 0; i < patches; i++) copy(coalitions[(start + b) * patches + i] ? i : patches + i);
-      }
+      });
       this.transform(tower, batch, { readAt: this.clip ? 0 : -1 });
       if (this.clip) this.gemm(tower.normed, width, this.projectImage, this.output, dimension, batch, PLAIN);
       else this.pool(batch);
-      embeddings.set(this.unitRows(batch), start * dimension);
+      embeddings.set(unitRows(this.view(this.output, batch * dimension), dimension), start * dimension);
     }
     return embeddings;
   }
@@ -389,7 +396,6 @@ export class Encoder {
       0,
       1,
       width / HEAD_SIZE,
-      0,
       0,
       scores,
     );
@@ -424,34 +430,47 @@ export class Encoder {
     this.normalise(tower.hidden, tower.normed, length, width, layer.norm1);
     this.gemm(tower.normed, width, layer.qkv, tower.qkv, 3 * width, length, PLAIN);
     const qkv = this.view(tower.qkv, length * 3 * width).slice();
-    const count = coalitions.length / players.length;
-    const embeddings = new Float32Array(count * dimension);
-    const shape = { ...tower, length };
-    for (let start = 0; start < count; start += BATCH) {
-      const batch = Math.min(BATCH, count - start);
-      const mask = new Uint8Array(this.memory.buffer, tower.mask, batch * length).fill(1);
-      for (let b = 0; b < batch; b++) {
-        this.view(tower.hidden + 4 * b * tokens.length, tokens.length).set(tokens);
-        this.view(tower.qkv + 4 * b * qkv.length, qkv.length).set(qkv);
-        players.forEach((at, i) => (mask[b * length + at] = coalitions[(start + b) * players.length + i]));
+    const embeddings = new Float32Array((coalitions.length / players.length) * dimension);
+    // Nothing attends to a hidden word, so it is left out. Captions that keep equally many tokens are encoded together.
+    const bySize = new Map();
+    for (let row = 0; row * dimension < embeddings.length; row++) {
+      const hidden = players.filter((_, i) => !coalitions[row * players.length + i]);
+      const kept = ids.map((_, at) => at).filter((at) => !hidden.includes(at));
+      if (!bySize.has(kept.length)) bySize.set(kept.length, []);
+      bySize.get(kept.length).push({ row, kept });
+    }
+    for (const [size, captions] of bySize) {
+      const shape = { ...tower, length: size };
+      const to = [
+        this.view(tower.hidden, BATCH * size * width),
+        this.view(tower.qkv, BATCH * size * 3 * width),
+      ];
+      for (let start = 0; start < captions.length; start += BATCH) {
+        const some = captions.slice(start, start + BATCH);
+        some.flatMap(({ kept }) => kept).forEach((at, i) => {
+          to[0].set(tokens.subarray(at * width, (at + 1) * width), i * width);
+          to[1].set(qkv.subarray(3 * at * width, 3 * (at + 1) * width), 3 * i * width);
+        });
+        this.transform(shape, some.length, { readAt: size - 1, causal: this.clip });
+        this.gemm(tower.normed, width, this.projectText, this.output, dimension, some.length, PLAIN);
+        const units = unitRows(this.view(this.output, some.length * dimension), dimension);
+        some.forEach(({ row }, i) =>
+          embeddings.set(units.subarray(i * dimension, (i + 1) * dimension), row * dimension),
+        );
       }
-      this.transform(shape, batch, { readAt: length - 1, causal: this.clip, masked: true });
-      this.gemm(tower.normed, width, this.projectText, this.output, dimension, batch, PLAIN);
-      embeddings.set(this.unitRows(batch), start * dimension);
     }
     return embeddings;
   }
+}
 
-  /** The output's rows over their norms. */
-  unitRows(batch) {
-    const rows = this.view(this.output, batch * this.dimension).slice();
-    for (let start = 0; start < rows.length; start += this.dimension) {
-      const row = rows.subarray(start, start + this.dimension);
-      let squares = 0;
-      for (const x of row) squares += x * x;
-      const norm = Math.sqrt(squares);
-      for (let i = 0; i < row.length; i++) row[i] /= norm;
-    }
-    return rows;
+/** Rows over their norms, in place. */
+export function unitRows(rows, dimension) {
+  for (let start = 0; start < rows.length; start += dimension) {
+    const row = rows.subarray(start, start + dimension);
+    let squares = 0;
+    for (const x of row) squares += x * x;
+    const norm = Math.sqrt(squares);
+    for (let i = 0; i < row.length; i++) row[i] /= norm;
   }
+  return rows;
 }

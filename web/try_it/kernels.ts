@@ -166,12 +166,11 @@ export function layerNorm(x: usize, y: usize, rows: i32, d: i32, gamma: usize, b
  *
  * q, k, v: heads side by side; `step` numbers from a position of k and v to the next, `stepQ` of q, where
  * `stepQ` 0 gives every sequence and query the same q. Scores are those of q as given: fold 1 / sqrt(32) into it.
- * out: (batch * queries, heads * 32). mask: (batch, length) bytes, 0 for a key that nobody sees, or 0 for none.
- * causal: a query sees no later key. scratch: `length` numbers, rounded up to 4.
+ * out: (batch * queries, heads * 32). causal: a query sees no later key. scratch: `length` numbers, rounded up to 4.
  */
 export function attention(
   q: usize, stepQ: i32, k: usize, v: usize, step: i32, out: usize, batch: i32, length: i32, first: i32, queries: i32,
-  heads: i32, mask: usize, causal: i32, scratch: usize,
+  heads: i32, causal: i32, scratch: usize,
 ): void {
   const next: usize = usize(step) << 2;
   const width: usize = usize(heads * HEAD) << 2;
@@ -187,19 +186,16 @@ export function attention(
         let key: usize = k + start + head;
         let highest: f32 = -1e30;
         for (let j = 0; j < seen; j++) {
-          let score: f32 = -1e30;
-          if (!mask || load<u8>(mask + usize(b * length + j))) {
-            let even = f32x4.mul(q0, v128.load(key));
-            let odd = f32x4.mul(q1, v128.load(key, 16));
-            even = madd(q2, v128.load(key, 32), even);
-            odd = madd(q3, v128.load(key, 48), odd);
-            even = madd(q4, v128.load(key, 64), even);
-            odd = madd(q5, v128.load(key, 80), odd);
-            even = madd(q6, v128.load(key, 96), even);
-            odd = madd(q7, v128.load(key, 112), odd);
-            score = total(f32x4.add(even, odd));
-            highest = max(highest, score);
-          }
+          let even = f32x4.mul(q0, v128.load(key));
+          let odd = f32x4.mul(q1, v128.load(key, 16));
+          even = madd(q2, v128.load(key, 32), even);
+          odd = madd(q3, v128.load(key, 48), odd);
+          even = madd(q4, v128.load(key, 64), even);
+          odd = madd(q5, v128.load(key, 80), odd);
+          even = madd(q6, v128.load(key, 96), even);
+          odd = madd(q7, v128.load(key, 112), odd);
+          const score = total(f32x4.add(even, odd));
+          highest = max(highest, score);
           store<f32>(scratch + (usize(j) << 2), score);
           key += next;
         }

@@ -9,6 +9,7 @@ import { distinctColours, normalised, readPicture } from "./pictures.js";
 import { buildScene, scenePainter, sceneToText, textToScene } from "./scenes.js";
 
 const BASE = new URL(".", /** @type {HTMLScriptElement} */ (document.currentScript).src);
+const WANTED = new URLSearchParams(location.search).get("engine"); // "wasm", "webgpu" (simulated ones too), or null
 const TOP_PAIRS = 8;
 const POOR_FIT = 0.7; // as fixlip_helpers.explanation has it
 const FIRST_SCENE = "grass;dog,blue,60,6,50;car,red,56,68,14";
@@ -17,6 +18,7 @@ const ACCURACY_NAMES = {
   good: "good (4 096)",
   best: "best (16 384)",
 };
+const ENGINES = { webgpu: "on this device's GPU", wasm: "on one CPU thread" };
 
 /** @param {HTMLElement} root @param {any} facts what fixlip_helpers.export wrote */
 function tryIt(root, facts) {
@@ -35,6 +37,7 @@ function tryIt(root, facts) {
   let running = false;
   let wanted = null; // what Explain was pressed for last (keyOf)
   let explained = null; // the same, once the worker has it: other captions may follow
+  let engine = null; // what encodes the picture, a key of ENGINES
   let began = 0;
   let times = {};
   let records = []; // explanations of the captions, as they come
@@ -309,7 +312,7 @@ function tryIt(root, facts) {
     hint(1);
   }
 
-  const recaption = debounced(60, () => {
+  const recaption = debounced(20, () => {
     const captions = readCaptions();
     if (!captions.fault && matches()) {
       began = performance.now();
@@ -396,6 +399,7 @@ function tryIt(root, facts) {
     const asked = { ...state };
     explained = null;
     running = true;
+    engine = null;
     began = performance.now();
     times = {};
     root.dataset.state = "running";
@@ -441,7 +445,7 @@ function tryIt(root, facts) {
       const bytes = bytesOf(weights);
       const kernels = { fma: bytesOf(KERNELS.fma), plain: bytesOf(KERNELS.plain) };
       worker.postMessage(
-        { type: "load", record: { ...facts.models[name], tensors }, weights: bytes, kernels },
+        { type: "load", record: { ...facts.models[name], tensors }, weights: bytes, kernels, engine: WANTED },
         [bytes.buffer],
       );
     });
@@ -461,6 +465,10 @@ function tryIt(root, facts) {
       times.score ??= seconds;
       drawScore(message.values);
     } else if (message.type === "progress") {
+      if (message.engine !== engine) {
+        root.dataset.engine = engine = message.engine;
+        say(`Encoding the picture with patches removed, over and over, ${ENGINES[engine]}.`);
+      }
       progress.value = message.done / message.total;
       const rate = (message.done / (performance.now() - began)) * 1000;
       const left = Math.ceil((message.total - message.done) / rate);
@@ -489,7 +497,7 @@ function tryIt(root, facts) {
     say(
       sentence ??
         (how === "done"
-          ? `Done: score after ${at("score")}, ${times.heat ? `first heat after ${at("heat")}, ` : ""}` +
+          ? `Done ${ENGINES[engine]}: score after ${at("score")}, ${times.heat ? `first heat after ${at("heat")}, ` : ""}` +
             `all after ${at("done")}. Change the caption: it is explained as you type.`
           : "Cancelled."),
       how === "failed",

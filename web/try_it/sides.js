@@ -3,6 +3,8 @@
 //
 // Monomials are ordered as there: 1, then z_i = (x_i - p) / σ, then z_i z_j for (0, 1), (0, 2), ..., σ² = p (1 - p).
 
+import { PLAIN } from "./encoder.js";
+
 export const RIDGES = [0, 0.01, 0.03, 0.1, 0.3, 1, 3, 10];
 const ROWS_AT_ONCE = 512;
 
@@ -242,8 +244,9 @@ export function combine(image, text, { scale, bias, dimension }) {
  * Share of the game's variance that an explanation gets right on all pairs of held-out coalitions.
  * @param {{ baseline: number, main: Float64Array, pairs: Float64Array[] }} terms
  * @param {any} image held_out (a design) and its embeddings; text the same
+ * @param {any} encoder an Encoder, whose kernels and memory are used
  */
-export function rSquared(terms, image, text, { scale, bias, dimension }) {
+export function rSquared(terms, image, text, { scale, bias, dimension }, encoder) {
   const [nI, nT] = [image.heldOut.n, text.heldOut.n];
   const own = (design, start) =>
     Float64Array.from({ length: design.count }, (_, row) => {
@@ -257,6 +260,8 @@ export function rSquared(terms, image, text, { scale, bias, dimension }) {
       return value;
     });
   const [ownImage, ownText] = [own(image.heldOut, 0), own(text.heldOut, nI)];
+  const cosines = innerProducts(encoder, image.heldOutEmbeddings, text.heldOutEmbeddings, dimension);
+  const step = cosines.length / image.heldOut.count;
   let [mean, squares, errors] = [0, 0, 0];
   const across = new Float64Array(nT);
   for (let a = 0; a < image.heldOut.count; a++) {
@@ -265,12 +270,8 @@ export function rSquared(terms, image, text, { scale, bias, dimension }) {
       if (image.heldOut.coalitions[a * nI + i])
         for (let j = 0; j < nT; j++) across[j] += terms.pairs[i][nI + j];
     }
-    const f = image.heldOutEmbeddings.subarray(a * dimension, (a + 1) * dimension);
     for (let b = 0; b < text.heldOut.count; b++) {
-      const g = text.heldOutEmbeddings.subarray(b * dimension, (b + 1) * dimension);
-      let value = 0;
-      for (let c = 0; c < dimension; c++) value += f[c] * g[c];
-      value = scale * value + bias;
+      const value = scale * cosines[a * step + b] + bias;
       let predicted = terms.baseline + ownImage[a] + ownText[b];
       for (let j = 0; j < nT; j++) if (text.heldOut.coalitions[b * nT + j]) predicted += across[j];
       const weight = image.heldOut.weights[a] * text.heldOut.weights[b];
@@ -281,4 +282,22 @@ export function rSquared(terms, image, text, { scale, bias, dimension }) {
   }
   const variance = squares - mean ** 2;
   return variance > 1e-12 * squares ? 1 - errors / variance : null;
+}
+
+/**
+ * Inner products of the rows of two matrices of one width: a column for each row of `right`, and zeros up to a multiple
+ * of 16. They lie in the encoder's memory until something else is put there.
+ */
+function innerProducts(encoder, left, right, width) {
+  const before = encoder.top;
+  const rows = left.length / width;
+  const columns = Math.ceil(right.length / width / 16) * 16;
+  const weight = new Float32Array(columns * width);
+  weight.set(right);
+  const layer = encoder.packed([{ weight, bias: new Float32Array(columns) }]);
+  const input = encoder.put(left);
+  const output = encoder.allocate(rows * columns);
+  encoder.gemm(input, width, layer, output, columns, rows, PLAIN);
+  encoder.top = before;
+  return encoder.view(output, rows * columns);
 }

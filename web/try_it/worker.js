@@ -1,7 +1,11 @@
 // The worker: encodes, fits and combines, so that the page never freezes.
 //
-// Messages in: load { record, weights, kernels }, explain { id, pixels, captions, p, accuracy }, captions { id, captions }
-// (on the picture explained last), cancel. Messages out, each with the id: score { values }, progress { done, total },
+// Pictures are encoded on the GPU where there is one that works (gpu.js), else by the kernels on one thread: the same
+// coalitions in the same order. The GPU comes in when it is ready, in the middle of an explanation perhaps, and where it
+// fails the kernels go on with the coalitions that it was at.
+//
+// Messages in: load { record, weights, kernels, engine }, explain { id, pixels, captions, p, accuracy }, captions { id, captions }
+// (on the picture explained last), cancel. Messages out, each with the id: score { values }, progress { done, total, engine },
 // partial and done { explanations, fits }, cancelled, failed { message }.
 
 import {
@@ -16,14 +20,16 @@ import {
 } from "./coalitions.js";
 import { Regression, combine, rSquared, termsUpTo } from "./sides.js";
 import { Encoder, fromHalf, loadKernels } from "./encoder.js";
+import { gpuEncoder } from "./gpu.js";
 
 const SEED = 0;
-const CHUNK = 32; // passes between two looks at the mailbox
+const CHUNK = 32; // passes between two looks at the mailbox, without a GPU
+const KEPT = 32; // captions whose sides are kept
 const FIRST_LOOKS = [96, 192, 512, 1024, 2048, 4096, 8192]; // passes after which a first-order fit is shown
 const ACCURACIES = {
-  fast: { passes: 1024, order: 1 },
-  good: { passes: 4096, order: 2 },
-  best: { passes: 16384, order: 2 },
+  fast: { passes: 1024, order: 1, judged: 256 }, // judged: draws that the fit has not seen
+  good: { passes: 4096, order: 2, judged: 256 },
+  best: { passes: 16384, order: 2, judged: 256 },
 };
 
 /** The coalitions of a picture's patches, for an accuracy. */
@@ -43,12 +49,39 @@ class Explainer {
     this.current = 0; // id of the run that may go on
     this.side = null; // the picture's side, fitted last
     this.texts = []; // the captions' sides
+    this.known = new Map(); // sides of the captions read last, by p and token ids
+    this.asked = null; // the captions asked for last
     this.last = Promise.resolve(); // the run before: two never share the encoder's memory
+    /** @type {any} a GpuEncoder, while there is one that works */
+    this.gpu = null;
+  }
+
+  /** Let the GPU encode pictures from now on, where there is one; `wanted` as gpuEncoder has it. */
+  async useGpu(wanted) {
+    try {
+      this.gpu = await gpuEncoder(this.encoder, wanted);
+    } catch {
+      // no device, or shaders that it does not take: the kernels go on
+    }
+  }
+
+  /** Embeddings of the picture, partly removed. */
+  async encodeImages(coalitions) {
+    if (this.gpu) {
+      try {
+        return await this.gpu.encodeImages(coalitions);
+      } catch {
+        this.gpu.device.destroy();
+        this.gpu = null;
+      }
+    }
+    return this.encoder.encodeImages(coalitions);
   }
 
   /** Explain a picture by captions; resolves when done, cancelled or replaced by a later call. */
   explain(request) {
     this.current = request.id;
+    this.asked = null;
     this.side = this.started = null;
     this.last = this.last.catch(() => {}).then(() => this.run(request));
     return this.last;
@@ -65,8 +98,8 @@ class Explainer {
     this.hear(id, captions, p, ends);
 
     const design = imageDesign(n, p, accuracy);
-    const { order } = ACCURACIES[accuracy];
-    const judged = heldOut(design, 256, SEED, STREAMS.image + STREAMS.held_out);
+    const { order, judged: most } = ACCURACIES[accuracy];
+    const judged = heldOut(design, most, SEED, STREAMS.image + STREAMS.held_out);
     const ridgeRows = order === 2 ? draw(n, p, 128, SEED, STREAMS.image + STREAMS.ridge) : new Uint8Array(0);
     const total = design.count + judged.count + ridgeRows.length / n;
     const top = encoder.top;
@@ -77,14 +110,16 @@ class Explainer {
     this.started = side;
     const step = async (rows) => {
       const embeddings = new Float32Array((rows.length / n) * dimension);
-      for (let from = 0; from < rows.length / n; from += CHUNK) {
+      for (let from = 0, size; from < rows.length / n; from += size) {
         await breathe();
         if (this.current !== id) return null;
-        const chunk = rows.subarray(from * n, (from + CHUNK) * n);
-        embeddings.set(encoder.encodeImages(chunk), from * dimension);
+        size = this.gpu?.most ?? CHUNK;
+        const chunk = rows.subarray(from * n, (from + size) * n);
+        embeddings.set(await this.encodeImages(chunk), from * dimension);
         side.passes += chunk.length / n;
         side.seconds = (performance.now() - started) / 1000;
-        this.post({ type: "progress", id, done: side.passes - 2, total });
+        const engine = this.gpu ? "webgpu" : "wasm";
+        this.post({ type: "progress", id, done: side.passes - 2, total, engine });
       }
       return embeddings;
     };
@@ -128,7 +163,11 @@ class Explainer {
   }
 
   /** Explain the same picture by other captions: text passes only. While it is being encoded, from the next look on. */
-  recaption({ id, captions }) {
+  async recaption(request) {
+    this.asked = request;
+    await breathe();
+    if (this.asked !== request) return; // typed over meanwhile
+    const { id, captions } = request;
     const side = this.side ?? (this.current ? this.started : null);
     if (!side) return;
     this.hear(id, captions, side.p, side.ends);
@@ -149,8 +188,18 @@ class Explainer {
     this.post({ type: "cancelled", id });
   }
 
-  /** A caption's side: enumerated up to ten words, else from four draws a term. */
+  /** A caption's side, kept from before or made. */
   textSide(caption, p) {
+    const key = `${p} ${caption.ids}`;
+    const side = this.known.get(key) ?? this.fitText(caption, p);
+    this.known.delete(key); // and last again
+    this.known.set(key, side);
+    if (this.known.size > KEPT) this.known.delete(this.known.keys().next().value);
+    return { ...side, caption };
+  }
+
+  /** Enumerated up to ten words, else from four draws a term. */
+  fitText(caption, p) {
     const { encoder } = this;
     const { dimension } = encoder;
     const n = caption.players.length;
@@ -161,7 +210,7 @@ class Explainer {
     const top = encoder.top;
     const regression = new Regression(encoder, { n, p, order: 2, dimension, orthonormal });
     regression.add(design.coalitions, design.weights, embeddings);
-    const side = { n, p, order: 2, caption, design: factsOf(design), passes: design.count + 2, ridge: 0 };
+    const side = { n, p, order: 2, design: factsOf(design), passes: design.count + 2, ridge: 0 };
     side.ends = encode(new Uint8Array(2 * n).fill(1, n));
     side.heldOut = heldOut(design, 64, SEED, STREAMS.text + STREAMS.held_out);
     side.heldOutEmbeddings = orthonormal ? embeddings : encode(side.heldOut.coalitions);
@@ -223,7 +272,9 @@ class Explainer {
         passes: both((side) => side.passes),
         seconds: { total: image.seconds },
         full_value: this.score(image.ends, text, 1),
-        held_out_r2: image.heldOutEmbeddings ? rSquared({ baseline, main, pairs }, image, text, game) : null,
+        held_out_r2: image.heldOutEmbeddings
+          ? rSquared({ baseline, main, pairs }, image, text, game, this.encoder)
+          : null,
         seed: SEED,
         computed_by: "the page Try it, in a browser",
       },
@@ -263,12 +314,13 @@ export function serve(scope) {
   let explainer = null;
   const failed = (id) => (error) => scope.postMessage({ type: "failed", id, message: error.message });
   const handlers = {
-    async load({ record, weights, kernels }) {
+    async load({ record, weights, kernels, engine }) {
       explainer = null;
       const loaded = await loadKernels(kernels);
       const encoder = new Encoder(loaded.kernels, loaded.memory, record, fromHalf(weights));
       explainer = new Explainer(encoder, (message) => scope.postMessage(message));
       scope.postMessage({ type: "loaded", model: record.name });
+      explainer.useGpu(engine);
     },
     explain: (message) => explainer?.explain(message),
     captions: (message) => explainer?.recaption(message),
