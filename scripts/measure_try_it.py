@@ -51,7 +51,7 @@ def measure(driver: Chrome, folder: Path, model: str, p: str, accuracy: str) -> 
     caption = examples()[PAIR].caption.replace(" ", "+")
     page = (folder / "page.html").as_uri()
     driver.get(f"{page}?engine=wasm#e={PAIR}&c={caption}&m={model}&p={p}&a={accuracy}")
-    chromium.wait(lambda: driver.execute_script(STATE) == "done", "the explanation")
+    chromium.wait(lambda: driver.execute_script(STATE) == "done", "the explanation", 900)
     times = json.loads(driver.execute_script("return document.getElementById('explain-here').dataset.times"))
     explanation = Explanation.from_dict(json.loads(driver.execute_script(RECORD)))
     live = driver.execute_async_script(
