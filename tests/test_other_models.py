@@ -3,8 +3,8 @@
 What a chapter says of the picture world holds for the embedded encoders only; that it *runs* must hold for any.
 Pictures, patches, vocabularies and positions are those of the full models; layers are few and narrow, which no
 chapter can notice, so that `make test-all` ends. With ``FIXLIP_FULL_SIZE=1`` (`make test-full-size`) the layers are
-full too. That takes hours on two cores: each chapter that ran is written to results/full_size.txt, which
-book/benchmarks.md shows, and is not run again until its code changes.
+full too. That takes hours on two cores: each chapter that ran is written to results/full_size.txt, and is not run
+again until its code changes.
 """
 
 from __future__ import annotations
