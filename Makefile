@@ -62,13 +62,15 @@ test: lint browser ## lint, unit tests, every chapter against its stored outputs
 	@echo "== Tests: the package, the chapters (nbval), the book built from their outputs"
 	@$(PYTEST) -m "not slow" tests notebooks
 
-test-all: lint browser ## the same with the slow tests, and every chapter with one thread and with two
+test-all: lint browser ## the same with the slow tests, every chapter with one thread and with two, then test-full-size
 	@echo "== Tests: everything, the slow ones too"
 	@$(PYTEST) tests
 	@for threads in 1 2; do echo "== Chapters with $$threads thread(s)"; \
 		OMP_NUM_THREADS=$$threads $(PYTEST) notebooks || exit 1; done
+	@$(MAKE) --no-print-directory test-full-size
 
-test-full-size: environment ## the chapters with CLIP ViT-B/32 and SigLIP 2 at full size: hours on two cores, resumes
+test-full-size: environment ## chapters with CLIP ViT-B/32 and SigLIP 2 at full size, where their code changed since: up to hours
+	@echo "== Chapters at full size: those that results/full_size.txt does not list with their present code"
 	@FIXLIP_FULL_SIZE=1 $(PYTEST) -rs tests/test_other_models.py
 
 browser: environment

@@ -205,6 +205,12 @@ const out = [...document.body.querySelectorAll('*')]
 return out.length ? out : [`${document.documentElement.scrollWidth} pixels on ${width}`];
 """
 
+# Code and what cells print, of which a line's end is hidden until one scrolls.
+CUT_OFF = """
+return [...document.querySelectorAll('pre')].filter(e => e.offsetParent && e.scrollWidth > e.clientWidth + 1)
+    .map(e => e.innerText.slice(0, 80));
+"""
+
 # Formulas are left out: MathJax writes each as hundreds of elements that have the text's colour. So is code, whose
 # colours are the same everywhere, but on one page. In the other mode only colours are looked at anew.
 AUDIT = """
@@ -271,6 +277,8 @@ def test_pages_have_no_faults_on_a_phone_and_a_desk_in_light_and_dark(pages, ser
             followed = f"return document.documentElement.dataset.theme === '{mode}'"
             wait(functools.partial(browser.execute_script, followed), f"the page to turn {mode}")
             found += [f"{here}: wider: {element}" for element in browser.execute_script(WIDER_THAN_THE_PAGE)]
+            if width == 1280:
+                found += [f"{here}: cut off: {text}" for text in browser.execute_script(CUT_OFF)]
             browser.execute_script(f"if (!window.axe) {{ {axe} }}")
             found += [
                 f"{here}: {violation}"
