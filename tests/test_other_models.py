@@ -89,16 +89,17 @@ def test_the_other_chapters_name_their_models():
 
 
 def recorded() -> dict[tuple[str, str], list[str]]:
-    """(model, chapter) → its seconds, date and fingerprint of the code that ran."""
+    """(model, chapter) → its seconds, threads, date and fingerprint of the code that ran."""
     rows = RECORD.read_text(encoding="utf-8").splitlines()[1:] if RECORD.is_file() else []
     return {(model, name): rest for model, name, *rest in map(str.split, rows)}
 
 
 def record(model: str, name: str, seconds: float, fingerprint: str) -> None:
-    rows = recorded() | {(model, name): [f"{seconds:.0f}", str(date.today()), fingerprint]}
-    lines = [f"{'model':26s} {'chapter':24s} seconds date       code"]
+    facts = [f"{seconds:.0f}", str(torch.get_num_threads()), str(date.today()), fingerprint]
+    lines = [f"{'model':26s} {'chapter':24s} seconds threads date       code"]
     lines += [
-        f"{m:26s} {n:24s} {took:>7s} {day} {found}" for (m, n), (took, day, found) in sorted(rows.items())
+        f"{m:26s} {n:24s} {took:>7s} {threads:>7s} {day} {found}"
+        for (m, n), (took, threads, day, found) in sorted((recorded() | {(model, name): facts}).items())
     ]
     RECORD.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
