@@ -22,7 +22,8 @@ def glue(name: str, value: object, form: str = "") -> None:
     value : object
         What to show: a number, or text.
     form : str
-        Format specification, as in ``format(value, form)``: ``".2f"``, ``"+.2f"``, ``",d"``.
+        Format specification, as in ``format(value, form)``: ``".2f"``, ``"+.2f"``, ``",d"``; prose has a minus sign
+        for a hyphen, and a space that does not break for a comma between thousands.
 
     Raises
     ------
@@ -35,7 +36,7 @@ def glue(name: str, value: object, form: str = "") -> None:
     """
     shown = format(value, form)
     if isinstance(value, Real):
-        shown = shown.replace("-", "\N{MINUS SIGN}")  # prose, not code
+        shown = shown.replace("-", "\N{MINUS SIGN}").replace(",", "\N{NO-BREAK SPACE}")  # prose, not code
     publish_display_data(
         {"application/papermill.record/text/plain": f"'{shown}'"},
         {"scrapbook": {"name": name, "mime_prefix": "application/papermill.record/"}},

@@ -294,6 +294,22 @@ def test_numbers_in_prose_are_glued_here(path, chapter):
     assert all(name.startswith(prefix) for name in glued), f"names begin with {prefix}"
 
 
+def test_no_line_ends_within_a_number(path, chapter):
+    """Between thousands and before % stands a space that does not break, in prose, captions and glued numbers."""
+    captions = [cell.metadata.get("mystnb", {}) for cell in code_cells(chapter)]
+    glued = [
+        output.data.get(GLUED, "")
+        for cell in code_cells(chapter)
+        for output in cell.outputs
+        if "data" in output
+    ]
+    broken = r"[^ ]*\d (?:\d{3}(?!\d)|%)|` %|\d,\d{3}(?!\d)"
+    assert (
+        re.findall(broken, "\n\n".join([prose(chapter), json.dumps(captions, ensure_ascii=False), *glued]))
+        == []
+    )
+
+
 def test_is_plain_json_with_stable_layout(path, chapter):
     text = path.read_text(encoding="utf-8")
     assert text == nbformat.writes(chapter) + ("" if nbformat.writes(chapter).endswith("\n") else "\n")
