@@ -4,8 +4,8 @@ Pictures are stored without loss in half the size, load when they come near the 
 then. What the views to play with show, most of what a chapter's page would weigh, lies in a script beside it that is
 loaded with them; the search's scripts and index are loaded by its own page only. Icons are drawn in the page, so
 that the theme's script with two thousand of them (1.5 MB) is not loaded, and the font of those that style sheets name
-holds no others. Names that a screen reader would read in place of what is seen are taken away. Beside Colab stands
-Kaggle. Who has no JavaScript is told what is missing.
+holds no others. Names that a screen reader would read in place of what is seen are taken away. No line begins with the
+comma after a formula. Beside Colab stands Kaggle. Who has no JavaScript is told what is missing.
 """
 
 from __future__ import annotations
@@ -38,6 +38,11 @@ KAGGLE = (
     '<li><a href="https://www.kaggle.com/kernels/welcome?src=https://github.com/{notebook}" target="_blank" '
     'class="btn btn-sm dropdown-item" title="Launch on Kaggle (turn its internet on)">'
     '<span class="btn__text-container">Kaggle</span></a></li>'
+)
+
+# A browser may break a line on either side of a formula; brackets, stops and endings belong to it.
+_FORMULA = re.compile(
+    r'(?P<open>[(\[“‘]*)<span class="math notranslate nohighlight">[^<]*</span>(?P<close>[^\s<&]{0,12})'
 )
 
 _ICON = re.compile(r'<i class="((?:theme-switch )?(fas|fab|fa-solid)\s+fa-([a-z-]+)[^"]*)"([^>]*)></i>')
@@ -84,6 +89,10 @@ def _lazy(match: re.Match, folder: Path) -> str:
         width, height = Image.open(source).size
         size = f' width="{width}" height="{height}"'
     return f'<img {rest} loading="lazy" decoding="async"{size}>'
+
+
+def _kept_together(match: re.Match) -> str:
+    return f'<span class="together">{match[0]}</span>' if match["open"] or match["close"] else match[0]
 
 
 def _smaller_pictures(folder: Path) -> dict[str, str]:
@@ -158,6 +167,7 @@ def finish(folder: Path) -> None:
         page = re.sub(r"(?<=_images/)[^\"/]+\.png", lambda found: pictures.get(found[0], found[0]), page)
         if path.name != "search.html":
             page = _SEARCH.sub("", page)
+        page = _FORMULA.sub(_kept_together, page)
         page = _with_states_beside(page, path)
         page = _PICTURE.sub(functools.partial(_lazy, folder=path.parent), page)
         if page != before:

@@ -211,6 +211,18 @@ return [...document.querySelectorAll('pre')].filter(e => e.offsetParent && e.scr
     .map(e => e.innerText.slice(0, 80));
 """
 
+# Formulas whose comma, stop or closing bracket begins the next line.
+LEFT_ALONE = """
+const first = document.createRange();
+return [...document.querySelectorAll('span.math')].filter(formula => {
+    const after = formula.nextSibling;
+    if (!formula.offsetParent || after?.nodeType !== Node.TEXT_NODE || !/^[.,;:)\\]]/.test(after.data)) return false;
+    first.setStart(after, 0);
+    first.setEnd(after, 1);
+    return first.getBoundingClientRect().left < formula.getBoundingClientRect().left;
+}).map(formula => formula.closest('p, li, dd, td, div').textContent.trim().slice(0, 80).toWellFormed());
+"""
+
 # Formulas are left out: MathJax writes each as hundreds of elements that have the text's colour. So is code, whose
 # colours are the same everywhere, but on one page. In the other mode only colours are looked at anew.
 AUDIT = """
@@ -257,7 +269,7 @@ def loaded_files(driver, address: str, pages: Path) -> set[Path]:
 @needs_browser
 def test_pages_have_no_faults_on_a_phone_and_a_desk_in_light_and_dark(pages, server, browser):
     """No console error, nothing missing, no formula unset, no picture undescribed, no serious violation of axe's
-    rules, nothing wider than the page, and no page heavier than it may be."""
+    rules, nothing wider than the page, no comma parted from its formula, and no page heavier than it may be."""
     address, missing = server
     faults, formulas, axe = [], 0, AXE.read_text(encoding="utf-8")
     for name in page_names(pages):
@@ -277,6 +289,7 @@ def test_pages_have_no_faults_on_a_phone_and_a_desk_in_light_and_dark(pages, ser
             followed = f"return document.documentElement.dataset.theme === '{mode}'"
             wait(functools.partial(browser.execute_script, followed), f"the page to turn {mode}")
             found += [f"{here}: wider: {element}" for element in browser.execute_script(WIDER_THAN_THE_PAGE)]
+            found += [f"{here}: left alone: {text}" for text in browser.execute_script(LEFT_ALONE)]
             if width == 1280:
                 found += [f"{here}: cut off: {text}" for text in browser.execute_script(CUT_OFF)]
             browser.execute_script(f"if (!window.axe) {{ {axe} }}")
