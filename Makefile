@@ -15,13 +15,17 @@ export PATH := $(abspath $(IN)):$(PATH)
 # A reader's settings must not decide whether the stored outputs hold.
 PYTEST := env -u FIXLIP_MODEL -u FIXLIP_DEVICE $(IN)/python -m pytest --nbval
 
+# Files of tests, and chapters, run beside each other: faster than one after the other with all cores for each.
+JOBS ?= 2
+BESIDE := OMP_NUM_THREADS=1 $(PYTEST) -n $(JOBS) --dist loadfile
+
 .DEFAULT_GOAL := help
 .PHONY: help environment book serve publish bundle slides pdf chapters lint test test-all test-full-size bench browser picture set-repository clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{ printf "make %-16s %s\n", $$1, $$2 }'
 	@echo
-	@echo "variables: VENV=.venv  PYTHON=python3.11  TORCH_INDEX=ADDRESS (CPU wheels of torch)  REUSE_TORCH=1"
+	@echo "variables: VENV=.venv  PYTHON=python3.11  TORCH_INDEX=ADDRESS (CPU wheels of torch)  REUSE_TORCH=1  JOBS=2"
 
 environment: ## set up .venv (both commands above do it themselves)
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer with venv was found (Debian: apt-get install python3-venv); set PYTHON=..."; exit 2; }
@@ -60,7 +64,8 @@ lint: environment ## ruff: rules and format, notebooks too
 
 test: lint browser ## lint, unit tests, every chapter against its stored outputs, the built book in a browser
 	@echo "== Tests: the package, the chapters (nbval), the book built from their outputs"
-	@$(PYTEST) -m "not slow" tests notebooks
+	@$(BESIDE) -m "not slow" --ignore tests/test_built_book.py tests notebooks
+	@$(PYTEST) -m "not slow" tests/test_built_book.py
 
 test-all: lint browser ## the same with the slow tests, every chapter with one thread and with two, then test-full-size
 	@echo "== Tests: everything, the slow ones too"

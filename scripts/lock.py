@@ -27,6 +27,7 @@ BOOK_AND_TESTS = [
     "pypdf",
     "pytest",
     "pytest-mpl",
+    "pytest-xdist",
     "ruff",
     "selenium",
     "sphinx-exercise",
