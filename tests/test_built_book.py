@@ -223,6 +223,17 @@ return [...document.querySelectorAll('span.math')].filter(formula => {
 }).map(formula => formula.closest('p, li, dd, td, div').textContent.trim().slice(0, 80).toWellFormed());
 """
 
+# What a phone would hide at its right: ends of formulas within text, and of what buttons say.
+OUT_OF_SIGHT = """
+const formulas = [...document.querySelectorAll('span.math mjx-container')]
+    .filter(e => e.offsetParent && !e.closest('table') && e.scrollWidth > e.clientWidth + 4)
+    .map(e => e.closest('p, li, dd, td, div').textContent);
+const buttons = [...document.querySelectorAll('.jupyter-button')]
+    .filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth)
+    .map(e => e.innerText);
+return [...formulas, ...buttons].map(text => text.trim().slice(0, 80).toWellFormed());
+"""
+
 # Formulas are left out: MathJax writes each as hundreds of elements that have the text's colour. So is code, whose
 # colours are the same everywhere, but on one page. In the other mode only colours are looked at anew.
 AUDIT = """
@@ -269,7 +280,8 @@ def loaded_files(driver, address: str, pages: Path) -> set[Path]:
 @needs_browser
 def test_pages_have_no_faults_on_a_phone_and_a_desk_in_light_and_dark(pages, server, browser):
     """No console error, nothing missing, no formula unset, no picture undescribed, no serious violation of axe's
-    rules, nothing wider than the page, no comma parted from its formula, and no page heavier than it may be."""
+    rules, nothing wider than the page or out of sight, no comma parted from its formula, and no page heavier than it
+    may be."""
     address, missing = server
     faults, formulas, axe = [], 0, AXE.read_text(encoding="utf-8")
     for name in page_names(pages):
@@ -290,6 +302,8 @@ def test_pages_have_no_faults_on_a_phone_and_a_desk_in_light_and_dark(pages, ser
             wait(functools.partial(browser.execute_script, followed), f"the page to turn {mode}")
             found += [f"{here}: wider: {element}" for element in browser.execute_script(WIDER_THAN_THE_PAGE)]
             found += [f"{here}: left alone: {text}" for text in browser.execute_script(LEFT_ALONE)]
+            if width == 390:
+                found += [f"{here}: out of sight: {text}" for text in browser.execute_script(OUT_OF_SIGHT)]
             if width == 1280:
                 found += [f"{here}: cut off: {text}" for text in browser.execute_script(CUT_OFF)]
             browser.execute_script(f"if (!window.axe) {{ {axe} }}")
