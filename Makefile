@@ -15,9 +15,11 @@ export PATH := $(abspath $(IN)):$(PATH)
 # A reader's settings must not decide whether the stored outputs hold.
 PYTEST := env -u FIXLIP_MODEL -u FIXLIP_DEVICE $(IN)/python -m pytest --nbval
 
-# Files of tests, and chapters, run beside each other: faster than one after the other with all cores for each.
+# Files of tests, and chapters, run beside each other, a core for each; then, by themselves, those that drive a
+# browser, which takes all cores.
 JOBS ?= 2
 BESIDE := OMP_NUM_THREADS=1 $(PYTEST) -n $(JOBS) --dist loadfile
+IN_BROWSER := $(addprefix tests/test_,explorer.py puzzles.py try_it.py built_book.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help environment book serve publish bundle slides pdf chapters lint test test-all test-full-size bench browser picture set-repository clean
@@ -64,8 +66,8 @@ lint: environment ## ruff: rules and format, notebooks too
 
 test: lint browser ## lint, unit tests, every chapter against its stored outputs, the built book in a browser
 	@echo "== Tests: the package, the chapters (nbval), the book built from their outputs"
-	@$(BESIDE) -m "not slow" --ignore tests/test_built_book.py tests notebooks
-	@$(PYTEST) -m "not slow" tests/test_built_book.py
+	@$(BESIDE) -m "not slow" $(addprefix --ignore=,$(IN_BROWSER)) tests notebooks
+	@$(PYTEST) -m "not slow" $(IN_BROWSER)
 
 test-all: lint browser ## the same with the slow tests, every chapter with one thread and with two, then test-full-size
 	@echo "== Tests: everything, the slow ones too"
