@@ -1,8 +1,10 @@
 """What all tests share."""
 
+import os
 import re
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 import matplotlib
@@ -27,6 +29,23 @@ def pages() -> Path:
     return ROOT / "_build" / "stored" / "_build" / "html"
 
 
+def pytest_configure():
+    """One day for all processes of a run that begins before midnight: workers inherit the variable."""
+    os.environ.setdefault("FIXLIP_TEST_DAY", str(date.today().toordinal()))
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """The built book comes last: it shows the outputs that the chapters' own tests have just compared."""
+    """The built book comes last, and of rotating tests those whose day it is not are slow ones.
+
+    The built book shows the outputs that the chapters' own tests have just compared.
+    """
     items.sort(key=lambda item: "test_built_book" in item.nodeid)
+    today, places = int(os.environ["FIXLIP_TEST_DAY"]), {}
+    for item in items:
+        if marker := item.get_closest_marker("rotating"):
+            seen = places.setdefault(item.nodeid.partition("[")[0], {})
+            by = marker.kwargs.get("by")
+            place = seen.setdefault(item.callspec.params[by] if by else item.nodeid, len(seen))
+            if (place - today) % marker.args[0]:
+                item.add_marker(pytest.mark.slow)

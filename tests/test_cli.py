@@ -515,7 +515,7 @@ def test_control_c_ends_cleanly(tmp_path, picture, folder):
     )  # fmt: skip
     assert process.stdout.readline().startswith("Expected: ")
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate()
     assert process.returncode == 130 and "interrupted" in errors and "Traceback" not in errors
     assert not (tmp_path / "out").exists()
 

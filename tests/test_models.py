@@ -747,7 +747,6 @@ def run_python(code: str, **environment: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=500,
     )
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     return done.stdout.strip()
