@@ -205,6 +205,9 @@ class Design:
     groups : ndarray of int, shape (m,), or None
         Where whole groups of coalitions are drawn independently (the shifts of an array): the number of each one's
         group. None: each coalition is drawn by itself, or none is.
+    draws : ndarray of int, shape (m,), or None
+        How many independent draws (or shifts of an array) gave each coalition: sampling error is counted by draw, not
+        by distinct coalition. None: one each, or nothing was drawn.
     """
 
     coalitions: np.ndarray
@@ -213,6 +216,7 @@ class Design:
     name: str
     seed: int | None
     groups: np.ndarray | None = None
+    draws: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.coalitions)
@@ -505,9 +509,14 @@ def _count_repeats(
     _, first, which = np.unique(coalition_keys(draws), return_index=True, return_inverse=True)
     counts = np.bincount(which, None if weights is None else weights / weights.mean())
     order = np.argsort(first)
-    groups = None if runs_of_group is None else first[order] // runs_of_group
     p = None if p is None else float(p)
-    return Design(draws[first[order]], counts[order] / len(draws), p, name, seed, groups)
+    if runs_of_group is None:
+        groups, units = None, np.bincount(which)
+    else:
+        groups = first[order] // runs_of_group
+        of_group = np.unique(np.stack([which, np.arange(len(draws)) // runs_of_group]), axis=1)
+        units = np.bincount(of_group[0])  # groups in which each row occurs
+    return Design(draws[first[order]], counts[order] / len(draws), p, name, seed, groups, units[order])
 
 
 def _parity_columns(n: int, k: int) -> np.ndarray:

@@ -258,7 +258,9 @@ class Side:
             design = self.spread.design
             arrays |= {"spread_coalitions": design.coalitions, "spread_weights": design.weights}
             arrays |= {"spread_changes": self.spread.changes}
-            arrays |= {} if design.groups is None else {"spread_groups": design.groups}
+            for name in ("groups", "draws"):
+                if getattr(design, name) is not None:
+                    arrays[f"spread_{name}"] = getattr(design, name)
         facts = {
             name: getattr(self, name)
             for name in ("modality", "p", "players", "ridge", "scale", "bias", "meta")

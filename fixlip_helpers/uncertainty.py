@@ -9,6 +9,8 @@ units:
   and the leverage ``h_a = u_a φ_a' G⁻¹ φ_a``; the variance is the sum of the squares. Without the root, errors near
   the limit of identification are far too small, as the residuals there are; the delete-one jackknife, which divides by
   ``1 - h_a``, makes them as much too large. ``tests/test_uncertainty.py`` counts what each interval covers.
+  A coalition that was drawn c times is c draws, each of a c-th of its weight: the sum of their squares is a c-th of
+  the square of their sum.
 * **independent shifts of an array**: the spread of the single shifts' coefficients around their mean. A shift changes
   the signs with which a few terms of higher order are mistaken for others: where they are few, intervals are too wide.
 * **enumeration**: nothing was drawn, nothing is added.
@@ -45,12 +47,20 @@ class Spread:
     design : Design
         What was fitted.
     changes : ndarray, shape (m, d)
-        ``u_a r_a / sqrt(1 - h_a)`` of each coalition; for shifts of an array ``u_a r_a`` times what makes the sum of
-        squares over shifts a variance.
+        ``u_a r_a / sqrt(c_a (1 - h_a))`` of each coalition, ``c_a`` the number of its draws; for shifts of an array
+        ``u_a r_a / sqrt(c_a)`` times what makes the sum of squares over shifts a variance.
     """
 
     design: Design
     changes: np.ndarray
+
+    @property
+    def degrees_of_freedom(self) -> int:
+        """Distinct coalitions left over, or shifts of an array less one."""
+        design = self.design
+        if design.groups is None:
+            return len(design) - n_monomials(design.n)
+        return n_shifts(design) - 1
 
     @cached_property
     def factor(self) -> tuple | None:
@@ -97,19 +107,20 @@ def spread_of(design: Design, embeddings: np.ndarray, coefficients: np.ndarray) 
             f"{design.n} players have {K} terms; standard errors are computed for up to {MAX_TERMS_WITH_ERRORS}: "
             "explain coarser players"
         )
+    weights = design.weights / np.sqrt(_draws(design))
     changes = np.concatenate(
         [
-            design.weights[rows, None]
-            * (embeddings[rows] - monomials(design.coalitions[rows], p) @ coefficients)
+            weights[rows, None] * (embeddings[rows] - monomials(design.coalitions[rows], p) @ coefficients)
             for rows in blocks(len(design), 1024)
         ]
     )
     if design.name == "orthogonal_array":
-        shifts = design.groups.max() + 1
-        if shifts < 2:
+        shifts = n_shifts(design)
+        if not design.groups.any():
+            again = "" if shifts == 1 else f", which was drawn {shifts} times,"
             raise ValueError(
-                f"one array of {len(design)} runs has no spread to measure: give n_image_coalitions (or m) a multiple "
-                "of its runs, or use design='independent'"
+                f"one array of {len(design)} runs{again} has no spread to measure: give n_image_coalitions (or m) a "
+                "larger multiple of its runs, or use design='independent'"
             )
         return Spread(design, changes * np.sqrt(shifts / (shifts - 1)))
     if design.name != "independent":
@@ -133,6 +144,17 @@ def spread_of(design: Design, embeddings: np.ndarray, coefficients: np.ndarray) 
             )
         changes[rows] /= np.sqrt(1 - leverage)[:, None]
     return spread
+
+
+def _draws(design: Design) -> np.ndarray:
+    """How many independent draws, or shifts, each coalition stands for, (m,)."""
+    return np.ones(len(design)) if design.draws is None else design.draws
+
+
+def n_shifts(design: Design) -> int:
+    """How many shifts an array was drawn with; those that gave the same array are counted one by one."""
+    _, first = np.unique(design.groups, return_index=True)
+    return int(_draws(design)[first].sum())
 
 
 def standard_errors(image: Side, text: Side) -> StandardErrors:
@@ -209,12 +231,11 @@ class _Variance:
         the explanation is made.
         """
         design, groups = spread.design, spread.design.groups
+        self.freedom.append(spread.degrees_of_freedom)
         if groups is None:
-            self.freedom.append(len(design) - n_monomials(design.n))
             parts = blocks(len(design), max(1, 8_000_000 // self.n**2))  # 64 MB of pairs at a time
         else:
-            self.freedom.append(int(groups.max()))
-            parts = [np.flatnonzero(groups == group) for group in range(groups.max() + 1)]
+            parts = [np.flatnonzero(groups == group) for group in np.unique(groups)]
         for rows in parts:
             left = spread.solve_rows(monomials(design.coalitions[rows], design.p))
             moved = left[:, mine] * seen[rows][:, theirs]

@@ -7,9 +7,9 @@ from fixlip_helpers import combine, fit_side, fixlip
 from fixlip_helpers.checkpoints import Remembered
 from fixlip_helpers.coalitions import UnderdeterminedError, choose_design
 from fixlip_helpers.explanation import Explanation, player_names
-from fixlip_helpers.games import ExplanationGame, random_embeddings, random_game
+from fixlip_helpers.games import ExplanationGame, random_embeddings
 from fixlip_helpers.sides import Side
-from fixlip_helpers.uncertainty import joint_errors
+from fixlip_helpers.uncertainty import n_shifts
 
 N_IMAGE, N_TEXT = 16, 4
 NUMBERS = ("main", "pairs", "first_order", "cross_totals")
@@ -129,12 +129,51 @@ def test_a_second_order_game_has_no_error():
     assert explanation.errors.pairs.max() < 1e-8
 
 
-def test_weights_count_repeats_not_distinct_rows():
-    game = random_game(6, 3)
+# Where draws repeat, a coalition that was drawn c times is c draws: p, how, draws. Of 1 024 coalitions some 220, 640
+# and 1 000 are drawn, the last 4 times each; an array of ten players has 4 shifts that differ.
+REPEATED = {
+    "some draws repeat": (0.3, "independent", 300),
+    "most draws repeat": (0.5, "independent", 1024),
+    "all draws repeat": (0.5, "independent", 4096),
+    "shifts repeat": (0.5, "orthogonal_array", 1024),
+}
+
+
+@pytest.mark.parametrize("case", REPEATED.values(), ids=REPEATED)
+def test_errors_are_the_spread_over_seeds_where_draws_repeat(case):
+    p, design, m = case
+    game = random_embeddings(8, 2, seed=1)
+    right = numbers_of(fixlip(game, p, sampling="joint", design="enumeration"))
+    found, seed = [], 0
+    while len(found) < 60:
+        seed += 1
+        try:
+            explanation = fixlip(game, p, m, sampling="joint", design=design, seed=seed, errors=True)
+        except (
+            ValueError
+        ) as error:  # one of 64 times all four shifts are the same, which says nothing of errors
+            assert design == "orthogonal_array" and "drawn 4 times" in str(error)
+            continue
+        found.append(explanation)
+    for name in ("main", "pairs", "first_order"):
+        wrong = np.array([numbers_of(e)[name] - right[name] for e in found])
+        stated = np.sqrt(np.mean([errors_of(e)[name] ** 2 for e in found], axis=0))
+        spread = np.sqrt(np.mean(wrong**2, axis=0))
+        assert 0.85 < np.median(stated / spread) < 1.25, name
+        if design == "independent":  # four shifts out of four are no bell curve
+            inside = np.abs(wrong) <= [found[0].errors.multiplier() * errors_of(e)[name] for e in found]
+            assert inside.mean() > 0.9, name
+
+
+def test_draws_are_counted_by_coalition_and_by_shift():
     design = choose_design("joint", 6, 0.5, "independent", 400)
-    assert len(design) <= 64
-    errors = joint_errors(fixlip(game, sampling="joint", design=design), design, game(design.coalitions))
-    assert 0 < errors.pairs.max() < 1
+    assert design.draws.sum() == 400 and (design.draws == np.rint(400 * design.weights)).all()
+    shifts = choose_design("joint", 10, 0.5, "orthogonal_array", 8 * 256)
+    assert n_shifts(shifts) == 8 and len(shifts) < 8 * 256
+    few = choose_design(
+        "joint", 3, 0.5, "orthogonal_array", 32
+    )  # 16 runs of 3 players list each of the 8 twice
+    assert few.draws.tolist() == [2] * 8 and n_shifts(few) == 2
 
 
 def test_errors_survive_saving(tmp_path):
