@@ -45,7 +45,8 @@ _FORMULA = re.compile(
     r'(?P<open>[(\[“‘]*)<span class="math notranslate nohighlight">[^<]*</span>(?P<close>[^\s<&]{0,12})'
 )
 
-_ICON = re.compile(r'<i class="((?:theme-switch )?(fas|fab|fa-solid)\s+fa-([a-z-]+)[^"]*)"([^>]*)></i>')
+_ICON = re.compile(r'<(i|span) class="([^"]*\bfa-[a-z][^"]*)"([^>]*)>\s*</\1>')
+_ICON_STYLES = {"fa-solid", "fa-regular", "fa-brands", "fa-lg", "fa-fw"}
 _PICTURE = re.compile(r'<img (?P<rest>[^>]*?src="(?P<src>[^":]+\.(?:png|jpe?g|webp))"[^>]*?)\s*/?>')
 _ICONS_SCRIPT = re.compile(r'<script defer src="([^"?]*_static/scripts/fontawesome\.js)[^"]*"></script>\n?')
 
@@ -62,18 +63,19 @@ _LOADER = re.compile(r'<script src="(?=[^"]*_static/widget-loader\.js)')
 
 
 @functools.cache
-def _icon(script: Path, family: str, name: str) -> tuple[str, str, str]:
+def _icon(script: Path, brand: bool, name: str) -> tuple[str, str, str]:
     """Width, height and outline of an icon, out of the theme's script: brands, then regular, then solid ones."""
     outline = rf'[,{{]"?{name}"?:\[(\d+),(\d+),\[[^\]]*\],"[0-9a-f]+","([^"]+)"\]'
     found = re.findall(outline, script.read_text(encoding="utf-8"))
     if not found:
         raise SystemExit(f"{script.name} has no icon {name!r}, which a page shows")
-    return found[0] if family == "fab" else found[-1]
+    return found[0] if brand else found[-1]
 
 
 def _drawn(match: re.Match, script: Path) -> str:
-    classes, family, name, rest = match.groups()
-    width, height, outline = _icon(script, family, name)
+    _, classes, rest = match.groups()
+    name = next(word for word in classes.split() if word.startswith("fa-") and word not in _ICON_STYLES)
+    width, height, outline = _icon(script, "fa-brands" in classes or "fab" in classes.split(), name[3:])
     return (
         f'<svg class="svg-inline--fa {" ".join(classes.split())}"{re.sub(" title=.*", "", rest)} '
         f'viewBox="0 0 {width} {height}" aria-hidden="true"><path fill="currentColor" d="{outline}"/></svg>'

@@ -20,6 +20,7 @@ import pytest
 import set_repository
 import slides
 from chromium import wait
+from fontTools.ttLib import TTFont
 
 ROOT = Path(__file__).resolve().parent.parent
 CHAPTERS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
@@ -76,6 +77,29 @@ def test_pages_load_and_link_only_what_the_book_holds(pages):
                 missing.append(f"{name}: {address}")
     assert not outside, "loaded from the network:\n" + "\n".join(outside)
     assert not missing, "files that are not there:\n" + "\n".join(missing)
+
+
+def test_every_icon_is_drawn_or_in_the_font_that_was_cut(pages):
+    """What style sheets write in the icons' font is in it; what pages ask of the font's own classes is a drawing."""
+    held = set()
+    for name in ("fa-solid-900.woff", "fa-brands-400.ttf"):
+        with TTFont(pages / "_static" / "vendor" / "fontawesome" / "webfonts" / name) as font:
+            held |= set(font.getBestCmap())
+    lost = []
+    for sheet in sorted((pages / "_static").rglob("*.css")):
+        rules = re.findall(r"([^{}]*)\{([^{}]*)\}", sheet.read_text(encoding="utf-8"))
+        for selector, rule in rules:
+            if re.fullmatch(r"(\s*\.fa-[\w-]+:+before,?)+\s*", selector):
+                continue  # the font's own list of icons
+            written = re.findall(r"""(?:content|--pst-icon[\w-]*): *["'](\\[0-9a-fA-F]{3,4}|.)["']""", rule)
+            codes = [int(found[1:], 16) if found[1:] else ord(found) for found in written]
+            lost += [
+                f"{sheet.name}: {selector} {code:x}" for code in codes if code >= 0xE000 and code not in held
+            ]
+    for name in page_names(pages):
+        page = (pages / name).read_text(encoding="utf-8")
+        lost += [f"{name}: {tag}" for tag in re.findall(r'<(?!svg)\w+ [^>]*class="[^"]*\bfa-[^>]*>', page)]
+    assert not lost, "\n".join(lost)
 
 
 def test_every_chapter_is_in_the_book(pages):
@@ -333,6 +357,43 @@ def test_pages_have_no_faults_on_a_phone_and_a_desk_in_light_and_dark(pages, ser
     assert not faults, "\n".join(faults)
     assert not missing, "\n".join(missing)
     assert formulas > 0
+
+
+# The menu's button as a reader sees it: large enough for a finger, inside the window, and with something drawn in it.
+MENU = """
+const button = document.querySelector('button.primary-toggle');
+const drawing = button?.querySelector('svg path');
+if (!drawing) return 'no drawing';
+const [outer, inner] = [button, drawing].map(e => e.getBoundingClientRect());
+const seen = document.elementFromPoint(outer.x + outer.width / 2, outer.y + outer.height / 2);
+if (Math.min(outer.width, outer.height) < 24 || Math.min(inner.width, inner.height) < 8) return 'too small';
+if (!button.contains(seen)) return 'covered';
+button.click();
+return '';
+"""
+MENU_LINKS = """
+return [...document.querySelectorAll('dialog[open] a, .bd-sidebar-primary a')].filter(e => {
+    const at = e.getBoundingClientRect();
+    return at.width && at.right > 0 && at.left < innerWidth && at.top < innerHeight;
+}).length;
+"""
+
+
+@needs_browser
+def test_a_phone_reaches_every_page_by_a_menu_that_is_seen(pages, server, browser):
+    faults = []
+    chromium.look(browser, 390, 844)
+    for name in page_names(pages):
+        browser.get(f"{server[0]}/{name}")
+        wait(lambda: browser.execute_script("return document.readyState") == "complete", "the page to load")
+        if fault := browser.execute_script(MENU):
+            faults.append(f"{name}: {fault}")
+            continue
+        try:
+            wait(lambda: browser.execute_script(MENU_LINKS) > 10, "the menu", 10)
+        except TimeoutError as error:
+            faults.append(f"{name}: {error}")
+    assert not faults, "\n".join(faults)
 
 
 @needs_browser
