@@ -14,13 +14,16 @@ with Weighted Banzhaf Interactions*, NeurIPS 2025.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
+import re
 import tarfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -244,7 +247,8 @@ def open_inputs(data: str | Path, seed: int = 0) -> list[Input]:
             2 × 2 scenes for the pointing game.
         a CSV file
             Columns ``image`` (path, relative to the file) and ``caption``, optionally ``id``. Rows with one image
-            are one input with several captions.
+            are one input with several captions. In UTF-8, or with a byte-order mark in UTF-16 or UTF-32; commas,
+            semicolons or tabs between the columns; a caption that holds one of them in quotation marks.
         a folder with ``captions_*.json``
             COCO's own layout: the JSON in the folder or in ``annotations``, pictures in the folder or in any
             folder beside.
@@ -265,7 +269,8 @@ def open_inputs(data: str | Path, seed: int = 0) -> list[Input]:
     Raises
     ------
     ValueError
-        If ``data`` is none of these, holds no input, lacks a column, or an id comes twice.
+        If ``data`` is none of these, holds no input, lacks a column, or an id comes twice; if a row of a CSV file
+        has more cells than columns, or it is in another encoding: file and line are named.
     """
     text = str(data)
     if text.startswith("scenes:"):
@@ -327,25 +332,96 @@ def _scene_inputs(text: str) -> list[Input]:
 
 
 def _csv_inputs(path: Path) -> list[Input]:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        missing = {"image", "caption"} - set(reader.fieldnames or ())
-        if missing:
+    found: dict[str, tuple[str, list[str]]] = {}
+    for line, row in _csv_rows(path):
+        name = row.get("id") or row["image"]
+        image, captions = found.setdefault(name, (row["image"], []))
+        if image != row["image"]:
             raise ValueError(
-                f"{path} has the columns {', '.join(reader.fieldnames or ['(none)'])}; "
-                f"expected image and caption, and optionally id: {', '.join(sorted(missing))} missing"
+                f"{path}, line {line}: the id {name!r} belongs to {image!r} and to {row['image']!r}"
             )
-        found: dict[str, tuple[str, list[str]]] = {}
-        for row in reader:
-            name = row.get("id") or row["image"]
-            image, captions = found.setdefault(name, (row["image"], []))
-            if image != row["image"]:
-                raise ValueError(f"{path}: the id {name!r} belongs to {image!r} and to {row['image']!r}")
-            captions.append(row["caption"])
+        captions.append(row["caption"])
     return [
         Input(name, tuple(captions), lambda file=path.parent / image: file)
         for name, (image, captions) in found.items()
     ]
+
+
+def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Rows of a CSV file by column, each with the line where it begins; ValueError names file and line.
+
+    Columns are told apart by commas, or by the semicolons or tabs that spreadsheets write in many countries: by what
+    gives the first line the columns it must have.
+    """
+    text = _csv_text(path)
+    before, separator = 0, None
+    if hint := re.match(r"sep=(.)\r?\n", text):  # Excel's own line, for Excel
+        text, before, separator = text[hint.end() :], 1, hint[1]
+    head = re.split(r"[\r\n]", text, maxsplit=1)[0]
+    separators = [separator] if separator else [",", ";", "\t"]
+    columns = {each: _columns(head, each) for each in separators}
+    separator = next((s for s, names in columns.items() if {"image", "caption"} <= set(names)), separators[0])
+    names = columns[separator]
+    if missing := [name for name in ("image", "caption") if name not in names]:
+        raise ValueError(
+            f"{path} has the columns {', '.join(names) or '(none)'}; "
+            f"expected image and caption, and optionally id: {', '.join(missing)} missing"
+        )
+    for name in ("image", "caption", "id"):
+        if names.count(name) > 1:
+            raise ValueError(f"{path} has {names.count(name)} columns {name}; expected one")
+    # strict: a caption that a stray quotation mark would swallow or cut is an error, not another caption
+    reader = csv.reader(
+        io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=True
+    )
+    while True:
+        line = before + reader.line_num + 1
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            raise ValueError(
+                f"{path}, line {line}: {error}; put a caption with a quotation mark or a line break in quotation "
+                'marks, and write a quotation mark in it twice: "a 12"" pizza"'
+            ) from None
+        if cells is None:
+            return
+        if line == before + 1 or not any(cell.strip() for cell in cells):
+            continue
+        titled = [*names, *[""] * (len(cells) - len(names))]
+        if any(cell.strip() for cell, name in zip(cells, titled, strict=False) if not name):
+            raise ValueError(
+                f"{path}, line {line}: {len(cells)} cells for the columns {', '.join(filter(None, names))}; put a "
+                f"caption with {_SEPARATORS.get(separator, repr(separator))} in quotation marks: "
+                f'"{f"{separator} ".join(filter(None, cells[names.index("caption") :]))}"'
+            )
+        yield line, dict(zip_longest(names, (cell.strip() for cell in cells[: len(names)]), fillvalue=""))
+
+
+_SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
+
+
+def _columns(head: str, separator: str) -> list[str]:
+    """The names of columns in a CSV file's first line, in small letters."""
+    cells = next(csv.reader([head], delimiter=separator, skipinitialspace=True), [])
+    return [name.strip().lower() for name in cells]
+
+
+def _csv_text(path: Path) -> str:
+    """A CSV file as text: UTF-8, or what its byte-order mark says; ValueError says how to save it as UTF-8."""
+    content = path.read_bytes()
+    marks = {codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
+             codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}  # fmt: skip
+    encoding = next((name for mark, name in marks.items() if content.startswith(mark)), "utf-8-sig")
+    try:
+        text = content.decode(encoding)
+        wrong = text.count("\n", 0, text.index("\0")) + 1 if "\0" in text else None
+    except UnicodeDecodeError as error:
+        wrong = content.count(b"\n", 0, error.start) + 1
+    if wrong is not None:
+        raise ValueError(
+            f"{path}, line {wrong}: not in {encoding.removesuffix('-sig').upper()}; save the file as “CSV UTF-8”"
+        )
+    return text
 
 
 def _coco_inputs(folder: Path, captions_file: Path) -> list[Input]:

@@ -91,12 +91,14 @@ def open_image(image: str | os.PathLike | Image.Image | np.ndarray) -> Image.Ima
     Transparent pixels are composited on white, the rotation stored by a camera (EXIF) is applied,
     CMYK, palette and greyscale pictures are converted, 16-bit values are scaled to 8 bits. Of an
     animation the first frame is used, with an :class:`ImageWarning` that says so.
+    A PIL image of mode "I" is read as an array of whole numbers, of mode "I;16" as uint16, of mode "F" as float.
 
     Parameters
     ----------
     image : path, PIL image, or array
-        An array has shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) and type bool, uint8, uint16,
-        or float with values in [0, 1].
+        An array has shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), and its type says what white is:
+        True for bool; 255 for uint8 and for every other whole number (int64, int32, ...), whose values must
+        lie in 0 to 255; 65535 for uint16; 1 for float, whose values must lie in 0 to 1.
 
     Returns
     -------
@@ -107,7 +109,8 @@ def open_image(image: str | os.PathLike | Image.Image | np.ndarray) -> Image.Ima
     ------
     ValueError
         If the picture is missing, empty, truncated, of an unknown format, larger than
-        ``MAX_IMAGE_PIXELS``, or an array of another shape or range. One line, naming the file.
+        ``MAX_IMAGE_PIXELS``, or an array of another shape, type or range. One line, naming the file. So is an
+        array of type uint16 that has colours but none above 255: as 16 bits it would be black.
     TypeError
         If ``image`` is none of the three.
     """
@@ -198,9 +201,12 @@ def _to_rgb(picture: Image.Image, name: str) -> Image.Image:
             f"image {name} has {picture.n_frames} frames; the first one is used", ImageWarning, stacklevel=4
         )
         picture.seek(0)
+    kind = picture.format  # None of a picture in memory; what comes next makes a copy, which forgets it
     picture = ImageOps.exif_transpose(picture)
     if picture.mode.startswith(("I", "F")):  # "I;16", "I", "F": Pillow's own conversion would clip at 255
-        return _from_array(np.asarray(picture)).convert("RGB")
+        # some versions of Pillow decode 16-bit PNG and PGM as "I", which elsewhere holds any picture's numbers
+        sixteen_bits = picture.mode.startswith("I;16") or (picture.mode == "I" and kind in ("PNG", "PPM"))
+        return _from_array(np.asarray(picture), sixteen_bits).convert("RGB")
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         white = Image.new("RGBA", picture.size, "white")
@@ -209,8 +215,11 @@ def _to_rgb(picture: Image.Image, name: str) -> Image.Image:
     return picture.convert("RGB")
 
 
-def _from_array(array: np.ndarray) -> Image.Image:
-    """An 8-bit PIL image of an array in any of the usual ranges."""
+def _from_array(array: np.ndarray, sixteen_bits: bool = False) -> Image.Image:
+    """An 8-bit PIL image of an array; its type says what white is (see :func:`open_image`).
+
+    ``sixteen_bits``: the numbers come out of a 16-bit picture, in whatever type and however dark.
+    """
     if array.size == 0:
         raise ValueError(f"image array of shape {array.shape} has no pixels")
     if array.ndim == 3 and array.shape[2] == 1:
@@ -219,23 +228,31 @@ def _from_array(array: np.ndarray) -> Image.Image:
         raise ValueError(
             f"image array has shape {array.shape}; expected (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)"
         )
-    if array.dtype == bool:
-        array = array * np.uint8(255)
-    elif np.issubdtype(array.dtype, np.floating):
-        if not (array.min() >= 0 and array.max() <= 1):  # also where a NaN makes both NaN
-            raise ValueError(f"image array of type {array.dtype} has values outside [0, 1] (or NaN)")
-        array = np.round(array * 255)
-    elif (
-        np.issubdtype(array.dtype, np.integer) and array.dtype != np.uint8
-    ):  # 16 bits, in whatever type they came
-        if array.min() < 0 or array.max() > 65535:
-            raise ValueError(f"image array of type {array.dtype} has values outside 0 to 65535")
-        array = np.round(array / 257.0)
-    elif array.dtype != np.uint8:
+    if array.dtype.kind not in "buif":
         raise ValueError(
-            f"image array has type {array.dtype}; expected bool, uint8, uint16 or float in [0, 1]"
+            f"image array has type {array.dtype}; expected bool, a whole number (255 is white), uint16 (65535 is "
+            "white), or float (1 is white)"
         )
-    return Image.fromarray(array.astype(np.uint8))
+    if array.dtype.kind == "b":
+        return Image.fromarray(array * np.uint8(255))
+    low, high = array.min(), array.max()
+    if array.dtype.kind == "f":
+        white, remedy = 1.0, "divide by 255 if 255 is white"
+    elif sixteen_bits or (array.dtype.kind == "u" and array.dtype.itemsize == 2):
+        white, remedy = 65535.0, "scale it to 16 bits"
+        if not sixteen_bits and 0 < high < 256:
+            raise ValueError(
+                f"image array of type {array.dtype} has no value above {high}: there 65535 is white, and it would be "
+                "black; if 255 is white, make it uint8"
+            )
+    else:
+        white, remedy = 255.0, "if 65535 is white, make it uint16 (a PIL image: mode I;16)"
+    if not (low >= 0 and high <= white):  # also where a NaN makes both NaN
+        raise ValueError(
+            f"image array of type {array.dtype} has values from {low} to {high}, outside 0 to {white:g} (where "
+            f"{white:g} is white): {remedy}"
+        )
+    return Image.fromarray(np.round(array * (255 / white)).astype(np.uint8))
 
 
 @dataclass(frozen=True)

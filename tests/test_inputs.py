@@ -56,6 +56,27 @@ def test_csv(tmp_path):
     assert colour_of(inputs[0].image()) == COLOURS["red"]
 
 
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_csv_as_spreadsheets_write_it(tmp_path, separator, encoding, newline):
+    """Separators by country, a byte-order mark, capitals, spaces, line breaks and marks inside quotation marks."""
+    lines = ["Image, Caption,,", 'r.png, "un café, ou un thé",,', 'b.png,"a 12"" ""pizza""\nand; tea",,', ""]
+    text = newline.join(lines).replace(",", separator)
+    (tmp_path / "x.csv").write_bytes(text.encode(encoding))
+    first, second = open_inputs(tmp_path / "x.csv")
+    assert first.captions == (f"un café{separator} ou un thé",)
+    assert second.captions == ('a 12" "pizza"\nand; tea',)
+
+
+def test_csv_with_excels_own_first_line(tmp_path):
+    (tmp_path / "x.csv").write_text("sep=|\nimage|caption\nr.png|a dog, and a bus\n", encoding="utf-8")
+    assert open_inputs(tmp_path / "x.csv")[0].captions == ("a dog, and a bus",)
+    (tmp_path / "x.csv").write_text("sep=;\nimage;caption\nr.png;dog; bus\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"line 3: .*a semicolon in quotation marks: \"dog; bus\""):
+        open_inputs(tmp_path / "x.csv")
+
+
 @pytest.mark.parametrize("annotations", [".", "annotations"])
 @pytest.mark.parametrize("pictures", [".", "images", "val2017"])
 def test_coco(tmp_path, annotations, pictures):
@@ -147,10 +168,20 @@ def test_what_is_no_data_is_refused(tmp_path, make, message):
         ("picture,caption\nr.png,red\n", "has the columns picture, caption; .* image missing"),
         ("id,image,caption\n1,r.png,red\n1,b.png,blue\n", "the id '1' belongs to 'r.png' and to 'b.png'"),
         ("image,caption\n", "holds no input"),
+        ("image,caption\nr.png,red\np1.png,a dog, and a bus\n", r'x.csv, line 3: .*: "a dog, and a bus"'),
+        ("image,caption,,\np1.png,a dog, and a bus,\n", 'line 2: .*"a dog, and a bus"'),
+        ("id,image,caption\n1,r.png,a, b, c\n", r'line 2: 5 cells .*"a, b, c"'),
+        ("image\tcaption\nr.png\ta\tb\n", "line 2: .*a tab in quotation marks"),
+        ('image,caption\nr.png,"a dog\nb.png,a bus\n', "line 2: unexpected end of data"),
+        ('image,caption\nr.png,"a dog\nb.png,"a bus"\n', "line 2: .* quotation mark"),
+        ('image,caption\nr.png,"nice" dog\n', "line 2: .* quotation mark"),
+        ("image,caption,caption\nr.png,red,blue\n", "2 columns caption"),
+        ("image,caption\nr.png,a café\n".encode("cp1252"), "x.csv, line 2: not in UTF-8; .*“CSV UTF-8”"),
+        ("image,caption\nr.png,red\n".encode("utf-16-le"), "x.csv, line 1: not in UTF-8"),
     ],
 )
 def test_a_csv_that_is_none_is_refused(tmp_path, content, message):
-    (tmp_path / "x.csv").write_text(content, encoding="utf-8")
+    (tmp_path / "x.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(ValueError, match=message):
         open_inputs(tmp_path / "x.csv")
 

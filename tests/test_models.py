@@ -106,6 +106,38 @@ def test_16_bits_are_scaled_not_clipped(tmp_path, name):
     np.testing.assert_array_equal(np.asarray(open_image(values)), opened)
 
 
+WHOLE_NUMBERS = ["uint8", "int16", "int32", "uint32", "int64", "uint64", ">i4"]
+
+
+@pytest.mark.parametrize("dtype", [*WHOLE_NUMBERS, "bool", "uint16", ">u2", "float16", "float32", "float64"])
+@pytest.mark.parametrize("shape", [(6, 5), (6, 5, 1), (6, 5, 3), (6, 5, 4)])
+def test_one_picture_in_every_type_of_number(dtype, shape):
+    """The type says what white is: 255 for whole numbers, 65535 for uint16, 1 for float, True for bool."""
+    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    if dtype == "bool":
+        pixels = np.where(pixels > 127, 255, 0).astype(np.uint8)
+    white = {"b": True, "u": 65535 if np.dtype(dtype).itemsize == 2 else 255, "f": 1, "i": 255}[
+        np.dtype(dtype).kind
+    ]
+    array = (pixels * (white / 255)).astype(dtype)
+    tolerance = 1 if dtype == "float16" else 0
+    np.testing.assert_allclose(np.asarray(open_image(array)), np.asarray(open_image(pixels)), atol=tolerance)
+
+
+@pytest.mark.parametrize("mode", ["I", "I;16", "L", "1"])
+def test_pil_images_of_whole_numbers_keep_their_brightness(tmp_path, mode):
+    grey = Image.fromarray(np.array([[0, 255], [255, 0]], np.uint8).repeat(4, 0))
+    made = Image.fromarray(np.asarray(grey, np.uint16) * 257) if mode == "I;16" else grey.convert(mode)
+    for opened in (open_image(made), open_image(save(made, tmp_path / "w.tif"))):
+        np.testing.assert_array_equal(np.asarray(opened), np.asarray(grey.convert("RGB")))
+    dark = Image.fromarray(np.full((4, 4), 200, np.uint16))  # 16 bits without doubt, so black it is
+    assert open_image(dark).getpixel((0, 0)) == (1, 1, 1)
+    (tmp_path / "d.pgm").write_bytes(b"P5 2 1 65535\n" + np.array([200, 65535], ">u2").tobytes())
+    assert np.asarray(open_image(tmp_path / "d.pgm"))[0, :, 0].tolist() == [1, 255]
+    with pytest.raises(ValueError, match=r"outside 0 to 255 .*mode I;16"):
+        open_image(Image.fromarray(np.full((4, 4), 300, np.int32)))
+
+
 def test_greyscale_and_float_tiff(tmp_path):
     grey = Image.fromarray(np.arange(16, dtype=np.uint8).reshape(4, 4) * 17)
     opened = np.asarray(open_image(save(grey, tmp_path / "g.png")))
@@ -191,6 +223,13 @@ def test_a_huge_picture_is_refused_before_it_is_decoded(tmp_path, side):
         (np.full((4, 4, 3), np.nan), "outside"),
         (np.full((4, 4), -1), "outside"),
         (np.full((4, 4), 1j), "complex128"),
+        (np.full((4, 4), 256), "type int64 has values from 256 to 256, outside 0 to 255 .* make it uint16"),
+        (np.full((4, 4), -1, np.int8), "type int8 has values from -1"),
+        (np.full((4, 4), 200, np.uint16), "no value above 200: there 65535 is white"),
+        (np.full((4, 4), 200.0), "divide by 255"),
+        (np.full((4, 4), "a"), "type <U1; expected bool, a whole number"),
+        (np.full((4, 4), None), "type object"),
+        (np.full((4, 4), 0, "M8[s]"), "type datetime64"),
     ],
 )
 def test_odd_arrays_are_refused(array, message):
