@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Callable
@@ -46,6 +47,17 @@ def look(driver: Chrome, width: int, height: int = 900, dark: bool = False) -> N
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     preference = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [preference]})
+
+
+def complaints(driver: Chrome) -> list[str]:
+    """What stands on the pages' console, since the last call."""
+    return [entry["message"] for entry in driver.get_log("browser")]
+
+
+def requested(driver: Chrome) -> list[str]:
+    """Addresses that pages asked for, the machine's own files too, since the last call."""
+    sent = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
+    return [one["params"]["request"]["url"] for one in sent if one["method"] == "Network.requestWillBeSent"]
 
 
 def wait(condition: Callable[[], Any], what: str, seconds: float = 120) -> Any:

@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import importlib
 import os
 import re
 import subprocess
@@ -35,6 +36,24 @@ def pytest_configure():
 
 
 @pytest.hookimpl(tryfirst=True)
+@pytest.fixture(scope="module", params=["chromium", "firefox"])
+def engine(request):
+    """The module ``chromium`` or ``firefox``: what takes it runs in both; skipped where one is absent."""
+    pytest.importorskip("selenium", reason="pip install selenium")
+    found = importlib.import_module(request.param)
+    if not (found.BROWSER and found.DRIVER):
+        pytest.skip(found.ABSENT)
+    return found
+
+
+@pytest.fixture(scope="module")
+def browser(engine):
+    """A driver of selenium's; ``engine.look`` sets its size and theme, ``engine.complaints`` reads its console."""
+    driver = engine.start()
+    yield driver
+    driver.quit()
+
+
 def pytest_collection_modifyitems(items):
     """The built book comes last, and of rotating tests those whose day it is not are slow ones.
 

@@ -1,8 +1,5 @@
 # ruff: noqa: E402  (what is tested here is imported once selenium is known to be there)
-"""The explorer in a browser: headless Chromium by selenium, on the page that the command line writes.
-
-Skipped where Chromium or its driver is missing (Debian: apt-get install chromium chromium-driver).
-"""
+"""The explorer in Chromium and in Firefox, on the page that the command line writes (see conftest.engine)."""
 
 from __future__ import annotations
 
@@ -14,7 +11,6 @@ import pytest
 
 selenium = pytest.importorskip("selenium", reason="pip install selenium")
 
-import chromium
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -23,15 +19,6 @@ from test_plots import ramp, small
 from fixlip_helpers.datasets import published_clip
 from fixlip_helpers.explanation import Explanation
 from fixlip_helpers.widgets import _modules, explorer, explorer_page
-
-pytestmark = pytest.mark.skipif(not (chromium.BROWSER and chromium.DRIVER), reason=chromium.ABSENT)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    driver = chromium.start()
-    yield driver
-    driver.quit()
 
 
 @pytest.fixture(scope="module")
@@ -53,18 +40,18 @@ def pages(tmp_path_factory):
 
 
 @pytest.fixture
-def opened(browser, pages):
+def opened(browser, engine, pages):
     """Open a page in a window of some width and theme; at the end nothing may be on the console."""
 
     def open_page(name: str, width: int = 1100, dark: bool = False):
-        chromium.look(browser, width, 1000, dark)
+        engine.look(browser, width, 1000, dark)
         browser.get("about:blank")
-        browser.get_log("browser")
+        engine.complaints(browser)
         browser.get((pages["folder"] / f"{name}.html").as_uri())
         return browser
 
     yield open_page
-    assert browser.get_log("browser") == []
+    assert engine.complaints(browser) == []
 
 
 def patch(browser, number: int):
@@ -186,8 +173,8 @@ def test_pairs_within_a_modality_on_request(opened, pages):
     browser, fixlip = opened("fixlip"), pages["fixlip"]
     ActionChains(browser).move_to_element(word(browser, "black")).perform()
     assert word(browser, "dog").text == "dog"
-    button(browser, "Pairs within").click()
-    ActionChains(browser).move_to_element(word(browser, "black")).perform()
+    hover = ActionChains(browser).click(button(browser, "Pairs within"))
+    hover.move_to_element(word(browser, "black")).perform()
     shown = float(word(browser, "dog").text.split("\n")[1].replace("−", "-"))
     assert shown == pytest.approx(fixlip.pairs[49, 50], abs=0.005)
 

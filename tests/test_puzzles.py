@@ -6,7 +6,6 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
-import chromium
 import numpy as np
 import pytest
 
@@ -80,32 +79,23 @@ def test_the_others_hold_when_the_model_is_asked_anew(model):
 
 # --- In a browser -------------------------------------------------------------------------------------------------
 
-needs_browser = pytest.mark.skipif(not (chromium.BROWSER and chromium.DRIVER), reason=chromium.ABSENT)
-
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1"><title>Puzzles</title>
 <link rel="stylesheet" href="puzzles.css"><div id="puzzles"></div>
 <script src="data.js"></script><script src="puzzles.js"></script></html>"""
 
 
-@pytest.fixture(scope="module")
-def browser():
-    driver = chromium.start()
-    yield driver
-    driver.quit()
-
-
 @pytest.fixture
-def opened(browser, tmp_path):
+def opened(browser, engine, tmp_path):
     """Open the page from a folder, at an address; at the end nothing may be on the console."""
     for path in FOLDER.iterdir():
         shutil.copy(path, tmp_path)
     (tmp_path / "page.html").write_text(PAGE, encoding="utf-8")
 
     def open_page(hash_: str = "", width: int = 1100, dark: bool = False):
-        chromium.look(browser, width, dark=dark)
+        engine.look(browser, width, dark=dark)
         browser.get("about:blank")
-        browser.get_log("browser")
+        engine.complaints(browser)
         browser.get((tmp_path / "page.html").as_uri() + hash_)
         browser.execute_script(
             "document.documentElement.dataset.theme = arguments[0]", "dark" if dark else "light"
@@ -114,7 +104,7 @@ def opened(browser, tmp_path):
 
     yield open_page
     browser.execute_script("localStorage.clear()")
-    assert browser.get_log("browser") == []
+    assert engine.complaints(browser) == []
 
 
 def text(driver, selector: str) -> str:
@@ -128,7 +118,6 @@ def press(driver, *keys: str) -> None:
         ActionChains(driver).send_keys(key).perform()
 
 
-@needs_browser
 def test_an_address_names_its_puzzle_and_a_click_shows_number_and_error(opened):
     for number in (0, 17, 49):
         one = PUZZLES[number]
@@ -148,7 +137,6 @@ def test_an_address_names_its_puzzle_and_a_click_shows_number_and_error(opened):
     assert text(opened(), ".gs-score") == "3 of 3 right so far", "answers are not remembered"
 
 
-@needs_browser
 def test_by_keyboard_alone_and_back_again(opened):
     driver = opened()
     driver.execute_script("document.querySelector('.gs-title').focus()")
@@ -187,7 +175,6 @@ return [...document.querySelectorAll('.gs-guess, .gs-answer')].map((element) => 
 """
 
 
-@needs_browser
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("width", [360, 1100])
 def test_fits_the_window_and_its_colours_can_be_told_from_the_page(opened, width, dark):
@@ -204,7 +191,6 @@ def test_fits_the_window_and_its_colours_can_be_told_from_the_page(opened, width
         driver.execute_script("localStorage.clear()")
 
 
-@needs_browser
 def test_an_unknown_address_opens_the_first_puzzle_and_storage_may_be_missing(opened):
     driver = opened("#no-such-puzzle")
     assert text(driver, ".gs-title") == "Puzzle 1 of 50"
