@@ -22,7 +22,7 @@ BESIDE := OMP_NUM_THREADS=1 $(PYTEST) -n $(JOBS) --dist loadfile
 IN_BROWSER := $(addprefix tests/test_,explorer.py puzzles.py try_it.py built_book.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help environment book serve publish bundle slides pdf chapters lint test test-all test-full-size bench browser picture set-repository clean
+.PHONY: help environment book notebooks lab serve publish bundle slides pdf chapters lint test test-all test-full-size bench browser picture set-repository clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{ printf "make %-16s %s\n", $$1, $$2 }'
@@ -36,6 +36,13 @@ environment: ## set up .venv (both commands above do it themselves)
 book: environment ## run every chapter and build the book into _build/html
 	@echo "== Book: running the chapters that changed, building the pages"
 	@$(IN)/python scripts/book.py
+
+notebooks: environment ## write the chapters as notebooks that read well in any editor, into _build/notebooks
+	@echo "== Notebooks: building the pages from the stored outputs, translating them"
+	@$(IN)/python scripts/edition.py
+
+lab: environment ## open the chapters in JupyterLab (LAB="--no-browser" and the like); your changes in my_chapters stay
+	@$(IN)/python scripts/lab.py $(LAB)
 
 serve: ## serve the built book on http://localhost:8000
 	@$(IN)/python -m http.server --bind 127.0.0.1 --directory _build/html 8000

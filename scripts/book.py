@@ -63,6 +63,8 @@ def _build(stored: bool) -> Path:
         output = BUILD / "stored"
         config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
         config["execute"]["execute_notebooks"] = "off"
+        extensions = config["sphinx"]["local_extensions"]
+        extensions.update({name: str(ROOT / folder) for name, folder in extensions.items()})
         output.mkdir(parents=True, exist_ok=True)
         (output / "_config.yml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
         extra = ["--path-output", str(output), "--config", str(output / "_config.yml")]

@@ -1,15 +1,14 @@
 """Write the classroom's archive: `make bundle` fills _build/bundle with one file that needs no network.
 
-It holds the site, the notebooks, the package with its models, and the wheels of all that they need, for the system
-and the Python that it was made with. Whoever gets it unpacks it and runs ``python3 install.py``. Making it needs
-the package index once. TORCH_INDEX is read as for `make environment`.
+It holds the site, the chapters' runnable edition, the package with its models, and the wheels of all that they need,
+for the system and the Python that it was made with. Whoever gets it unpacks it and runs ``python3 install.py``. Making
+it needs the package index once. TORCH_INDEX is read as for `make environment`.
 """
 
 from __future__ import annotations
 
 import os
 import platform
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -18,6 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import edition
 import publish
 
 import book
@@ -30,7 +30,7 @@ README = """Explaining image-text similarity, the course without a network
 Made for Python {python} on {system}.
 
   site/index.html      the book: open it in a browser, nothing need be installed
-  notebooks/           the chapters to run
+  notebooks/           the chapters to run; links in them lead to the published pages, which lie in site/ too
   python3 install.py   sets up .venv in this folder from wheels/, in a minute or two, on no network
   .venv/bin/jupyter lab notebooks     (Windows: .venv\\Scripts\\jupyter lab notebooks)
 
@@ -117,9 +117,7 @@ def make(pages: Path, folder: Path = FOLDER) -> Path:
         (top / "wheels").mkdir(parents=True)
         wheels(top / "wheels")
         publish.publish(pages, top / "site")
-        shutil.copytree(
-            ROOT / "notebooks", top / "notebooks", ignore=shutil.ignore_patterns("conftest.py", ".*", "__*")
-        )
+        edition.collect(pages, top / "notebooks")
         (top / "README.txt").write_text(README.format(python=python, system=system), encoding="utf-8")
         (top / "install.py").write_text(INSTALL.format(python=python), encoding="utf-8")
         half = Path(scratch) / "archive"

@@ -3,7 +3,7 @@
     python scripts/environment.py .venv
 
 Needs nothing but Python 3.11 or newer. An environment that already has every package in its version is left as
-it is. Two variables:
+it is. (scripts/lab.py sets up a second one, with requirements-lab.txt.) Two variables:
 
     TORCH_INDEX=ADDRESS   package index from which torch may come besides the usual one; name the index of CPU wheels
                           that PyTorch's install page gives, since a plain torch for Linux brings CUDA along (GBs)
@@ -41,7 +41,7 @@ for line in open(sys.argv[1], encoding="utf-8"):
         except PackageNotFoundError:
             print(line)
 try:
-    if sys.argv[2] not in (distribution("fixlip-helpers").read_text("direct_url.json") or ""):
+    if sys.argv[2] and sys.argv[2] not in (distribution("fixlip-helpers").read_text("direct_url.json") or ""):
         print("fixlip-helpers")
 except PackageNotFoundError:
     print("fixlip-helpers")
@@ -60,9 +60,10 @@ def run(*command: str | Path, check: bool = True, quiet: bool = False) -> bool:
     return result.returncode == 0
 
 
-def missing(python: Path, reuse_torch: bool) -> list[str]:
-    """Requirements that the environment does not meet."""
-    command = [str(python), "-c", MISSING, str(REQUIREMENTS), ROOT.as_uri(), "1" if reuse_torch else "0"]
+def missing(python: Path, reuse_torch: bool = False, requirements: Path = REQUIREMENTS) -> list[str]:
+    """Requirements that the environment does not meet; the package is one where they are the book's."""
+    package = ROOT.as_uri() if requirements == REQUIREMENTS else ""
+    command = [str(python), "-c", MISSING, str(requirements), package, "1" if reuse_torch else "0"]
     return subprocess.run(command, text=True, capture_output=True, check=True).stdout.splitlines()
 
 

@@ -1,12 +1,14 @@
 """Write requirements.txt: what the project needs directly, and all that this brings, as installed here and now.
 
     .venv/bin/python scripts/lock.py
+    .lab/bin/python scripts/lock.py --lab    requirements-lab.txt, what `make lab` needs besides
 
 To change a version, install it into the environment by hand, run `make test`, then this.
 """
 
 from __future__ import annotations
 
+import sys
 import tomllib
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -34,6 +36,9 @@ BOOK_AND_TESTS = [
     "sphinx-proof",
 ]
 
+# What shows the chapters in an environment of its own, beside that of the kernel.
+LAB = ["jupyterlab", "jupyterlab-widgets"]
+
 
 def brought(name: str, extras: frozenset[str], found: dict[str, str]) -> dict[str, str]:
     """Versions of a package and of all that it needs here, by canonical name."""
@@ -52,20 +57,28 @@ def brought(name: str, extras: frozenset[str], found: dict[str, str]) -> dict[st
     return found
 
 
+def write(file: str, title: str, direct: list[str]) -> None:
+    """Write a file of requirements: those named, then those that they bring."""
+    pins: dict[str, str] = {}
+    for name in direct:
+        brought(name, frozenset(), pins)
+    lines = [f"# {title}; written by scripts/lock.py.", ""]
+    lines += [f"{name}=={pins[name]}" for name in direct]
+    lines += ["", "# What these bring."]
+    lines += [f"{name}=={version}" for name, version in sorted(pins.items()) if name not in direct]
+    (ROOT / file).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print(f"{file}: {len(direct)} direct, {len(pins)} in all")
+
+
 def main() -> None:
+    if sys.argv[1:] == ["--lab"]:
+        write("requirements-lab.txt", "JupyterLab, for `make lab`, in an environment of its own", LAB)
+        return
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     optional = [line for extra in project["optional-dependencies"].values() for line in extra]
     named = project["dependencies"] + optional + BOOK_AND_TESTS
     direct = sorted({canonicalize_name(Requirement(line).name) for line in named})
-    pins: dict[str, str] = {}
-    for name in direct:
-        brought(name, frozenset(), pins)
-    lines = ["# The exact environment that builds and tests the book; written by scripts/lock.py.", ""]
-    lines += [f"{name}=={pins[name]}" for name in direct]
-    lines += ["", "# What these bring."]
-    lines += [f"{name}=={version}" for name, version in sorted(pins.items()) if name not in direct]
-    (ROOT / "requirements.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print(f"requirements.txt: {len(direct)} direct, {len(pins)} in all")
+    write("requirements.txt", "The exact environment that builds and tests the book", direct)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ then. What the views to play with show, most of what a chapter's page would weig
 loaded with them; the search's scripts and index are loaded by its own page only. Icons are drawn in the page, so
 that the theme's script with two thousand of them (1.5 MB) is not loaded, and the font of those that style sheets name
 holds no others. Names that a screen reader would read in place of what is seen are taken away. No line begins with the
-comma after a formula. Beside Colab stands Kaggle. Who has no JavaScript is told what is missing.
+comma after a formula. Beside Colab stands Kaggle; what is offered for download is the notebook that scripts/edition.py
+wrote beside the page, not the chapter's source. Who has no JavaScript is told what is missing.
 """
 
 from __future__ import annotations
@@ -39,6 +40,13 @@ KAGGLE = (
     'class="btn btn-sm dropdown-item" title="Launch on Kaggle (turn its internet on)">'
     '<span class="btn__text-container">Kaggle</span></a></li>'
 )
+
+# The theme offers what the page was made from, in a folder of copies.
+_SOURCE = re.compile(
+    r'<a href="((?:\.\./)*)_sources/([^"]+\.ipynb)" target="_blank"(.*?)title="Download source file"',
+    flags=re.S,
+)
+NOTEBOOK = r'<a href="\1\2" download\3title="Download this chapter as a notebook to run"'
 
 # A browser may break a line on either side of a formula; brackets, stops and endings belong to it.
 _FORMULA = re.compile(
@@ -152,6 +160,8 @@ def _with_states_beside(page: str, path: Path) -> str:
 
 def finish(folder: Path) -> None:
     """Change every page of a built book in place; a second time changes nothing."""
+    for source in (folder / "_sources").rglob("*.ipynb"):
+        source.unlink()
     pictures = _smaller_pictures(folder)
     _smaller_font(folder)
     for path in sorted(folder.rglob("*.html")):
@@ -163,6 +173,7 @@ def finish(folder: Path) -> None:
         for old, new in CHANGES.items():
             page = page.replace(old, new)
         page = _COLAB.sub(lambda found: found[0] + KAGGLE.format(notebook=found[1]), page)
+        page = _SOURCE.sub(NOTEBOOK, page)
         if loaded := _ICONS_SCRIPT.search(page):
             script = (path.parent / loaded[1]).resolve()
             page = _ICON.sub(functools.partial(_drawn, script=script), _ICONS_SCRIPT.sub("", page))

@@ -109,15 +109,36 @@ def test_every_chapter_is_in_the_book(pages):
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
 def test_a_chapter_opens_in_colab_kaggle_and_binder(chapter, pages):
-    """All take the notebook, not its page, from the one repository that pyproject.toml names."""
+    """All take the runnable edition, not the source, from the one repository that pyproject.toml names."""
     links = _parsed(pages / "notebooks" / f"{chapter}.html").linked
     notebook, repository = f"notebooks/{chapter}.ipynb", set_repository.current()
     slug = repository.removeprefix("https://github.com/")
-    assert links.count(f"https://colab.research.google.com/github/{slug}/blob/main/{notebook}") == 1
-    assert links.count(f"https://www.kaggle.com/kernels/welcome?src={repository}/blob/main/{notebook}") == 1
-    assert links.count(f"https://mybinder.org/v2/gh/{slug}/main?urlpath=lab/tree/{notebook}") == 1
+    assert links.count(f"https://colab.research.google.com/github/{slug}/blob/notebooks/{notebook}") == 1
+    assert (
+        links.count(f"https://www.kaggle.com/kernels/welcome?src={repository}/blob/notebooks/{notebook}") == 1
+    )
+    assert links.count(f"https://mybinder.org/v2/gh/{slug}/notebooks?urlpath=lab/tree/{notebook}") == 1
     page = (pages / "notebooks" / f"{chapter}.html").read_text(encoding="utf-8")
     assert page.count('title="Launch on Binder (not yet tried there') == 1
+
+
+def test_no_button_leads_to_a_chapter_s_source(pages):
+    """On no page, whatever it is called: what opens or downloads is a notebook in plain Markdown."""
+    offered = 0
+    for name in page_names(pages):
+        for address in _parsed(pages / name).linked:
+            if re.match("https?:", address):
+                if ".ipynb" in address or re.search("colab|kaggle|mybinder", address):
+                    assert re.search(r"/(blob/)?notebooks(/|\?urlpath=lab/tree/)notebooks/", address), address
+                continue
+            file = unquote(re.split("[?#]", address)[0])
+            if not file.endswith(".ipynb"):
+                continue
+            cells = json.loads((pages / name).parent.joinpath(file).read_text(encoding="utf-8"))["cells"]
+            assert cells[0]["id"] == "edition", f"{name}: {address} is the source"
+            offered += 1
+    assert offered == len(CHAPTERS)
+    assert not list((pages / "_sources").rglob("*.ipynb"))
 
 
 @pytest.fixture(scope="module")

@@ -250,6 +250,10 @@ def test_bundle_installs_and_runs_with_no_index_in_reach(index, pages, tmp_path)
         file.extractall(tmp_path, filter="data")
     folder = tmp_path / archive.name.removesuffix(".tar.gz")
     assert (folder / "site" / "index.html").is_file()
+    for notebook in (folder / "notebooks").glob("*.ipynb"):
+        assert nbformat.read(notebook, as_version=4).cells[0].id == "edition", (
+            f"{notebook.name} is the source"
+        )
     nowhere = {"PIP_INDEX_URL": "http://127.0.0.1:9/", "PIP_EXTRA_INDEX_URL": "", "PIP_FIND_LINKS": ""}
     assert "Ready" in run(sys.executable, "install.py", cwd=folder, **nowhere)
     python = folder / ".venv" / "bin" / "python"

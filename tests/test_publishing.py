@@ -102,3 +102,51 @@ def test_workflows_run_only_what_is_there():
                         assert following in targets, f"{path.name}: make {following}"
                     if word.endswith("python") and following.startswith("scripts/"):
                         assert (ROOT / following).is_file(), f"{path.name}: {following}"
+
+
+def test_the_site_s_workflow_writes_the_branch_that_the_buttons_open(tmp_path):
+    """Its own command, between two clones here: all of the commit, the chapters replaced, whatever was there before."""
+    workflow = yaml.safe_load((WORKFLOWS / "site.yml").read_text(encoding="utf-8"))
+    (step,) = (
+        step for step in workflow["jobs"]["deploy"]["steps"] if "on its branch" in step.get("name", "")
+    )
+    assert workflow["jobs"]["deploy"]["permissions"]["contents"] == "write"
+    for name in ("book", "rot"):  # a called workflow has no more rights than its caller gives
+        caller = yaml.safe_load((WORKFLOWS / f"{name}.yml").read_text(encoding="utf-8"))
+        (job,) = (job for job in caller["jobs"].values() if job.get("uses", "").endswith("site.yml"))
+        assert job["permissions"]["contents"] == "write"
+    branch = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["sphinx"]["config"][
+        "html_theme_options"
+    ]["repository_branch"]
+
+    def git(*arguments: str, at: Path) -> str:
+        ours = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "init.defaultBranch=main"]
+        command = ["git", *ours, *arguments]
+        return subprocess.run(command, cwd=at, check=True, capture_output=True, text=True).stdout
+
+    clone, origin = tmp_path / "clone", tmp_path / "origin.git"
+    git("init", "--bare", str(origin), at=tmp_path)
+    git("clone", str(origin), str(clone), at=tmp_path)
+    for name, text in (
+        ("notebooks/01_x.ipynb", "source"),
+        (".binder/postBuild", "b"),
+        (".gitignore", "_build/"),
+    ):
+        (clone / name).parent.mkdir(exist_ok=True)
+        (clone / name).write_text(text)
+    built = clone / "_build" / "site" / "notebooks"
+    built.mkdir(parents=True)
+    for number in ("one", "two"):  # the second time over the branch of the first
+        (clone / "README.md").write_text(number)
+        git("add", "--all", at=clone)
+        git("commit", "-m", number, at=clone)
+        git("push", "origin", "HEAD:main", at=clone)
+        (built / "01_x.ipynb").write_text(f"edition {number}")
+        subprocess.run(["bash", "-e", "-c", step["run"]], cwd=clone, check=True)
+        assert git("show", f"{branch}:notebooks/01_x.ipynb", at=origin) == f"edition {number}"
+        assert git("show", "main:notebooks/01_x.ipynb", at=origin) == "source"
+        assert git("ls-tree", "-r", "--name-only", branch, at=origin) == git(
+            "ls-tree", "-r", "--name-only", "main", at=origin
+        )
+        assert git("rev-parse", f"{branch}^", at=origin) == git("rev-parse", "main", at=origin)
+        git("switch", "main", at=clone)
