@@ -19,17 +19,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fixlip_helpers.coalitions import check_count, check_p, default_draws, empty_and_full
+from fixlip_helpers.coalitions import at_least_one, check_count, check_p, default_draws, empty_and_full
 from fixlip_helpers.explanation import Explanation, player_names, to_fourier_basis
 from fixlip_helpers.fixlip import fixlip
 from fixlip_helpers.games import Game, VisionLanguageGame, checked_values
 from fixlip_helpers.metrics.controls import counts_only, random_explanation, shuffled_patches, words_only
 from fixlip_helpers.shapley import shapley_design, solve_enforced
 from fixlip_helpers.sides import evaluate_once
+from fixlip_helpers.switches import SWITCHES
 from fixlip_helpers.towers import (
     Attention,
     Tower,
-    eager_attention,
+    lay_open,
     open_image_tower,
     open_text_tower,
     open_towers,
@@ -77,20 +78,19 @@ def game_relevance(
     ValueError
         If there is no such layer, or picture, caption or model cannot be used.
     """
-    with eager_attention(model.network):
-        towers = open_towers(model, image, caption)
-        watched = _watch(model, towers, [tower.layer(start_layer, "start_layer") for tower in towers])
-        heat = []
-        for tower, attentions in zip(towers, watched, strict=True):
-            probed = tower.read is None
-            relevance = np.eye(tower.hidden[0].shape[1])
-            for attention, gradient in attentions[: -1 if probed else None]:
-                relevance = relevance + _weighed(attention, gradient) @ relevance
-            if probed:
-                row = (_weighed(*attentions[-1]) @ relevance)[0]
-            else:
-                row = relevance[tower.read]
-            heat.append(row[tower.players])
+    towers = open_towers(model, image, caption)
+    watched = _watch(model, towers, [tower.layer(start_layer, "start_layer") for tower in towers])
+    heat = []
+    for tower, attentions in zip(towers, watched, strict=True):
+        probed = tower.read is None
+        relevance = np.eye(tower.hidden[0].shape[1])
+        for attention, gradient in attentions[: -1 if probed else None]:
+            relevance = relevance + _weighed(attention, gradient) @ relevance
+        if probed:
+            row = (_weighed(*attentions[-1]) @ relevance)[0]
+        else:
+            row = relevance[tower.read]
+        heat.append(row[tower.players])
     return _map(model, caption, "GAME", heat, {"start_layer": int(start_layer)})
 
 
@@ -114,19 +114,18 @@ def grad_eclip(
     Explanation
         Of index "first-order"; numbers are not negative.
     """
-    with eager_attention(model.network):
-        towers = open_towers(model, image, caption)
-        heat = []
-        last = [tower.depth - 1 for tower in towers]
-        for tower, attentions in zip(towers, _watch(model, towers, last, of="heads"), strict=True):
-            attention, gradient = attentions[-1]
-            read = 0 if tower.read is None else tower.read  # a probe is one query
-            query, keys = _array(attention.queries[0, read]), _array(attention.keys[0])[tower.players]
-            cosines = keys @ query / (np.linalg.norm(keys, axis=1) * np.linalg.norm(query))
-            span = np.ptp(cosines)
-            loosened = (cosines - cosines.min()) / span if span > 0 else np.ones(len(cosines))
-            weighed = _array(attention.values[0])[tower.players] @ gradient[0, read]
-            heat.append(np.maximum(weighed * loosened, 0))
+    towers = open_towers(model, image, caption)
+    heat = []
+    last = [tower.depth - 1 for tower in towers]
+    for tower, attentions in zip(towers, _watch(model, towers, last, of="heads"), strict=True):
+        attention, gradient = attentions[-1]
+        read = 0 if tower.read is None else tower.read  # a probe is one query
+        query, keys = _array(attention.queries[0, read]), _array(attention.keys[0])[tower.players]
+        cosines = keys @ query / (np.linalg.norm(keys, axis=1) * np.linalg.norm(query))
+        span = np.ptp(cosines)
+        loosened = (cosines - cosines.min()) / span if span > 0 else np.ones(len(cosines))
+        weighed = _array(attention.values[0])[tower.players] @ gradient[0, read]
+        heat.append(np.maximum(weighed * loosened, 0))
     return _map(model, caption, "Grad-ECLIP", heat)
 
 
@@ -230,20 +229,20 @@ def exclip(
     """
     import torch
 
-    _check_steps(steps, batch_size)
-    with eager_attention(model.network):
-        towers = open_towers(model, image, caption)
-        text = model.tokenize(caption) if isinstance(caption, str) else caption
-        references = _black_tower(model), open_text_tower(model, text, emptied=True)
-        parts, embedded = [image_part], []
-        for tower, reference in zip(towers, references, strict=True):
-            first = tower.layer(layer)
-            both = torch.cat([tower.hidden[first], reference.hidden[first]])
-            with torch.no_grad():
-                embedded.append(_array(tower.embed(both, first)))
-        if image_part is None:
-            parts[0] = _integrated(towers[0], references[0], layer, steps, batch_size)
-        parts.append(_integrated(towers[1], references[1], layer, steps, batch_size))
+    steps, batch_size = at_least_one("steps", steps), at_least_one("batch_size", batch_size)
+    model = lay_open(model)  # once for the four towers
+    towers = open_towers(model, image, caption)
+    text = model.tokenize(caption) if isinstance(caption, str) else caption
+    references = _black_tower(model), open_text_tower(model, text, emptied=True)
+    parts, embedded = [image_part], []
+    for tower, reference in zip(towers, references, strict=True):
+        first = tower.layer(layer)
+        both = torch.cat([tower.hidden[first], reference.hidden[first]])
+        with torch.no_grad():
+            embedded.append(_array(tower.embed(both, first)))
+    if image_part is None:
+        parts[0] = _integrated(towers[0], references[0], layer, steps, batch_size)
+    parts.append(_integrated(towers[1], references[1], layer, steps, batch_size))
     everything = model.scale * parts[0] @ parts[1].T  # all positions of the picture x all of the caption
     (own_image, no_image), (own_text, no_text) = embedded
     cross = everything[np.ix_(towers[0].players, towers[1].players)]
@@ -275,23 +274,18 @@ def exclip_image_part(
     """The picture's part in :func:`exclip`, the same for all captions: (positions, d) float64."""
     from fixlip_helpers.models import Picture
 
-    _check_steps(steps, batch_size)
-    with eager_attention(model.network):
-        picture = image if isinstance(image, Picture) else model.prepare_image(image)
-        tower = open_image_tower(model, picture.pixels[None])
-        return _integrated(tower, _black_tower(model), layer, steps, batch_size)
-
-
-def _check_steps(steps: int, batch_size: int) -> None:
-    if check_count("steps", steps) < 1 or check_count("batch_size", batch_size) < 1:
-        raise ValueError(f"steps = {steps}, batch_size = {batch_size}; expected at least 1")
+    steps, batch_size = at_least_one("steps", steps), at_least_one("batch_size", batch_size)
+    model = lay_open(model)
+    picture = image if isinstance(image, Picture) else model.prepare_image(image)
+    tower = open_image_tower(model, picture.pixels[None])
+    return _integrated(tower, _black_tower(model), layer, steps, batch_size)
 
 
 def _black_tower(model: VisionLanguageModel) -> Tower:
     """The image tower with a black picture."""
     import torch
 
-    black = torch.as_tensor(model.from_colour((0, 0, 0))).to(model.device, model.dtype)
+    black = torch.tensor(model.from_colour((0, 0, 0)), dtype=model.dtype).to(model.device)
     return open_image_tower(
         model, black[None, :, None, None].expand(1, 3, model.image_size, model.image_size)
     )
@@ -310,7 +304,7 @@ def _integrated(tower: Tower, reference: Tower, layer: int, steps: int, batch_si
         torch.eye(length, device=end.device, dtype=end.dtype)[:, :, None] * towards
     )  # one position each
     total = 0.0
-    with torch.no_grad(), forward_ad.dual_level():
+    with torch.no_grad(), SWITCHES, forward_ad.dual_level():  # one level at a time in the whole process
         for node, weight in zip((nodes + 1) / 2, weights / 2, strict=True):
             point = start + float(node) * towards
             moved = []
@@ -359,7 +353,7 @@ def shapley(game: Game, budget: int | None = None, seed: int = 0) -> Explanation
     Explanation
         Of index "first-order", exact for the empty and the full coalition.
     """
-    n = game.n_players
+    n, seed = int(game.n_players), check_count("seed", seed)
     design = shapley_design(n, default_draws("joint", n) if budget is None else budget, seed)
     (values, ends), passes, _ = evaluate_once(
         lambda rows: checked_values(game, rows, game(rows)), [design.coalitions, empty_and_full(n)]

@@ -9,7 +9,7 @@ coalition.
 The folder holds ``game.json``, the facts that decide the embeddings (model, weights, picture, caption, ...), and
 files ``image-….safetensors`` and ``text-….safetensors``, one for each block: the coalitions, 8 players to a
 byte, and their embeddings, with a SHA-256 over both in the metadata. Files are written under another name
-and renamed, so that one with its own name is whole.
+and renamed, so that one with its own name is whole; several processes may share a folder.
 
 Started again with the same block size, batch size, device and threads, a run gives bit-identical embeddings: what is
 missing is cut into the same blocks. Otherwise they agree to rounding, 1e-6.
@@ -17,6 +17,7 @@ missing is cut into the same blocks. Otherwise they agree to rounding, 1e-6.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -29,7 +30,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from fixlip_helpers.coalitions import as_coalitions, blocks
+from fixlip_helpers.coalitions import as_coalitions, at_least_one, blocks, plain
 from fixlip_helpers.explanation import written_whole
 from fixlip_helpers.games import SideBySide, TwoSidedGame, checked_embeddings
 
@@ -129,8 +130,7 @@ class Checkpointed(Remembered):
         block_size: int = 256,
         identity: dict | None = None,
     ) -> None:
-        if not isinstance(block_size, int) or block_size < 1:
-            raise ValueError(f"block_size is {block_size!r}; expected a whole number of at least 1")
+        block_size = at_least_one("block_size", block_size)
         super().__init__(game)
         self.path, self.block_size = Path(path), block_size
         self._facts = _open(self.path, _identity(game, identity))
@@ -183,13 +183,15 @@ class Checkpointed(Remembered):
                     whole = (
                         self._checksum(side, coalitions, embeddings) == (file.metadata() or {})["checksum"]
                     )
+            except FileNotFoundError:  # another process found it damaged, too, and has removed it
+                continue
             except (SafetensorError, KeyError, ValueError, TypeError):
                 whole = False
             if whole:
                 _remember(known, coalitions, embeddings)
             else:
                 warnings.warn(f"{path} is damaged (its checksum is wrong): it is encoded again", stacklevel=3)
-                path.unlink()
+                path.unlink(missing_ok=True)
         return known
 
 
@@ -203,9 +205,16 @@ def _identity(game: TwoSidedGame, given: dict | None) -> dict:
     facts = game.identity() if given is None else given
     facts = {"n_image": game.n_image, "n_text": game.n_text, **facts}
     try:
-        return json.loads(json.dumps(facts))
+        return json.loads(json.dumps(facts, default=_numpy))
     except (TypeError, ValueError) as error:
         raise TypeError(f"identity must be a dictionary that JSON can hold: {error}") from None
+
+
+def _numpy(fact: object) -> object:
+    """NumPy's numbers and arrays for JSON; of anything else the text might be the same for two games."""
+    if isinstance(fact, (np.generic, np.ndarray)):
+        return plain(fact)
+    raise TypeError(f"a {type(fact).__name__}")
 
 
 def _open(path: Path, identity: dict) -> str:
@@ -223,8 +232,11 @@ def _open(path: Path, identity: dict) -> str:
         text = json.dumps(
             {"format": FORMAT, "version": VERSION, "game": identity}, ensure_ascii=False, indent=1
         )
-        _write_durably(record, text.encode())
-        return facts
+        with contextlib.suppress(
+            FileExistsError
+        ):  # written at this moment by another process: compare, as below
+            _write_durably(record, text.encode(), new=True)
+            return facts
     try:
         found = json.loads(record.read_text(encoding="utf-8"))
         if (found["format"], found["version"]) != (FORMAT, VERSION):
@@ -244,13 +256,15 @@ def _open(path: Path, identity: dict) -> str:
     return facts
 
 
-def _write_durably(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all, and wait until it is on the disk."""
+def _write_durably(path: Path, content: bytes, new: bool = False) -> None:
+    """Write a file whole or not at all, and wait until it is on the disk; ``new`` as for ``written_whole``."""
     try:
-        with written_whole(path) as part, open(part, "wb") as file:
+        with written_whole(path, new) as part, open(part, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+    except FileExistsError:
+        raise
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         what = "the disk is full" if full else error.strerror or str(error)

@@ -35,8 +35,12 @@ So a longer sequence of draws begins with the shorter one. Test vectors are in
 from __future__ import annotations
 
 import math
+import operator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
+from numbers import Real
+from typing import Any
 
 import numpy as np
 
@@ -97,7 +101,8 @@ def all_coalitions(n: int) -> np.ndarray:
     >>> all_coalitions(2).astype(int).tolist()
     [[0, 0], [1, 0], [0, 1], [1, 1]]
     """
-    if check_count("n", n) > 24:
+    n = check_count("n", n)
+    if n > 24:
         raise ValueError(
             f"n = {n}: 2**{n} coalitions are too many to list; at most 24 players can be enumerated"
         )
@@ -153,16 +158,51 @@ def as_coalitions(coalitions: np.ndarray, n: int) -> np.ndarray:
 
 def check_p(p: float) -> float:
     """Return ``p`` as a float if it lies strictly between 0 and 1."""
-    if isinstance(p, bool) or not isinstance(p, (int, float, np.number)) or not 0 < p < 1:
+    if isinstance(p, (bool, np.bool_)) or not isinstance(p, (Real, np.number)) or not 0 < p < 1:
         raise ValueError(f"p = {p!r}; expected a number strictly between 0 and 1")
     return float(p)
 
 
 def check_count(name: str, value: int) -> int:
-    """Return ``value`` as an int if it is a whole number from 0 to 2**64 - 1."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 0 <= value < 2**64:
+    """Return ``value``, Python's or NumPy's, as an int if it is a whole number from 0 to 2**64 - 1."""
+    try:
+        number = -1 if isinstance(value, (bool, np.bool_)) else operator.index(value)
+    except TypeError:
+        number = -1
+    if not 0 <= number < 2**64:
         raise ValueError(f"{name} = {value!r}; expected a whole number, 0 or more")
-    return int(value)
+    return number
+
+
+def at_least_one(name: str, value: int) -> int:
+    """Return ``value`` as an int if it is a whole number of at least 1."""
+    try:
+        number = check_count(name, value)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise ValueError(f"{name} is {value!r}; expected a whole number of at least 1")
+    return number
+
+
+def plain(value: Any) -> Any:
+    """The same in Python's own types, for JSON: NumPy's numbers and arrays, tuples and sets; else its text.
+
+    A number that is not finite, for which JSON has no word, becomes None.
+    """
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, Mapping):
+        return {str(plain(key)): plain(each) for key, each in value.items()}
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, (list, tuple)):
+        return [plain(each) for each in value]
+    if isinstance(value, (set, frozenset)):
+        return sorted((plain(each) for each in value), key=str)
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    return value if value is None or isinstance(value, (bool, int, str)) else str(value)
 
 
 def check_rows(
@@ -234,7 +274,8 @@ class Design:
 
 def independent(n: int, p: float, m: int, seed: int = 0, stream: int = 0) -> Design:
     """``m`` independent draws from ``P_p``; a coalition drawn twice is listed once, with twice the weight."""
-    if check_count("m", m) < 1:
+    n, p, m, seed = _python(n, p, m, seed)
+    if m < 1:
         raise ValueError("m = 0; expected at least one draw")
     return _count_repeats(draw(n, p, m, seed, stream), p, "independent", seed)
 
@@ -256,9 +297,10 @@ def paired(n: int, p: float, m: int, seed: int = 0, stream: int = 0) -> Design:
     ValueError
         If ``p`` is not 0.5 or ``m`` not even.
     """
+    n, p, m, seed = _python(n, p, m, seed)
     if p != 0.5:
         raise ValueError(f"p = {p}; a complement is a draw from P_p for p = 0.5 only")
-    if check_count("m", m) < 2 or m % 2:
+    if m < 2 or m % 2:
         raise ValueError(f"m = {m}; pairs make an even number of coalitions, at least 2")
     rows = draw(n, p, m // 2, seed, stream)
     return _count_repeats(np.stack([rows, ~rows], axis=1).reshape(m, n), p, "paired", seed)
@@ -271,10 +313,11 @@ def stratified(n: int, p: float, m: int, seed: int = 0, stream: int = 0) -> Desi
     the smallest of ``n`` uniform numbers. ``u`` is the first number of the stream, those of draw ``r`` are the ``n``
     from ``4 + r n`` on. In a random order of the draws each is one from ``P_p``, so averages are unbiased.
     """
-    if check_count("m", m) < 1:
+    n, p, m, seed = _python(n, p, m, seed)
+    if m < 1:
         raise ValueError("m = 0; expected at least one draw")
     numbers = _uniform(4 + m * n, seed, stream)
-    at_most = np.cumsum(_size_shares(n, check_p(p)))[:-1]
+    at_most = np.cumsum(_size_shares(n, p))[:-1]
     sizes = np.searchsorted(at_most, (np.arange(m) + numbers[0]) / m, side="right")
     return _count_repeats(_of_sizes(sizes, numbers[4:].reshape(m, n)), p, "stratified", seed)
 
@@ -287,14 +330,16 @@ def border(n: int, p: float, m: int, seed: int = 0, stream: int = 0) -> Design:
     size from uniform number ``r (n + 1)`` of the stream and its players, as in :func:`stratified`, from the ``n``
     after it; repeats are counted. Averages are unbiased.
     """
-    return list_and_draw(n, _size_shares(n, check_p(p)), m, float(p), "border", seed, stream)
+    n, p, m, seed = _python(n, p, m, seed)
+    return list_and_draw(n, _size_shares(n, p), m, p, "border", seed, stream)
 
 
 def list_and_draw(
     n: int, shares: np.ndarray, m: int, p: float | None, name: str, seed: int = 0, stream: int = 0
 ) -> Design:
     """:func:`border` for any distribution that looks at sizes only: ``shares``, (n + 1,), is that of the sizes."""
-    if check_count("m", m) < 1:
+    n, m, seed = check_count("n", n), check_count("m", m), check_count("seed", seed)
+    if m < 1:
         raise ValueError("m = 0; expected at least one draw")
     counts = np.array([math.comb(n, size) for size in range(n + 1)], dtype=float)
     listed = np.zeros(n + 1, bool)
@@ -316,6 +361,11 @@ def list_and_draw(
         coalitions = np.concatenate([coalitions, drawn.coalitions])
         weights = np.concatenate([weights, still.sum() * drawn.weights])
     return Design(coalitions, weights / weights.sum(), p, name, seed)
+
+
+def _python(n: int, p: float, m: int, seed: int) -> tuple[int, float, int, int]:
+    """A design's arguments, checked, as Python's numbers: NumPy's narrow ones overflow, and JSON knows none."""
+    return check_count("n", n), check_p(p), check_count("m", m), check_count("seed", seed)
 
 
 def _probability(coalitions: np.ndarray, p: float) -> np.ndarray:
@@ -377,9 +427,10 @@ def orthogonal_array(n: int, p: float = 0.5, m: int | None = None, seed: int = 0
     >>> bool(np.allclose(z.T @ (design.weights[:, None] * z), np.eye(10)))  # exactly
     True
     """
+    n, p, seed = check_count("n", n), check_p(p), check_count("seed", seed)
     if p != 0.5:
         raise ValueError(f"p = {p}; an orthogonal array of strength four exists here for p = 0.5 only")
-    k = max(1, (check_count("n", n) - 1).bit_length())
+    k = max(1, (n - 1).bit_length())
     runs = 4**k
     m = runs if m is None else check_count("m", m)
     if m == 0 or m % runs:
@@ -422,10 +473,11 @@ def exchange(n: int, p: float, m: int, seed: int = 0, stream: int = 0) -> Design
     ValueError
         If ``m`` is 0 or too large.
     """
-    if not 1 <= check_count("m", m) <= MOST_EXCHANGED:
+    n, p, m, seed = _python(n, p, m, seed)
+    if not 1 <= m <= MOST_EXCHANGED:
         raise ValueError(f"m = {m}; exchange compares all pairs of draws: expected 1 to {MOST_EXCHANGED}")
-    t = np.arange(check_count("n", n) + 1)
-    influence = _monomial_products(t, t, t, n, check_p(p))  # |φ|² by size
+    t = np.arange(n + 1)
+    influence = _monomial_products(t, t, t, n, p)  # |φ|² by size
     numbers = _uniform(4 + m * n + n, seed, stream)
     at_most = np.cumsum(_size_shares(n, p) * influence / n_monomials(n))[:-1]
     sizes = np.searchsorted(at_most, (np.arange(m) + numbers[0]) / m, side="right")
@@ -624,7 +676,8 @@ def choose_design(
     """
     if n < 1:
         raise ValueError(f"the game has no {side} players; expected at least 1")
-    p = check_p(p)
+    # from here on Python's numbers: 2**n of NumPy's overflows at 64 players
+    n, p, m, seed = int(n), check_p(p), m if m is None else check_count("m", m), check_count("seed", seed)
     if isinstance(name, Design):
         if (name.n, name.p) != (n, p):
             raise ValueError(
@@ -665,7 +718,8 @@ def authors_split(budget: int, n_image: int, n_text: int) -> tuple[int, int]:
     -------
     m_image, m_text : int
     """
+    n_image, n_text, budget = int(n_image), int(n_text), check_count("budget", budget)
     if n_text > n_image:
         return authors_split(budget, n_text, n_image)[::-1]
     m_text = min(2**n_text, max(4, int(np.ceil(np.sqrt(budget) * n_text / max(n_image, 1)))))
-    return min(2**n_image, check_count("budget", budget) // m_text), m_text
+    return min(2**n_image, budget // m_text), m_text

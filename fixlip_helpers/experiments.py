@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from fixlip_helpers.baselines import Subject, exclip, exclip_image_part, find_method
 from fixlip_helpers.checkpoints import Remembered
-from fixlip_helpers.coalitions import check_count, check_p, choose_design, n_monomials
+from fixlip_helpers.coalitions import check_count, check_p, choose_design, n_monomials, plain
 from fixlip_helpers.datasets import Input, open_inputs
 from fixlip_helpers.engines import in_process, on_ray
 from fixlip_helpers.explanation import Explanation, written_whole
@@ -353,7 +353,7 @@ class _Work:
 def _keep_request(request: Request, folder: Path) -> None:
     """Write the request into its folder, or compare it with the one that is there."""
     path = folder / "request.json"
-    asked = json.loads(json.dumps(asdict(request)))
+    asked = plain(asdict(request))
     if path.exists():
         stored = json.loads(path.read_text(encoding="utf-8"))
         differ = [key for key in asked if asked[key] != stored.get(key)]

@@ -11,8 +11,10 @@ under ``P_p``; :func:`to_set_basis` and :func:`to_fourier_basis` go from one to 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -21,7 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from fixlip_helpers.coalitions import as_coalitions, check_p
+from fixlip_helpers.coalitions import as_coalitions, check_count, check_p, plain
 
 if TYPE_CHECKING:
     import shapiq
@@ -126,7 +128,7 @@ class StandardErrors:
             "pairs": self.pairs[np.triu_indices(len(self.main), 1)].tolist(),
             "first_order": self.first_order.tolist(),
             "cross_totals": self.cross_totals.tolist(),
-            "degrees_of_freedom": self.degrees_of_freedom,
+            "degrees_of_freedom": plain(self.degrees_of_freedom),
         }
 
     @classmethod
@@ -197,6 +199,8 @@ class Explanation:
 
     def __post_init__(self) -> None:
         self.baseline = float(self.baseline)
+        self.empty_value = None if self.empty_value is None else float(self.empty_value)
+        self.n_image, self.n_text = check_count("n_image", self.n_image), check_count("n_text", self.n_text)
         self.main = np.array(self.main, dtype=float)
         self.pairs = np.array(self.pairs, dtype=float)
         self.players = [str(name) for name in self.players]
@@ -507,7 +511,7 @@ class Explanation:
         )
 
     def to_dict(self) -> dict:
-        """As JSON-able dictionary, described by ``assets/explanation.schema.json``.
+        """As JSON-able dictionary, described by ``assets/explanation.schema.json``; ``meta`` in Python's own types.
 
         ``pairs`` is the upper triangle row by row: (0, 1), (0, 2), ..., (0, n-1), (1, 2), ...
         """
@@ -523,7 +527,7 @@ class Explanation:
             "empty_value": self.empty_value,
             "main": self.main.tolist(),
             "pairs": self.pairs[np.triu_indices(self.n_players, 1)].tolist(),
-            "meta": self.meta,
+            "meta": plain(self.meta),
         } | ({"errors": self.errors.to_dict()} if self.errors is not None else {})
 
     @classmethod
@@ -551,7 +555,8 @@ class Explanation:
         """Write as JSON, whole or not at all; returns the path."""
         text = json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False)
         with written_whole(path) as part:
-            part.write_text(text + "\n", encoding="utf-8")
+            # half a surrogate pair, which no file can hold, becomes JSON's own \\udddd
+            part.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
         return Path(path)
 
     @classmethod
@@ -564,14 +569,34 @@ class Explanation:
 
 
 @contextmanager
-def written_whole(path: str | os.PathLike) -> Iterator[Path]:
-    """Give a path to write to; the file gets its own name when all went well, and else is removed."""
-    part = Path(path).with_name(Path(path).name + ".part")
+def written_whole(path: str | os.PathLike, new: bool = False) -> Iterator[Path]:
+    """Give a path to write to; the file gets its own name when all went well, and else is removed.
+
+    Until then its name, which ends in ``.part``, is nobody else's: threads and processes that write one file leave
+    the whole of what one of them wrote. With ``new`` it is FileExistsError if the file is there by then.
+    """
+    path = Path(path)
+    part = path.with_name(f"{path.name[:100]}.{secrets.token_hex(8)}.part")
     try:
         yield part
-        os.replace(part, path)
+        if new:
+            _named_once(part, path)
+        else:
+            os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _named_once(part: Path, path: Path) -> None:
+    """Give a file its name, or raise FileExistsError; where links are unknown two at once may both succeed."""
+    try:
+        os.link(part, path)
+    except FileExistsError:
+        raise
+    except OSError:
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+        os.replace(part, path)
 
 
 def player_names(n_image: int, n_text: int) -> list[str]:

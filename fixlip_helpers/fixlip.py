@@ -18,7 +18,9 @@ from fixlip_helpers.coalitions import (
     STREAMS,
     Design,
     UnderdeterminedError,
+    at_least_one,
     authors_split,
+    check_count,
     check_p,
     choose_design,
     default_draws,
@@ -147,17 +149,22 @@ def fixlip(
     ):
         if given not in allowed:
             raise ValueError(f"{name} = {given!r}; expected {' or '.join(map(repr, allowed))}")
-    if budget != "auto" and (
-        isinstance(budget, bool) or not isinstance(budget, (int, np.integer)) or budget < 1
-    ):
-        raise ValueError(f"budget = {budget!r}; expected 'auto' or a whole number of at least 1")
+    if not (isinstance(budget, str) and budget == "auto"):
+        try:
+            budget = at_least_one("budget", budget)
+        except ValueError:
+            raise ValueError(
+                f"budget = {budget!r}; expected 'auto' or a whole number of at least 1"
+            ) from None
+    seed, n_held_out = check_count("seed", seed), check_count("n_held_out", n_held_out)
     if n_held_out < 8:
         raise ValueError(f"n_held_out = {n_held_out}; expected at least 8")
     if tolerance is not None and (
         isinstance(tolerance, bool) or not isinstance(tolerance, Real) or not 0 < tolerance < np.inf
     ):
         raise ValueError(f"tolerance = {tolerance!r}; expected a number above 0, in the game's unit, or None")
-    errors = errors or tolerance is not None
+    tolerance = None if tolerance is None else float(tolerance)
+    errors = bool(errors) or tolerance is not None
     if errors and (index == "FSII" or (solver == "wls" and sampling != "joint")):
         raise ValueError("errors and tolerance are for index='FWBII' by solver='sides' or sampling='joint'")
     if tolerance is not None and (design is not None or n_image_coalitions or n_text_coalitions):
@@ -171,8 +178,13 @@ def fixlip(
             "index = 'FSII' draws whole coalitions with Shapley weights: it takes sampling='joint' and no design"
         )
     sampling = sampling or ("joint" if index == "FSII" else "cross")
-    budget = budget if budget == "auto" else int(budget)
-    sizes = n_image_coalitions, n_text_coalitions
+    sizes = tuple(
+        None if size is None else check_count(name, size)
+        for name, size in (
+            ("n_image_coalitions", n_image_coalitions),
+            ("n_text_coalitions", n_text_coalitions),
+        )
+    )
     if checkpoint is not None:
         if not isinstance(game, TwoSidedGame):
             raise TypeError(f"checkpoint is for two-sided games; {type(game).__name__} is none")

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
-from fixlip_helpers.coalitions import all_coalitions, as_coalitions, coalition_number
+from fixlip_helpers.coalitions import all_coalitions, as_coalitions, at_least_one, coalition_number
 from fixlip_helpers.encoding import check_finite, encode_in_batches
 from fixlip_helpers.players import image_players as find_image_players
 from fixlip_helpers.players import text_players as find_text_players
@@ -479,8 +479,7 @@ class VisionLanguageGame(SideBySide):
         from fixlip_helpers.masking import prepare_removal
         from fixlip_helpers.models import Caption, Picture, warn_of_photograph
 
-        if not isinstance(batch_size, int) or batch_size < 1:
-            raise ValueError(f"batch_size is {batch_size!r}; expected a whole number of at least 1")
+        batch_size = at_least_one("batch_size", batch_size)
         self.model, self.batch_size, self.progress = model, batch_size, progress
         self.picture = image if isinstance(image, Picture) else model.prepare_image(image)
         if getattr(model, "embedded", False):

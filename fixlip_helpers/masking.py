@@ -118,7 +118,10 @@ def constant(
     rgb = ImageColor.getrgb(colour)[:3] if isinstance(colour, str) else tuple(colour)
     if len(rgb) != 3 or not all(0 <= value <= 255 for value in rgb):
         raise ValueError(f"colour is {colour!r}; expected a colour's name or three values in 0 to 255")
-    filler = pixels.new_tensor(model.from_colour(rgb))[:, None, None].expand_as(pixels)
+    import torch
+
+    colour = torch.tensor(model.from_colour(rgb), dtype=pixels.dtype)
+    filler = colour.to(pixels.device)[:, None, None].expand_as(pixels)
     return Painting(model, pixels, filler)
 
 
@@ -146,15 +149,15 @@ def gaussian_blur(pixels: torch.Tensor, sigma: float) -> torch.Tensor:
     import torch
 
     radius = int(3 * sigma + 0.5)
-    offsets = torch.arange(-radius, radius + 1, device=pixels.device, dtype=torch.float64)
+    offsets = torch.arange(-radius, radius + 1, dtype=torch.float64)
     kernel = torch.exp(-(offsets**2) / (2 * sigma**2))
     kernel = (kernel / kernel.sum())[None, None]
-    blurred = pixels.double()
+    blurred = pixels.cpu().double()  # once for a picture, and not every device has float64
     for _ in range(2):  # blur the columns of each row, then swap rows and columns
         channels, height, width = blurred.shape
         lines = torch.nn.functional.pad(blurred.reshape(-1, 1, width), (radius, radius), mode="replicate")
         blurred = torch.nn.functional.conv1d(lines, kernel).reshape(channels, height, width).transpose(1, 2)
-    return blurred.to(pixels.dtype)
+    return blurred.to(pixels.dtype).to(pixels.device)
 
 
 # --- Dropping tokens ----------------------------------------------------------------------

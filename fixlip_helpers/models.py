@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 import re
@@ -39,7 +40,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from fixlip_helpers.switches import SWITCHES, one_at_a_time
 
 if TYPE_CHECKING:
     import torch
@@ -115,7 +118,10 @@ def open_image(image: str | os.PathLike | Image.Image | np.ndarray) -> Image.Ima
         If ``image`` is none of the three.
     """
     if isinstance(image, Image.Image):
-        return _to_rgb(image, "image")
+        file = getattr(image, "filename", "")  # of one that Pillow has opened
+        name = repr(str(file)) if file else "given"
+        with _naming(name):
+            return _to_rgb(image, name)
     if isinstance(image, (str, os.PathLike)):
         return _read_file(Path(image))
     if isinstance(image, np.ndarray):
@@ -153,6 +159,10 @@ def warn_of_photograph(name: str, picture: Image.Image) -> None:
         )
 
 
+class _Refused(ValueError):
+    """A picture that is refused, in one line that names it."""
+
+
 def _read_file(path: Path) -> Image.Image:
     """Decode one file; every way in which that can fail becomes one line."""
     if not path.exists():
@@ -162,47 +172,124 @@ def _read_file(path: Path) -> Image.Image:
     if path.stat().st_size == 0:
         raise ValueError(f"image {str(path)!r} is empty (0 bytes)")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is checked below
-            with Image.open(path) as picture:
-                return _to_rgb(picture, repr(str(path)))
+        content = path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"image {str(path)!r} cannot be read: {error.strerror or error}") from None
+    return decode_image(content, str(path))
+
+
+def decode_image(content: bytes, name: str) -> Image.Image:
+    """A picture file's content as 8-bit RGB, upright, on white.
+
+    Raises
+    ------
+    ValueError
+        As :func:`open_image`, in one line with the name.
+    """
+    name = repr(name)
+    with _naming(name):
+        try:
+            return _decode(content, name)
+        except ValueError as error:
+            lean = None if isinstance(error, _Refused) else _png_without_texts(content)
+            if lean is None:
+                raise
+            picture = _decode(lean, name)
+            _warn_of_metadata(name, error)
+            return picture
+
+
+def _decode(content: bytes, name: str) -> Image.Image:
+    with SWITCHES, warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is checked below
+        picture = Image.open(io.BytesIO(content))
+    with picture:
+        return _to_rgb(picture, name)
+
+
+@contextlib.contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """Turn what decoders raise on broken data, in whatever type, into one line that names the picture."""
+    try:
+        yield
+    except _Refused as error:
+        raise ValueError(str(error)) from None
     except Image.DecompressionBombError:
         raise ValueError(
-            f"image {str(path)!r} has more than {MAX_IMAGE_PIXELS:,} pixels; make it smaller first"
+            f"image {name} has more than {MAX_IMAGE_PIXELS:,} pixels; make it smaller first"
         ) from None
     except UnidentifiedImageError:
-        raise ValueError(f"image {str(path)!r} is not a picture in a format that Pillow reads") from None
-    except ValueError as error:  # ours: already one clear line
-        raise error from None
-    except (
-        OSError,
-        SyntaxError,
-        EOFError,
-        IndexError,
-        MemoryError,
-    ) as error:  # what decoders raise on broken data
-        raise ValueError(
-            f"image {str(path)!r} cannot be decoded, it may be truncated: {_one_line(error)}"
-        ) from None
+        raise ValueError(f"image {name} is not a picture in a format that Pillow reads") from None
+    except Exception as error:  # OSError, SyntaxError, EOFError, struct.error, ...: each format has its own
+        raise ValueError(f"image {name} cannot be decoded, it may be truncated: {_one_line(error)}") from None
+
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def _png_without_texts(content: bytes) -> bytes | None:
+    """A PNG file less its texts and colour profile, which Pillow refuses above 1 MB; None for other files."""
+    if not content.startswith(_PNG):
+        return None
+    kept, at = [_PNG], len(_PNG)
+    while at + 12 <= len(content):
+        end = at + 12 + int.from_bytes(content[at : at + 4], "big")  # length, kind, content, checksum
+        if content[at + 4 : at + 8] not in (b"tEXt", b"zTXt", b"iTXt", b"iCCP"):
+            kept.append(content[at:end])
+        at = end
+    return b"".join(kept)
+
+
+def _warn_of_metadata(name: str, error: Exception) -> None:
+    warnings.warn(
+        f"image {name}: what the file says about the picture cannot be read ({_one_line(error)}); "
+        "the pixels are used as they are stored",
+        ImageWarning,
+        stacklevel=5,
+    )
+
+
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def _upright(picture: Image.Image, name: str) -> Image.Image:
+    """Apply the orientation that a camera stored; of all other metadata nothing is read."""
+    picture.load()  # a PNG may say it after its pixels; errors of the pixels are not of the metadata
+    try:
+        orientation = picture.getexif().get(ExifTags.Base.Orientation, 1)
+        if orientation not in range(9):
+            raise ValueError(f"orientation {orientation!r}")
+    except Exception as error:  # entries of a wrong type or length fail in as many ways
+        _warn_of_metadata(name, error)
+        return picture
+    return picture.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else picture
 
 
 def _to_rgb(picture: Image.Image, name: str) -> Image.Image:
     """Upright 8-bit RGB of any PIL image; ``name`` is for messages."""
     width, height = picture.size
     if width * height > MAX_IMAGE_PIXELS:
-        raise ValueError(
+        raise _Refused(
             f"image {name} has {width} × {height} = {width * height:,} pixels, "
             f"more than {MAX_IMAGE_PIXELS:,}; make it smaller first"
         )
     if min(width, height) == 0:
-        raise ValueError(f"image {name} has no pixels: {width} × {height}")
+        raise _Refused(f"image {name} has no pixels: {width} × {height}")
     if getattr(picture, "is_animated", False):
         warnings.warn(
             f"image {name} has {picture.n_frames} frames; the first one is used", ImageWarning, stacklevel=4
         )
         picture.seek(0)
-    kind = picture.format  # None of a picture in memory; what comes next makes a copy, which forgets it
-    picture = ImageOps.exif_transpose(picture)
+    kind = picture.format  # None of a picture in memory; what comes next may make a copy, which forgets it
+    picture = _upright(picture, name)
     if picture.mode.startswith(("I", "F")):  # "I;16", "I", "F": Pillow's own conversion would clip at 255
         # some versions of Pillow decode 16-bit PNG and PGM as "I", which elsewhere holds any picture's numbers
         sixteen_bits = picture.mode.startswith("I;16") or (picture.mode == "I" and kind in ("PNG", "PPM"))
@@ -358,7 +445,9 @@ class Scoring:
         with torch.inference_mode():
             f = self.embed_pixels(picture.pixels[None])[0]
             g = self.embed_tokens(text.input_ids, text.attention_mask)[0]
-        return self.scale * float(f.double() @ g.double()) + self.bias
+        return (
+            self.scale * float(f.cpu().double() @ g.cpu().double()) + self.bias
+        )  # not every device has float64
 
 
 class VisionLanguageModel(Scoring):
@@ -411,7 +500,7 @@ class VisionLanguageModel(Scoring):
         self.image_size, self.patch_size = _one_size(vision.image_size), _one_size(vision.patch_size)
         side = self.image_size // self.patch_size
         self.grid, self.n_patches = (side, side), side * side
-        self.scale = float(network.logit_scale.detach().double().exp())
+        self.scale = float(network.logit_scale.detach().cpu().double().exp())  # not every device has float64
         self.bias = float(network.logit_bias.detach()) if hasattr(network, "logit_bias") else 0.0
         self.context = text.max_position_embeddings
         self.n_parameters = sum(p.numel() for p in network.parameters())
@@ -469,7 +558,8 @@ class VisionLanguageModel(Scoring):
                 f"its encoder takes {expected}; mend preprocessor_config.json in its folder"
             )
         seen = Image.fromarray(self.to_colours(pixels))
-        return Picture(pixels.to(self.device, self.dtype), seen, original, self._box(original.size))
+        pixels = pixels.to(self.dtype).to(self.device)  # in this order: a processor may give float64
+        return Picture(pixels, seen, original, self._box(original.size))
 
     def to_colours(self, pixels: torch.Tensor) -> np.ndarray:
         """Undo the normalisation: (..., 3, H, W) pixels -> (..., H, W, 3) uint8 colours."""
@@ -507,7 +597,7 @@ class VisionLanguageModel(Scoring):
     def embed_pixels(self, pixels: torch.Tensor) -> torch.Tensor:
         """Image embeddings: normalised pixels (m, 3, H, W) -> (m, d), unit norm, float32 or float64."""
         return unit_rows(
-            _pooled(self.network.get_image_features(pixel_values=pixels.to(self.device, self.dtype)))
+            _pooled(self.network.get_image_features(pixel_values=pixels.to(self.dtype).to(self.device)))
         )
 
     def patch_tokens(self, pixels: torch.Tensor) -> torch.Tensor:
@@ -516,7 +606,7 @@ class VisionLanguageModel(Scoring):
         One token a patch, with its position embedding; CLIP's CLS token comes first. Dropping tokens
         here removes patches without painting anything in their place.
         """
-        return self.network.vision_model.embeddings(pixels.to(self.device, self.dtype))
+        return self.network.vision_model.embeddings(pixels.to(self.dtype).to(self.device))
 
     def embed_patch_tokens(self, tokens: torch.Tensor) -> torch.Tensor:
         """The rest of the image encoder: any number k >= 1 of tokens, (m, k, width) -> (m, d), unit norm."""
@@ -818,13 +908,27 @@ def _placed(network: Any, device: torch.device, dtype: torch.dtype) -> Any:
     """The network on its device in its type; the logit's scale and bias are never rounded to fewer than 32 bits."""
     import torch
 
+    if dtype == torch.float64:
+        _check_has_float64(device)
     exact = {name: p.data for name, p in network.named_parameters() if name in ("logit_scale", "logit_bias")}
     layout = torch.channels_last if device.type == "cuda" else torch.preserve_format
-    network = network.to(device=device, dtype=dtype, memory_format=layout)
+    network = network.to(dtype).to(device=device, memory_format=layout)  # in this order: see above
     if torch.finfo(dtype).bits < 32:  # bfloat16 would make a scale of 100 one of 98.9
         for name, number in exact.items():
-            getattr(network, name).data = number.to(device)
+            getattr(network, name).data = number.to(torch.float32).to(device)
     return network
+
+
+def _check_has_float64(device: torch.device) -> None:
+    """ValueError on a device without float64, such as Apple's."""
+    import torch
+
+    try:
+        torch.zeros(1, dtype=torch.float64, device=device)
+    except (TypeError, RuntimeError):
+        raise ValueError(
+            f"dtype is 'float64', which device {str(device)!r} has not; take 'float32'"
+        ) from None
 
 
 def _load_folder(folder: Path, name: str, advice: str) -> tuple[Any, Any, Any]:
@@ -835,6 +939,7 @@ def _load_folder(folder: Path, name: str, advice: str) -> tuple[Any, Any, Any]:
         raise ValueError(f"{str(error).rstrip('.:')}; {advice}") from None
 
 
+@one_at_a_time
 def _load_parts(source: str, name: str, local: bool = True) -> tuple[Any, Any, Any]:
     """Network, tokenizer, image processor from a folder or the hub's cache, or one line that says why not."""
     from transformers import AutoConfig, AutoModel, AutoTokenizer
@@ -877,6 +982,7 @@ class _Incomplete(ValueError):
     """Files are missing: an error for a folder, a reason to go to the network for a hub id."""
 
 
+@one_at_a_time
 def _load_from_hub(name: str) -> tuple[Any, Any, Any]:
     """From the local cache where it is complete, else from the network, asked once and briefly."""
     try:

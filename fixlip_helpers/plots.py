@@ -33,6 +33,7 @@ from PIL import Image, ImageOps
 
 from fixlip_helpers.explanation import POOR_FIT
 from fixlip_helpers.models import open_image
+from fixlip_helpers.switches import SWITCHES
 
 if TYPE_CHECKING:
     from fixlip_helpers.explanation import Explanation
@@ -71,7 +72,7 @@ def _styled(function: Callable) -> Callable:
 
     @wraps(function)
     def wrapper(*args, **kwargs):
-        with mpl.rc_context(STYLE):
+        with SWITCHES, mpl.rc_context(STYLE):
             return function(*args, **kwargs)
 
     return wrapper

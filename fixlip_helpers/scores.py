@@ -52,7 +52,9 @@ def embed_scenes(model: VisionLanguageModel, some: Iterable[Scene], batch: int =
     with torch.inference_mode():
         for start in range(0, len(pixels), batch):
             part = torch.from_numpy(pixels[start : start + batch]).permute(0, 3, 1, 2)
-            out.append(model.embed_pixels(part.float() / 127.5 - 1).numpy())  # mean and deviation are 0.5
+            out.append(
+                model.embed_pixels(part.float() / 127.5 - 1).cpu().numpy()
+            )  # mean and deviation are 0.5
     return np.concatenate(out)
 
 
@@ -69,7 +71,7 @@ def embed_captions(model: VisionLanguageModel, captions: Iterable[str]) -> np.nd
             ids, mask = (
                 torch.as_tensor(part).reshape(1, -1) for part in (caption.input_ids, caption.attention_mask)
             )
-            rows.append(model.embed_tokens(ids, mask).numpy()[0])
+            rows.append(model.embed_tokens(ids, mask).cpu().numpy()[0])
     where = {text: i for i, text in enumerate(distinct)}
     return np.stack(rows)[[where[text] for text in captions]]
 

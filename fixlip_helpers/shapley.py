@@ -63,9 +63,10 @@ def shapley_design(n: int, m: int, seed: int = 0, stream: int = STREAMS["joint"]
     Design
         With ``p`` None.
     """
-    if check_count("n", n) < 2:
+    n, m, seed = check_count("n", n), check_count("m", m), check_count("seed", seed)
+    if n < 2:
         raise ValueError(f"n = {n}; Shapley weights need at least 2 players")
-    if n <= 24 and check_count("m", m) >= 2**n - 2:
+    if n <= 24 and m >= 2**n - 2:
         coalitions = all_coalitions(n)[1:-1]
         sizes = coalitions.sum(axis=1)
         weights = (size_shares(n) / np.maximum(1, np.bincount(sizes, minlength=n + 1)))[sizes]

@@ -33,6 +33,7 @@ from fixlip_helpers.coalitions import (
     empty_and_full,
     enumeration,
     n_monomials,
+    plain,
 )
 from fixlip_helpers.explanation import POOR_FIT, Explanation, player_names, to_set_basis, written_whole
 from fixlip_helpers.games import TwoSidedGame, checked_embeddings
@@ -270,7 +271,7 @@ class Side:
             save_file(
                 {k: np.ascontiguousarray(a) for k, a in arrays.items()},
                 part,
-                {"fixlip-side": json.dumps(facts)},
+                {"fixlip-side": json.dumps(plain(facts))},
             )
         return Path(path)
 

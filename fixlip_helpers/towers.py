@@ -4,14 +4,14 @@ A :class:`Tower` is one encoder (image or text) with one input, from the hidden 
 embedding. :func:`open_towers` makes both for a picture and a caption. They compute what the model's own forward pass
 computes, and can besides start from hidden states of one's own, and keep what happens inside attention.
 
-Attention probabilities exist only where attention is computed step by step ("eager"), which :func:`eager_attention`
-switches on and back.
+Attention probabilities exist only where attention is computed step by step ("eager"). A tower belongs to a twin of the
+network in which it is (:func:`lay_open`), so that looking inside changes nothing for those who use the model besides.
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+import copy
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -24,20 +24,34 @@ if TYPE_CHECKING:
     from fixlip_helpers.models import Caption, Picture, VisionLanguageModel
 
 
-@contextlib.contextmanager
-def eager_attention(network: torch.nn.Module) -> Iterator[None]:
-    """Let a transformers network compute attention step by step; what was set before comes back in any case."""
-    configurations = {
-        id(module.config): module.config for module in network.modules() if hasattr(module, "config")
-    }.values()
-    before = [(each, each._attn_implementation) for each in configurations]
-    try:
-        for each, _ in before:
-            each._attn_implementation = "eager"
-        yield
-    finally:
-        for each, implementation in before:
-            each._attn_implementation = implementation
+def lay_open(model: VisionLanguageModel) -> VisionLanguageModel:
+    """The same model with a network of its own to look into: the weights are shared, nothing else is.
+
+    In it attention is computed step by step, and hooks and settings touch nobody else's passes: gradient methods
+    run in several threads on one model, beside its ordinary passes. A model that was laid open is returned as it is.
+
+    Raises
+    ------
+    ValueError
+        If the model is none of the three families.
+    """
+    from fixlip_helpers.models import VisionLanguageModel
+
+    if not isinstance(model, VisionLanguageModel):
+        raise ValueError(
+            "gradient methods look inside CLIP, SigLIP and SigLIP 2 as load_model gives them; "
+            f"a {type(model).__name__} shows its embeddings only"
+        )
+    if getattr(model, "_laid_open", False):
+        return model
+    network = model.network
+    shared = {id(tensor): tensor for tensor in (*network.parameters(), *network.buffers())}
+    opened = copy.copy(model)
+    opened.network, opened._laid_open = copy.deepcopy(network, shared), True
+    for module in opened.network.modules():
+        if hasattr(module, "config"):
+            module.config._attn_implementation = "eager"
+    return opened
 
 
 @dataclass
@@ -131,6 +145,8 @@ class Tower:
 
     def _run(self, hidden: torch.Tensor, first: int) -> tuple[torch.Tensor, Attention | None]:
         for layer, (rest, named) in zip(self.layers[first:], self._arguments[first:], strict=True):
+            if "output_attentions" in named:  # transformers 4 hands probabilities out where it is asked to
+                named = named | {"output_attentions": True}
             output = layer(hidden, *rest, **named)
             hidden = output[0] if isinstance(output, tuple) else output  # a tuple before transformers 5
         if self._probe is None:
@@ -156,13 +172,9 @@ def open_towers(
     ValueError
         If the model is none of the three families, or picture or caption cannot be used.
     """
-    from fixlip_helpers.models import Caption, Picture, VisionLanguageModel
+    from fixlip_helpers.models import Caption, Picture
 
-    if not isinstance(model, VisionLanguageModel):
-        raise ValueError(
-            "gradient methods look inside CLIP, SigLIP and SigLIP 2 as load_model gives them; "
-            f"a {type(model).__name__} shows its embeddings only"
-        )
+    model = lay_open(model)
     picture = image if isinstance(image, Picture) else model.prepare_image(image)
     text = caption if isinstance(caption, Caption) else model.tokenize(caption)
     return open_image_tower(model, picture.pixels[None]), open_text_tower(model, text)
@@ -170,6 +182,7 @@ def open_towers(
 
 def open_image_tower(model: VisionLanguageModel, pixels: torch.Tensor) -> Tower:
     """The image tower with normalised pixels, (1, 3, H, W)."""
+    model = lay_open(model)
     vision = model.network.vision_model
     clip = model.family == "clip"
     layers = list(vision.encoder.layers)
@@ -187,6 +200,7 @@ def open_text_tower(model: VisionLanguageModel, caption: Caption, emptied: bool 
     """The text tower with a caption, or with as long a one whose players are all padding."""
     import torch
 
+    model = lay_open(model)
     text, ids = model.network.text_model, caption.input_ids
     if emptied:
         padding = model.tokenizer.pad_token_id

@@ -175,7 +175,7 @@ class TwoTower(Scoring):
         original = open_for_encoder(image)
         pixels = torch.from_numpy(self._pixels(original))
         seen = Image.fromarray(self.to_colours(pixels))
-        return Picture(pixels.to(self.device, self.dtype), seen, original, self._box(original.size))
+        return Picture(pixels.to(self.dtype).to(self.device), seen, original, self._box(original.size))
 
     def to_colours(self, pixels: torch.Tensor) -> np.ndarray:
         """Undo the normalisation: (..., 3, H, W) pixels -> (..., H, W, 3) uint8 colours."""
@@ -189,7 +189,7 @@ class TwoTower(Scoring):
 
     def embed_pixels(self, pixels: torch.Tensor) -> torch.Tensor:
         """Image embeddings: normalised pixels (m, 3, H, W) -> (m, d), unit norm, float32 or float64."""
-        return _embeddings(self._encode_image(pixels.to(self.device, self.dtype)))
+        return _embeddings(self._encode_image(pixels.to(self.dtype).to(self.device)))
 
     def _pixels(self, picture: Image.Image) -> np.ndarray:
         """What ``preprocess`` makes of a picture, (3, H, W) float64."""

@@ -39,6 +39,7 @@ from fixlip_helpers.coalitions import (
     check_rows,
     monomials,
     n_monomials,
+    plain,
 )
 from fixlip_helpers.explanation import from_upper_triangle, to_set_basis, written_whole
 from fixlip_helpers.matrix_free import Monomials, conjugate_gradients
@@ -463,7 +464,7 @@ class NormalEquations:
             save_file(
                 {"gram": self.gram, "moments": self.moments},
                 part,
-                {"fixlip-normal-equations": json.dumps(facts)},
+                {"fixlip-normal-equations": json.dumps(plain(facts))},
             )
         return Path(path)
 

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, processors
 from tokenizers.models import Unigram, WordLevel
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map_only
 from transformers import (
     CLIPConfig,
     CLIPModel,
@@ -173,3 +175,67 @@ FAMILIES = ["clip", "siglip", "siglip2", "mini-clip", "mini-siglip"]
 def noise_image(width: int = 64, height: int = 64, seed: int = 0) -> np.ndarray:
     """Random colours, (height, width, 3) uint8: no two patches alike."""
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+# --- A device without float64 ---------------------------------------------------------------
+
+NO_FLOAT64 = "lazy"  # torch asks of no hardware whether this one is there, as it does of Apple's "mps"
+
+
+class Elsewhere(torch.Tensor):
+    """A tensor that says that it is on another device; its numbers are on the CPU."""
+
+    @staticmethod
+    def __new__(cls, numbers):
+        return torch.Tensor._make_wrapper_subclass(
+            cls, numbers.size(), strides=numbers.stride(), dtype=numbers.dtype, device=NO_FLOAT64
+        )
+
+    def __init__(self, numbers):
+        self.numbers = numbers
+
+    def tolist(self):
+        return self.numbers.tolist()
+
+    __torch_function__ = torch._C._disabled_torch_function_impl
+
+    @classmethod
+    def __torch_dispatch__(cls, function, types, given, named=None):
+        return _carried_out(function, given, named or {})
+
+
+class Without64(TorchDispatchMode):
+    """Within it there is a device :data:`NO_FLOAT64` that refuses float64 as Apple's does, and says so."""
+
+    def __enter__(self):
+        self._lifted = torch._C._only_lift_cpu_tensors()
+        torch._C._set_only_lift_cpu_tensors(True)  # torch.tensor(..., device=...) then comes here, too
+        return super().__enter__()
+
+    def __exit__(self, *error):
+        torch._C._set_only_lift_cpu_tensors(self._lifted)
+        return super().__exit__(*error)
+
+    def __torch_dispatch__(self, function, types, given, named=None):
+        return _carried_out(function, given, named or {})
+
+
+def _carried_out(function, given, named):
+    """Do on the CPU what is asked for on that device, and refuse what that has not."""
+    parts = [part for part in tree_leaves((given, named)) if isinstance(part, torch.Tensor)]
+    there = any(isinstance(part, Elsewhere) for part in parts)
+    target = named.get("device")
+    if target is not None:
+        there = torch.device(target).type == NO_FLOAT64
+        named = named | {"device": torch.device("cpu")}
+    given, named = tree_map_only(Elsewhere, lambda part: part.numbers, (given, named))
+    made = function(*given, **named)
+
+    def moved(part):
+        if part.dtype in (torch.float64, torch.complex128):
+            raise TypeError(
+                "Cannot convert a MPS Tensor to float64 dtype as the MPS framework doesn't support float64."
+            )
+        return Elsewhere(part)
+
+    return tree_map_only(torch.Tensor, moved, made) if there else made

@@ -30,7 +30,7 @@ from fixlip_helpers.fixlip import fixlip
 from fixlip_helpers.games import VisionLanguageGame, random_embeddings, random_game
 from fixlip_helpers.models import load_model
 from fixlip_helpers.scenes import examples
-from fixlip_helpers.towers import Tower, eager_attention, open_image_tower, open_text_tower, open_towers
+from fixlip_helpers.towers import Tower, open_image_tower, open_text_tower, open_towers
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
@@ -48,7 +48,7 @@ def picture(model):
 
 def test_towers_compute_what_the_model_computes(model, picture):
     caption = model.tokenize(CAPTION)
-    with eager_attention(model.network), torch.no_grad():
+    with torch.no_grad():
         image, text = open_towers(model, picture, caption)
         for first in (0, image.depth - 1):
             embedding, watched = image.embed_and_watch(image.hidden[first], first)
@@ -307,19 +307,18 @@ def test_exclip_equals_whole_jacobians(model, picture):
     caption = model.tokenize(CAPTION)
     black = torch.as_tensor(model.from_colour((0, 0, 0)), dtype=torch.float32)[None, :, None, None]
     blank = black.expand(1, 3, model.image_size, model.image_size)
-    with eager_attention(model.network):
-        ends = open_towers(model, picture, caption)
-        starts = open_image_tower(model, blank), open_text_tower(model, caption, emptied=True)
-        parts = []
-        for end, start in zip(ends, starts, strict=True):
-            first = end.depth - 1
-            a, r = end.hidden[first], start.hidden[first]
-            whole = 0
-            for k in range(64):
-                at = r + (k + 0.5) / 64 * (a - r)
-                jacobian = torch.autograd.functional.jacobian(partial(embed_one, end, first), at)[:, 0]
-                whole = whole + (jacobian * (a - r)).sum(-1) / 64
-            parts.append(whole[:, end.players])
+    ends = open_towers(model, picture, caption)
+    starts = open_image_tower(model, blank), open_text_tower(model, caption, emptied=True)
+    parts = []
+    for end, start in zip(ends, starts, strict=True):
+        first = end.depth - 1
+        a, r = end.hidden[first], start.hidden[first]
+        whole = 0
+        for k in range(64):
+            at = r + (k + 0.5) / 64 * (a - r)
+            jacobian = torch.autograd.functional.jacobian(partial(embed_one, end, first), at)[:, 0]
+            whole = whole + (jacobian * (a - r)).sum(-1) / 64
+        parts.append(whole[:, end.players])
     truth = model.scale * (parts[0].T @ parts[1]).numpy()
     np.testing.assert_allclose(found.cross_modal(), truth, atol=2e-3 * np.abs(truth).max())
     assert not found.main.any() and found.baseline == 0
