@@ -55,6 +55,10 @@ ELEMENTS = {
     "table": (), "tbody": (), "td": (), "th": (), "thead": (), "tr": (),
 }  # fmt: skip
 
+# What only the page can show, and the line that stands in its place.
+MOVING = {"audio", "canvas", "iframe", "math", "object", "script", "style", "svg", "template", "video"}
+ON_THE_PAGE = "*[This part moves: see it on the page.]({address})*"
+
 NOTICE = (
     "**Runnable edition** of [{title}]({page}). Numbers and sentences in the text belong to the stored run, whose "
     "outputs you see; what you run may print others."
@@ -79,20 +83,26 @@ class _Allowed(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.written: list[str] = []
+        self.within: list[str] = []  # elements whose text is none
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        if tag in ELEMENTS:
+        if tag in MOVING:
+            self.within.append(tag)
+        if tag in ELEMENTS and not self.within:
             kept = "".join(
                 f' {name}="{html.escape(value or "")}"' for name, value in attributes if name in ELEMENTS[tag]
             )
             self.written.append(f"<{tag}{kept}>")
 
     def handle_endtag(self, tag: str) -> None:
-        if tag in ELEMENTS:
+        if tag in ELEMENTS and not self.within:
             self.written.append(f"</{tag}>")
+        if tag in self.within:
+            del self.within[self.within.index(tag) :]
 
     def handle_data(self, text: str) -> None:
-        self.written.append(html.escape(text, quote=False))
+        if not self.within:
+            self.written.append(html.escape(text, quote=False))
 
 
 def allowed(source: str) -> str:
@@ -148,7 +158,7 @@ class Translator:
         self.source = Path(app.srcdir)
         self.depth = 0
         self.in_table = False
-        self.names: dict[int, str] = {}  # what code cells make, by number: a figure, a solution
+        self.names: dict[int, str] = {}  # of code cells whose code may be hidden, by number
 
     # --- Numbers and addresses, as Sphinx's writer of HTML finds them -----------------------------------------
 
@@ -284,7 +294,7 @@ class Translator:
         if isinstance(node, nodes.rubric):
             return [_around(self.line(node), "**")]
         if isinstance(node, nodes.raw):
-            return [allowed(node.astext()) if node["format"] == "html" else ""]
+            return self.raw(node)
         if isinstance(node, nodes.transition):
             return ["---"]
         if isinstance(node, nodes.target | nodes.comment):
@@ -304,6 +314,15 @@ class Translator:
                 return self.code(node)
             return self.blocks(node)
         raise self.unknown(node)
+
+    def raw(self, node: nodes.raw) -> list[Block]:
+        if node["format"] != "html":
+            return []
+        source = node.astext()
+        if re.search("<(audio|canvas|iframe|object|script|video)\\b", source):
+            place = next((holder["ids"][0] for holder in _holders(node) if holder.get("ids")), "")
+            return [allowed(source), ON_THE_PAGE.format(address=f"{self.page}#{place}")]
+        return [allowed(source)]
 
     def section(self, node: nodes.section) -> list[Block]:
         """A heading and what follows; the content of a theorem or an exercise is a section, too, without one."""
@@ -406,10 +425,14 @@ class Translator:
     def code(self, node: nodes.container) -> list[Block]:
         """The cell itself, and under it what the page writes under its figure."""
         index, figures = node["cell_index"], list(node.findall(nodes.figure))
-        if figures:
-            self.names[index] = self.numbered(figures[0]).strip() or "the figure"
+        if "{" not in node.get(
+            "prompt_show", "{"
+        ):  # what the page's own bar says, if it is not the builder's
+            self.names[index] = node["prompt_show"]
+        elif figures:
+            self.names[index] = f"Code of {self.numbered(figures[0]).strip() or 'the figure'}"
         elif any(type(holder).__name__ == "solution_node" for holder in _holders(node)):
-            self.names[index] = "the solution"
+            self.names[index] = "Code of the solution"
         return [index, *(caption for figure in figures for caption in self.captions(figure))]
 
     def captions(self, figure: nodes.figure) -> list[str]:
@@ -436,14 +459,14 @@ def _holders(node: nodes.Node) -> Iterable[nodes.Node]:
         yield node
 
 
-def _code_cell(cell: nbformat.NotebookNode, made: str | None) -> nbformat.NotebookNode:
+def _code_cell(cell: nbformat.NotebookNode, name: str | None) -> nbformat.NotebookNode:
     """A chapter's cell with its code and outputs, whose input is hidden, in each program's way, if the page's is."""
     tags = set(cell.metadata.get("tags", []))
     metadata: dict[str, Any] = {}
     source = cell.source
     if tags & NO_INPUT:
-        name = "Set up: installs the package where it is missing" if "setup" in tags else "Code"
-        name = f"Code of {made}" if made else name
+        if name is None:
+            name = "Set up: installs the package where it is missing" if "setup" in tags else "Code"
         source = f"{TITLE}{name}\n{source}"
         metadata = {"cellView": "form", "jupyter": {"source_hidden": True}}
     if tags & NO_OUTPUT:

@@ -113,6 +113,8 @@ def of_edition(edition, address: str) -> tuple[list[str], list[tuple[str, str]]]
     text = BeautifulSoup(f"<article>{source}</article>", "html.parser")
     for formula in text.select(".math"):
         formula.replace_with(_formula(formula.get_text()))
+    for instead in text.find_all("a", string=re.compile("^This part moves")):
+        instead.find_parent("p").decompose()  # what the page shows in a frame
     for summary in text.find_all("summary"):
         if summary.get_text().endswith(", continued"):  # a solution in pieces: the page names it once
             summary.decompose()
@@ -315,6 +317,14 @@ $$ (made-up-sum)
 $$c$$
 :::
 
+<div class="x"><style>p {}</style><script>let a = "<b>";</script><iframe srcdoc="<p>x</p>"></iframe></div>
+
+<details class="choice"><summary>Yes, *a* &lt; b</summary>
+
+**Right.**
+
+</details>
+
 ```{sidebar} At the side
 Words.
 ```
@@ -398,6 +408,13 @@ def test_what_no_chapter_has_yet_is_written_too(made_up):
         of_page(made_up / "notebooks" / "01_made_up.html", address), of_edition(edition, address), strict=True
     ):
         assert_same(said, found, "made up")
+
+
+def test_what_moves_on_the_page_becomes_a_link_to_its_place(made_up):
+    text = "".join(cell.source for cell in text_cells(notebook(made_up, "01_made_up")))
+    address = urljoin(publish.address(), "notebooks/01_made_up.html")
+    assert text.count(f"[This part moves: see it on the page.]({address}#") == 1
+    assert "<summary>Yes, *a* &lt; b</summary>" in text and "let a" not in text
 
 
 def test_cells_that_the_page_leaves_out_are_run_all_the_same(made_up):
