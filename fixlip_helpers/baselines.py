@@ -22,10 +22,10 @@ import numpy as np
 from fixlip_helpers.coalitions import at_least_one, check_count, check_p, default_draws, empty_and_full
 from fixlip_helpers.explanation import Explanation, player_names, to_fourier_basis
 from fixlip_helpers.fixlip import fixlip
-from fixlip_helpers.games import Game, VisionLanguageGame, checked_values
+from fixlip_helpers.games import Game, VisionLanguageGame, checked_values, digest
 from fixlip_helpers.metrics.controls import counts_only, random_explanation, shuffled_patches, words_only
 from fixlip_helpers.shapley import shapley_design, solve_enforced
-from fixlip_helpers.sides import evaluate_once
+from fixlip_helpers.sides import check_same_model, evaluate_once
 from fixlip_helpers.switches import SWITCHES
 from fixlip_helpers.towers import (
     Attention,
@@ -168,11 +168,12 @@ def _map(
 
 def _names_and_facts(model: VisionLanguageModel, caption: Caption | str) -> tuple[list[str], dict]:
     """Names of the players, and what a game of the model and the caption would say of itself."""
-    text = model.tokenize(caption) if isinstance(caption, str) else caption
+    text = model.own_caption(caption)
     rows, columns = model.grid
     names = [f"patch {i // columns},{i % columns}" for i in range(rows * columns)] + list(text.names)
     words = [[word, [model.n_patches + i for i in members]] for word, members in text.words]
-    return names, {"model": model.name, "caption": text.text, "grid": [rows, columns], "words": words}
+    facts = {"model": model.name, "fingerprint": model.fingerprint_or_token, "caption": text.text}
+    return names, {**facts, "grid": [rows, columns], "words": words}
 
 
 # --- Gradients: pairs of a patch and a token ----------------------------------------------------------------
@@ -185,7 +186,7 @@ def exclip(
     layer: int = -1,
     steps: int = 32,
     batch_size: int = 64,
-    image_part: np.ndarray | None = None,
+    image_part: ImagePart | None = None,
 ) -> Explanation:
     """exCLIP: second-order attributions by integrated Jacobians (Möller et al. 2024).
 
@@ -210,9 +211,9 @@ def exclip(
         Points of the integral (Gauss and Legendre's), at least 1.
     batch_size : int
         Passes at a time; decides memory.
-    image_part : ndarray, optional
-        What :func:`exclip_image_part` gave for this picture, ``layer`` and ``steps``: several captions of a picture
-        share it.
+    image_part : ImagePart, optional
+        What :func:`exclip_image_part` gave for this model, picture, ``layer`` and ``steps``: several captions of a
+        picture share it.
 
     Returns
     -------
@@ -224,17 +225,19 @@ def exclip(
     Raises
     ------
     ValueError
-        If there is no such layer, ``steps`` or ``batch_size`` is not allowed, or picture, caption or model
-        cannot be used.
+        If there is no such layer, ``steps`` or ``batch_size`` is not allowed, picture, caption or model
+        cannot be used, or ``image_part`` is of something else.
     """
     import torch
 
     steps, batch_size = at_least_one("steps", steps), at_least_one("batch_size", batch_size)
     model = lay_open(model)  # once for the four towers
+    if image_part is not None:
+        _check_image_part(image_part, _facts_of_image_part(model, model.own_picture(image), layer, steps))
     towers = open_towers(model, image, caption)
-    text = model.tokenize(caption) if isinstance(caption, str) else caption
+    text = model.own_caption(caption)
     references = _black_tower(model), open_text_tower(model, text, emptied=True)
-    parts, embedded = [image_part], []
+    parts, embedded = [None if image_part is None else image_part.jacobian], []
     for tower, reference in zip(towers, references, strict=True):
         first = tower.layer(layer)
         both = torch.cat([tower.hidden[first], reference.hidden[first]])
@@ -270,15 +273,45 @@ def exclip_image_part(
     layer: int = -1,
     steps: int = 32,
     batch_size: int = 64,
-) -> np.ndarray:
-    """The picture's part in :func:`exclip`, the same for all captions: (positions, d) float64."""
-    from fixlip_helpers.models import Picture
-
+) -> ImagePart:
+    """The picture's part in :func:`exclip`, the same for all captions."""
     steps, batch_size = at_least_one("steps", steps), at_least_one("batch_size", batch_size)
     model = lay_open(model)
-    picture = image if isinstance(image, Picture) else model.prepare_image(image)
+    picture = model.own_picture(image)
     tower = open_image_tower(model, picture.pixels[None])
-    return _integrated(tower, _black_tower(model), layer, steps, batch_size)
+    jacobian = _integrated(tower, _black_tower(model), layer, steps, batch_size)
+    return ImagePart(jacobian, _facts_of_image_part(model, picture, layer, steps))
+
+
+@dataclass(frozen=True, eq=False)
+class ImagePart:
+    """What a picture contributes to exCLIP with any caption.
+
+    Attributes
+    ----------
+    jacobian : ndarray, shape (positions, d), float64
+        ``∫ J_i (a - r_a)_i dα`` for each position i.
+    facts : dict
+        What it was computed for: fingerprints of model and pixels, layer, steps.
+    """
+
+    jacobian: np.ndarray
+    facts: dict
+
+
+def _facts_of_image_part(model: VisionLanguageModel, picture: Picture, layer: int, steps: int) -> dict:
+    depth = len(model.network.vision_model.encoder.layers)
+    return {
+        "model": model.fingerprint(),
+        "picture": digest(picture.pixels.detach().cpu().double().numpy()),
+        "layer": int(layer) % depth,
+        "steps": int(steps),
+    }
+
+
+def _check_image_part(part: ImagePart, facts: dict) -> None:
+    if differ := [name for name, fact in facts.items() if part.facts[name] != fact]:
+        raise ValueError(f"image_part was computed for another {' and another '.join(differ)}")
 
 
 def _black_tower(model: VisionLanguageModel) -> Tower:
@@ -392,7 +425,7 @@ class Subject:
     image, caption
     seed : int
     game : TwoSidedGame, optional
-        Of the three; default: a :class:`~fixlip_helpers.games.VisionLanguageGame`.
+        Of the three, else it is a ValueError; default: a :class:`~fixlip_helpers.games.VisionLanguageGame`.
     fixlip, exclip : callable, optional
         ``fixlip(p)`` and ``exclip()`` give these explanations where there is a quicker way to them.
     si_budget : int, optional
@@ -411,6 +444,8 @@ class Subject:
         si_budget: int | None = None,
     ) -> None:
         self.model, self.image, self.caption, self.seed = model, image, caption, seed
+        if game is not None:
+            _check_game(game, model, caption)
         self.game = VisionLanguageGame(model, image, caption) if game is None else game
         self.si_budget, self._fixlip, self._exclip, self._known = si_budget, fixlip, exclip, {}
 
@@ -427,6 +462,17 @@ class Subject:
     def fixlip_si(self) -> Explanation:
         """FIxLIP-SI of the game."""
         return fixlip(self.game, budget=self.si_budget or "auto", index="FSII", seed=self.seed)
+
+
+def _check_game(game: VisionLanguageGame, model: VisionLanguageModel, caption: Caption | str) -> None:
+    """ValueError if a game says that it is of another model or another caption."""
+    facts = getattr(game, "meta", {})
+    own = {"model": model.name, "fingerprint": model.fingerprint_or_token}
+    if "model" in facts:
+        check_same_model(own, facts, "the model and the game")
+    text = getattr(caption, "text", caption)
+    if facts.get("caption", text) != text:
+        raise ValueError(f"the game is of the caption {facts['caption']!r}, not of {text!r}")
 
 
 @dataclass(frozen=True)

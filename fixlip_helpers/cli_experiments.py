@@ -96,9 +96,10 @@ def evaluate(
 ) -> None:
     """Measure explanations of many pairs, by any methods, on any models.
 
-    Writes to --out, as results come: rows/MODEL/NUMBER.parquet, one file for each finished input; at the end
-    rows.parquet, summary.csv, summary.md and a figure for each metric. Inputs that cannot be used are skipped and
-    named, and make the exit code 1.
+    Writes to --out, as results come: rows/MODEL/CONTENT.parquet, one file for each finished input; at the end
+    rows.parquet, summary.csv, summary.md and a figure for each metric. Started again, it measures what is new or was
+    changed since (picture, caption, the model's files) and reuses the rest. Inputs that cannot be used are skipped
+    and named, and make the exit code 1.
 
     \b
     --data is one of
@@ -200,6 +201,11 @@ def _carry_out(
         except OSError as error:
             raise ValueError(f"cannot write to --out {str(out)!r}: {error.strerror or error}") from error
     _show(outcome)
+    if outcome.reused:
+        click.echo(
+            f"\n{outcome.reused:,} inputs were measured before and are what they were; "
+            f"{outcome.measured:,} were measured now."
+        )
     click.echo(f"\nWritten to {out}: rows.parquet, summary.csv, summary.md and figures.")
     for model, name, reason in outcome.failures:
         _complain(f"skipped: {model}, input {name!r}: {reason}")

@@ -3,18 +3,22 @@
 The unit of work is one input on one model: a picture with all of its captions. Within it nothing is fitted or encoded
 twice: a picture's side serves all its captions (Theorem 2), and the coalitions on which methods are judged
 are evaluated once for all methods. A finished unit's rows are on disk, in a Parquet file of its own, before
-the next unit counts; the same command started again does what is missing. Every random choice follows from the
+the next unit counts; the same command started again does what is missing. A unit is known by its content (picture,
+captions, the model's fingerprint, methods and settings), not by its place or name: what was corrected since is
+measured anew, the rest is reused. Every random choice follows from the
 request's seed and the input, so that rows depend neither on the order of units nor on the number of workers.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
@@ -29,7 +33,7 @@ from fixlip_helpers.coalitions import check_count, check_p, choose_design, n_mon
 from fixlip_helpers.datasets import Input, open_inputs
 from fixlip_helpers.engines import in_process, on_ray
 from fixlip_helpers.explanation import Explanation, written_whole
-from fixlip_helpers.games import VisionLanguageGame
+from fixlip_helpers.games import VisionLanguageGame, digest
 from fixlip_helpers.metrics import (
     bootstrap_interval,
     faithfulness,
@@ -37,6 +41,7 @@ from fixlip_helpers.metrics import (
     pointing_game,
     quarter_cells,
 )
+from fixlip_helpers.models import EMBEDDED, open_image, short_digest
 from fixlip_helpers.sides import Side, combine, fit_side
 
 if TYPE_CHECKING:
@@ -93,11 +98,13 @@ class Request:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, given in (("models", self.models), ("methods", self.methods), ("metrics", self.metrics)):
+        for name in ("models", "methods", "metrics", "ps"):
+            given = tuple(getattr(self, name))  # in order, whatever kind of sequence it was
+            object.__setattr__(self, name, given)
             if not given:
                 raise ValueError(f"{name} is empty; name at least one")
             if len(set(given)) < len(given):
-                raise ValueError(f"{name} = {', '.join(given)}; a name comes twice")
+                raise ValueError(f"{name} = {', '.join(map(str, given))}; a name comes twice")
         for method in self.methods:
             find_method(method)
         for metric in self.metrics:
@@ -189,7 +196,8 @@ def measure(bench: Bench) -> list[dict]:
             explanation = find_method(method)(subject)
             for metric in request.metrics:
                 for found in _MEASURES[metric](bench, subject, explanation):
-                    facts = {"model": bench.model.name, "input": bench.one.id, "caption": caption}
+                    facts = {"model": bench.model.name, "fingerprint": bench.model.fingerprint_or_token}
+                    facts |= {"input": bench.one.id, "caption": caption}
                     rows.append(facts | {"method": method} | found)
     return rows
 
@@ -244,13 +252,18 @@ class Outcome:
     Attributes
     ----------
     rows : pandas.DataFrame
-        One row for each model, input, caption, method, metric (with its ``p`` or number of ``words``).
+        One row for each model, input, caption, method, metric (with its ``p`` or number of ``words``); models that
+        share a name have names by which they differ, and each has its ``fingerprint``.
     failures : list of (model, input, reason)
         Inputs that were skipped.
+    reused, measured : int
+        Inputs whose rows were there from an earlier run, and inputs that were measured now, over all models.
     """
 
     rows: pandas.DataFrame
     failures: list[tuple[str, str, str]]
+    reused: int = 0
+    measured: int = 0
 
 
 def evaluate(
@@ -268,9 +281,9 @@ def evaluate(
     ----------
     request : Request
     out : path
-        Folder for ``request.json``, ``rows/MODEL/NUMBER.parquet`` (one file for each finished input),
-        ``rows.parquet``, ``summary.csv``, ``summary.md`` and a figure for each metric. If it holds a part of the
-        same request's results, only the rest is computed.
+        Folder for ``request.json``, ``rows/MODEL/CONTENT.parquet`` (one file for each finished input),
+        ``rows.parquet``, ``summary.csv``, ``summary.md`` and a figure for each metric. If it holds results of the
+        same request, those are reused whose picture, captions and model are what they were.
     device : str, optional
         As for :func:`~fixlip_helpers.models.load_model`.
     workers : int
@@ -285,39 +298,113 @@ def evaluate(
     Raises
     ------
     ValueError
-        If ``out`` holds results of another request, a model cannot be loaded, the data cannot be opened, or Ray
-        is asked for and not there.
+        If ``out`` holds results of another request, a model cannot be loaded or two are one and the same, the data
+        cannot be opened, or Ray is asked for and not there.
     """
     if not (find_spec("pandas") and find_spec("pyarrow")):
         raise ValueError("experiments need pandas and pyarrow: pip install 'fixlip-helpers[experiments]'")
     folder = Path(out)
+    models = identify(request.models, device)
     _keep_request(request, folder)
-    failures = []
-    for model in request.models:
-        units = _units(request, model, folder, device)
-        missing = [unit for unit in units if not _part(folder, model, unit).exists()]
-        if not missing:
-            continue
-        work = _Work(request, model, device)
-        if workers:
-            found = on_ray(work, missing, workers, ray_address, gpus)
-        else:
-            found = in_process(work(), missing)
-        for unit, result in tqdm(
-            found, model, total=len(units), initial=len(units) - len(missing), unit="input"
-        ):
-            if isinstance(result, str):
-                failures.append((model, request.inputs[unit.number].id, result))
+    contents = [_content(one) for one in request.inputs]
+    failures, parts, reused, measured = [], [], 0, 0
+    for model in models:
+        rows_of_model = folder / "rows" / f"{_slug(model.name)}-{model.fingerprint[:8]}"
+        units = _units(request, model, rows_of_model, contents, device)
+        files = {unit: rows_of_model / f"{_key(request, model, contents, unit)}.parquet" for unit in units}
+        # two inputs of one content are one unit's work
+        missing = list({file: unit for unit, file in files.items() if not file.exists()}.values())
+        there = sum(file.exists() for file in files.values())
+        bad = {}
+        if missing:
+            work = _Work(request, model, device)
+            if workers:
+                found = on_ray(work, missing, workers, ray_address, gpus)
             else:
-                _write_parquet(result, _part(folder, model, unit))
-    rows = _gather(folder)
+                found = in_process(work(), missing)
+            for unit, result in tqdm(found, model.name, total=len(units), initial=there, unit="input"):
+                if isinstance(result, str):
+                    bad[files[unit]] = result
+                else:
+                    _write_parquet(result, files[unit])
+        reused, measured = reused + there, measured + len(units) - there
+        for unit, file in files.items():
+            name = request.inputs[unit.number].id
+            if file in bad:
+                failures.append((model.name, name, bad[file]))
+                measured -= 1
+            else:
+                parts.append((file, {"model": model.name, "fingerprint": model.fingerprint, "input": name}))
+    rows = _gather(parts)
     _write_parquet(rows, folder / "rows.parquet")
     if len(rows):
         table = summary(rows)
         _write_text(folder / "summary.csv", table.to_csv(index=False))
         _write_text(folder / "summary.md", as_markdown(table))
         draw_figures(table, folder)
-    return Outcome(rows, failures)
+    return Outcome(rows, failures, reused, measured)
+
+
+class Identified(NamedTuple):
+    """A model of a request: what was asked for, a name that no other of the request has, and what it is."""
+
+    asked: str
+    name: str
+    fingerprint: str
+
+
+def identify(models: Sequence[str], device: str | None = None) -> list[Identified]:
+    """Load each model once, to know it by what it is.
+
+    Parameters
+    ----------
+    models : sequence of str
+        As for :func:`~fixlip_helpers.models.load_model`.
+
+    Returns
+    -------
+    list of Identified
+        Folders of one name are called by as much of their path as tells them apart.
+
+    Raises
+    ------
+    ValueError
+        If one cannot be loaded, or two are one and the same model.
+    """
+    from fixlip_helpers.models import load_model
+
+    asked_before: dict[str, str] = {}
+    names = []
+    for asked in models:
+        model = load_model(asked, device)
+        fingerprint = model.fingerprint()
+        if fingerprint in asked_before:
+            raise ValueError(
+                f"models {asked_before[fingerprint]!r} and {asked!r} are one and the same: weights and settings have "
+                f"the fingerprint {fingerprint}; name it once"
+            )
+        asked_before[fingerprint] = asked
+        names.append(model.name)
+    return [
+        Identified(asked, name, fingerprint)
+        for (fingerprint, asked), name in zip(
+            asked_before.items(), _distinct_names(models, names), strict=True
+        )
+    ]
+
+
+def _distinct_names(models: Sequence[str], names: Sequence[str]) -> list[str]:
+    """The models' names, those of folders that share one replaced by as much of the path as tells them apart."""
+    found, paths = list(names), [Path(asked).expanduser().resolve().parts for asked in models]
+    for number, (asked, name) in enumerate(zip(models, names, strict=True)):
+        if names.count(name) == 1 or asked in EMBEDDED or not Path(asked).expanduser().is_dir():
+            continue
+        for length in range(2, len(paths[number]) + 1):
+            tail = paths[number][-length:]
+            found[number] = "/".join(tail)
+            if sum(path[-length:] == tail for path in paths) == 1 and found[number] not in names:
+                break
+    return found
 
 
 class Unit(NamedTuple):
@@ -330,13 +417,18 @@ class Unit(NamedTuple):
 class _Work:
     """Makes the function of one unit on one model, which gives its rows or says why there are none."""
 
-    def __init__(self, request: Request, model: str, device: str | None) -> None:
+    def __init__(self, request: Request, model: Identified, device: str | None) -> None:
         self.request, self.model, self.device = request, model, device
 
     def __call__(self) -> Callable[[Unit], list[dict] | str]:
         from fixlip_helpers.models import load_model
 
-        model, inputs = load_model(self.model, self.device), self.request.inputs
+        model, inputs = load_model(self.model.asked, self.device), self.request.inputs
+        if model.fingerprint() != self.model.fingerprint:  # on another machine, or written to since
+            raise ValueError(
+                f"model {self.model.asked!r} has the fingerprint {model.fingerprint()} here and "
+                f"{self.model.fingerprint} where the run began: its files differ"
+            )
 
         def work(unit: Unit) -> list[dict] | str:
             one = inputs[unit.number]
@@ -368,17 +460,50 @@ def _keep_request(request: Request, folder: Path) -> None:
     _write_text(path, json.dumps(asked, indent=1) + "\n")
 
 
-def _units(request: Request, model: str, folder: Path, device: str | None) -> list[Unit]:
-    """All inputs, or the paper's selection for this model, which is kept in the folder."""
+def _content(one: Input) -> str:
+    """What a picture is: a digest of its file, or of its pixels where there is none."""
+    try:
+        image = one.image()
+        if isinstance(image, (str, os.PathLike)):
+            return hashlib.sha256(Path(image).read_bytes()).hexdigest()
+        return digest(np.asarray(open_image(image)))
+    except Exception:  # what is wrong with it is said when it is measured
+        return f"unreadable: {one.id}"
+
+
+def _key(request: Request, model: Identified, contents: Sequence[str], unit: Unit) -> str:
+    """Everything that decides the rows of a unit, as 16 digits."""
+    one = request.inputs[unit.number]
+    captions = one.captions if unit.caption is None else (unit.caption,)
+    settings = asdict(request)
+    for name in ("data", "models", "select"):  # they choose units, and do not change any
+        del settings[name]
+    try:
+        version = metadata.version("fixlip-helpers")
+    except metadata.PackageNotFoundError:  # run from a checkout that is not installed
+        version = ""
+    return short_digest([version, model.fingerprint, contents[unit.number], captions, one.quarters, settings])
+
+
+def _units(
+    request: Request, model: Identified, folder: Path, contents: Sequence[str], device: str | None
+) -> list[Unit]:
+    """All inputs, or the paper's selection for this model, whose scores are kept in the folder by content."""
     if request.select is None:
         return [Unit(number, None) for number in range(len(request.inputs))]
-    path = folder / "rows" / _slug(model) / "selection.json"
-    if not path.exists():
-        best = best_captions(model, request.inputs, device)
-        ranked = sorted(best, key=lambda number: (-best[number][0], number))[: request.select]
+    path = folder / "selection.json"
+    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    keys = [
+        short_digest([content, one.captions]) for content, one in zip(contents, request.inputs, strict=True)
+    ]
+    if lacking := [number for number, key in enumerate(keys) if key not in known]:
+        found = best_captions(model.asked, [request.inputs[number] for number in lacking], device)
+        known |= {keys[number]: found.get(place) for place, number in enumerate(lacking)}
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write_text(path, json.dumps([[number, best[number][1]] for number in ranked]) + "\n")
-    return [Unit(*unit) for unit in json.loads(path.read_text(encoding="utf-8"))]
+        _write_text(path, json.dumps(known, ensure_ascii=False, indent=1) + "\n")
+    scored = [(number, *known[key]) for number, key in enumerate(keys) if known[key] is not None]
+    ranked = sorted(scored, key=lambda entry: (-entry[1], entry[0]))[: request.select]
+    return [Unit(number, caption) for number, _, caption in ranked]
 
 
 def best_captions(
@@ -405,15 +530,12 @@ def _slug(name: str) -> str:
     return re.sub(r"[^\w.-]+", "-", name)
 
 
-def _part(folder: Path, model: str, unit: Unit) -> Path:
-    return folder / "rows" / _slug(model) / f"{unit.number:06d}.parquet"
-
-
-def _gather(folder: Path) -> pandas.DataFrame:
+def _gather(parts: Sequence[tuple[Path, dict]]) -> pandas.DataFrame:
+    """The rows of finished units, with what they are called now, whatever it was when they were measured."""
     import pandas
 
-    parts = [pandas.read_parquet(path) for path in sorted(folder.glob("rows/*/*.parquet"))]
-    return pandas.concat(parts, ignore_index=True) if parts else pandas.DataFrame()
+    found = [pandas.read_parquet(path).assign(**names) for path, names in parts]
+    return pandas.concat(found, ignore_index=True) if found else pandas.DataFrame()
 
 
 def _write_parquet(rows: list[dict] | pandas.DataFrame, path: Path) -> None:
@@ -440,7 +562,8 @@ def summary(
     Parameters
     ----------
     rows : pandas.DataFrame
-        As in :class:`Outcome`.
+        As in :class:`Outcome`; also those of several runs together: models of one name and several fingerprints are
+        told apart by them.
     level : float
         Of the intervals.
     draws : int
@@ -456,7 +579,7 @@ def summary(
     import pandas
 
     keys = ["model", "metric", "p", "words", "method"]
-    found = []
+    rows, found = _named_apart(rows), []
     for key, group in rows.groupby(keys, dropna=False, sort=False):
         by_input = group.groupby("input", sort=True)["value"].mean()
         values = by_input.dropna().to_numpy()
@@ -466,6 +589,16 @@ def summary(
         counts = {"inputs": len(values), "left_out": len(by_input) - len(values)}
         found.append(dict(zip(keys, key, strict=True)) | counts | {"mean": mean, "low": low, "high": high})
     return pandas.DataFrame(found)
+
+
+def _named_apart(rows: pandas.DataFrame) -> pandas.DataFrame:
+    """Rows in which no two models share a name; rows from before there were fingerprints go by name."""
+    if "fingerprint" not in rows:
+        return rows
+    prints = rows["fingerprint"].fillna("")
+    shared = prints.groupby(rows["model"]).transform("nunique") > 1
+    names = rows["model"].where(~(shared & (prints != "")), rows["model"] + " (" + prints + ")")
+    return rows.assign(model=names)
 
 
 def tables(table: pandas.DataFrame) -> Iterator[tuple[str, list]]:

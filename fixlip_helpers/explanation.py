@@ -422,8 +422,8 @@ class Explanation:
     def __sub__(self, other: Explanation) -> Explanation:
         """The explanation of the difference of two games with the same number of patches and tokens.
 
-        Players whose names differ are called ``this/that``. Standard errors are dropped: the two may share their
-        coalitions.
+        Players whose names differ are called ``this/that``, and two models ``this − that``, whether or not they have
+        one name. Standard errors are dropped: the two may share their coalitions.
         """
         if not isinstance(other, Explanation):
             return NotImplemented
@@ -431,6 +431,12 @@ class Explanation:
         if mine != theirs:
             raise ValueError(f"explanations differ in (n_image, n_text, index, p): {mine} and {theirs}")
         known = self.empty_value is not None and other.empty_value is not None
+        meta = {key: value for key, value in self.meta.items() if other.meta.get(key) == value}
+        if "model" in self.meta and "model" in other.meta:
+            one_model = same_model(self.meta, other.meta)
+            meta["model"] = (
+                self.meta["model"] if one_model else " − ".join(model_names(self.meta, other.meta))
+            )
         return replace(
             self,
             baseline=self.baseline - other.baseline,
@@ -438,7 +444,7 @@ class Explanation:
             main=self.main - other.main,
             pairs=self.pairs - other.pairs,
             players=[a if a == b else f"{a}/{b}" for a, b in zip(self.players, other.players, strict=True)],
-            meta={key: value for key, value in self.meta.items() if other.meta.get(key) == value},
+            meta=meta,
             errors=None,
         )
 
@@ -597,6 +603,27 @@ def _named_once(part: Path, path: Path) -> None:
         if path.exists():
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
         os.replace(part, path)
+
+
+def same_model(one: Mapping, other: Mapping) -> bool:
+    """Whether two ``meta`` are of one model: by fingerprint, or by name where one of them has none."""
+    prints = one.get("fingerprint"), other.get("fingerprint")
+    return prints[0] == prints[1] if None not in prints else one.get("model") == other.get("model")
+
+
+def model_names(*metas: Mapping) -> list[str]:
+    """Names of the models of several ``meta``, with fingerprints where two models have one name."""
+    names = [str(meta.get("model")) for meta in metas]
+    shared = {
+        name
+        for name, meta in zip(names, metas, strict=True)
+        for other in metas
+        if str(other.get("model")) == name and not same_model(meta, other)
+    }
+    return [
+        f"{name} ({meta.get('fingerprint')})" if name in shared else name
+        for name, meta in zip(names, metas, strict=True)
+    ]
 
 
 def player_names(n_image: int, n_text: int) -> list[str]:

@@ -440,8 +440,8 @@ class VisionLanguageGame(SideBySide):
     players : list of str
         ``"patch row,column"`` (both from 0) or ``"region ..."``, then the tokens or groups of tokens.
     meta : dict
-        Model, caption, removal, words, and for the picture ``grid`` or ``image_groups``, which an explanation of
-        the game keeps.
+        Model and its fingerprint, caption, removal, words, and for the picture ``grid`` or ``image_groups``, which an
+        explanation of the game keeps.
 
     Warns
     -----
@@ -451,8 +451,9 @@ class VisionLanguageGame(SideBySide):
     Raises
     ------
     ValueError, TypeError
-        As ``open_image`` and ``tokenize`` say; for an unknown removal; for a batch size below 1; for
-        players that do not fit the picture or the caption. When encoding: if an embedding is NaN or infinite.
+        As ``open_image`` and ``tokenize`` say; for a Picture or Caption that another model prepared in another way;
+        for an unknown removal; for a batch size below 1; for players that do not fit the picture or the caption.
+        When encoding: if an embedding is NaN or infinite.
     MemoryError
         When encoding, if memory does not suffice for one coalition.
 
@@ -477,14 +478,14 @@ class VisionLanguageGame(SideBySide):
         text_players: str | Sequence[Sequence[int]] | Mapping[str, Sequence[int]] = "tokens",
     ) -> None:
         from fixlip_helpers.masking import prepare_removal
-        from fixlip_helpers.models import Caption, Picture, warn_of_photograph
+        from fixlip_helpers.models import warn_of_photograph
 
         batch_size = at_least_one("batch_size", batch_size)
         self.model, self.batch_size, self.progress = model, batch_size, progress
-        self.picture = image if isinstance(image, Picture) else model.prepare_image(image)
+        self.picture = model.own_picture(image)
         if getattr(model, "embedded", False):
             warn_of_photograph(model.name, self.picture.seen)
-        self.caption = text if isinstance(text, Caption) else model.tokenize(text)
+        self.caption = model.own_caption(text)
         self.removal_name, self.removal = prepare_removal(model, self.picture.pixels, removal)
         self.image_players, picture_facts = find_image_players(
             image_players, model.grid, model.image_size, model.patch_size
@@ -495,6 +496,7 @@ class VisionLanguageGame(SideBySide):
         self.players = self.image_players.names + self.text_players.names
         self.meta = {
             "model": model.name,
+            "fingerprint": model.fingerprint_or_token,
             "caption": self.caption.text,
             **picture_facts,
             "removal": self.removal_name,
@@ -602,7 +604,7 @@ class VisionLanguageGame(SideBySide):
             "model": self.model.name,
             "dtype": str(self.model.dtype).removeprefix("torch."),
             "weights": self.model.fingerprint(),
-            "image": digest(np.asarray(self.picture.seen)),
+            "image": digest(self.picture.pixels.detach().cpu().double().numpy()),
             "caption": self.caption.text,
             "tokens": self.caption.input_ids[0].tolist(),
             "text removal": self.model.text_removal,

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from fixlip_helpers.explanation import Explanation
 from fixlip_helpers.games import VisionLanguageGame
-from fixlip_helpers.sides import Side, combine, fit_side
+from fixlip_helpers.sides import Side, check_same_model, combine, fit_side
 
 if TYPE_CHECKING:
     from fixlip_helpers.models import VisionLanguageModel
@@ -33,10 +33,20 @@ class ExplanationMatrix:
     ----------
     images, texts : list of Side
         Of one encoder and one ``p``, as :func:`~fixlip_helpers.sides.fit_side` gives them.
+
+    Raises
+    ------
+    ValueError
+        If the sides belong to different encoders.
     """
 
     images: list[Side]
     texts: list[Side]
+
+    def __post_init__(self) -> None:
+        self.images, self.texts = list(self.images), list(self.texts)
+        for side in (*self.images, *self.texts):
+            check_same_model(self.images[0].meta, side.meta, "the sides")
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -134,14 +144,12 @@ def explain_matrix(
     ValueError
         If there is no picture or no caption, and as :func:`~fixlip_helpers.sides.fit_side`.
     """
-    from fixlip_helpers.models import Caption, Picture
-
     for name, given in (("pictures", pictures), ("captions", captions)):
         if isinstance(given, str) or len(given) == 0:
             raise ValueError(f"{name} = {given!r}; expected a sequence of at least one")
+    pictures, captions = list(pictures), list(captions)  # in order, whatever labels a table gave its rows
     # A side asks nothing of its partner, so that any one will do.
-    any_caption = captions[0] if isinstance(captions[0], Caption) else model.tokenize(captions[0])
-    any_picture = pictures[0] if isinstance(pictures[0], Picture) else model.prepare_image(pictures[0])
+    any_caption, any_picture = model.own_caption(captions[0]), model.own_picture(pictures[0])
 
     def fit(picture: object, caption: object, modality: str, m: int | None, n_held_out: int) -> Side:
         game = VisionLanguageGame(model, picture, caption, removal, batch_size, progress=False)

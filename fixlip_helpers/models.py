@@ -30,10 +30,11 @@ import io
 import json
 import os
 import re
+import secrets
 import string
 import unicodedata
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -77,8 +78,8 @@ MOST_COLOURS_OF_A_DRAWING = 4500
 MAX_IMAGE_PIXELS = 100_000_000  # a decoded RGB picture of this size takes 300 MB
 MAX_ASPECT_RATIO = 50.0
 GEMMA_VOCABULARY = 256_000  # only SigLIP 2 has a text tower of this size
-WHOLE_FINGERPRINT = 10_000_000  # networks up to this many numbers are fingerprinted whole
-SAMPLE = 16_384  # numbers of each tensor that count in the fingerprint of a larger one
+WHOLE_FINGERPRINT = 10_000_000  # networks up to this many numbers are fingerprinted each time they are asked
+SAMPLE = 16_384  # numbers of each tensor that are looked at to see whether a larger one was changed since
 
 
 class ImageWarning(UserWarning):
@@ -342,6 +343,38 @@ def _from_array(array: np.ndarray, sixteen_bits: bool = False) -> Image.Image:
     return Image.fromarray(np.round(array * (255 / white)).astype(np.uint8))
 
 
+class Preparation:
+    """By what a picture became pixels, or a caption tokens; equal where the same input becomes the same.
+
+    Parameters
+    ----------
+    model : str
+        Name of the model, for messages.
+    key : str or tuple, or a function that gives one
+        What is compared. A function is called when two different preparations meet for the first time.
+    """
+
+    def __init__(self, model: str, key: str | tuple | Callable[[], str]) -> None:
+        self.model, self._key = model, key
+
+    @property
+    def key(self) -> str | tuple:
+        """What is compared."""
+        if callable(self._key):
+            self._key = self._key()
+        return self._key
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, Preparation) and self.key == other.key)
+
+    __hash__ = None
+
+    def __reduce__(self) -> tuple:
+        # a copy in another process knows the content; functions of somebody's are nobody's there
+        key = self.key if isinstance(self.key, str) else secrets.token_hex(8)
+        return Preparation, (self.model, key)
+
+
 @dataclass(frozen=True)
 class Picture:
     """A picture as the encoder sees it, and where that lies in the original.
@@ -356,12 +389,15 @@ class Picture:
         The whole picture, upright RGB.
     box : tuple of 4 floats
         Left, upper, right, lower edge of ``seen`` in pixels of ``original``: where to draw heat on it.
+    prepared_by : Preparation, optional
+        A model that prepares pictures in another way refuses it. None, of a picture made by hand: any model takes it.
     """
 
     pixels: torch.Tensor
     seen: Image.Image
     original: Image.Image
     box: tuple[float, float, float, float]
+    prepared_by: Preparation | None = None
 
 
 # --- Captions -----------------------------------------------------------------------------
@@ -386,6 +422,8 @@ class Caption:
     words : list of (str, tuple of int)
         Each word with the players that it is made of: ``("hydrant", (6, 7))`` for ``hydr`` + ``ant``.
         Positions among the players, ready for ``Explanation.merge`` after adding ``n_image``.
+    prepared_by : Preparation, optional
+        A model that reads text in another way refuses it. None, of a caption made by hand: any model takes it.
     """
 
     text: str
@@ -394,6 +432,7 @@ class Caption:
     players: tuple[int, ...]
     names: list[str]
     words: list[tuple[str, tuple[int, ...]]]
+    prepared_by: Preparation | None = None
 
 
 def check_caption(caption: str) -> None:
@@ -432,7 +471,10 @@ def name_players(pieces: list[str]) -> tuple[list[str], list[tuple[str, tuple[in
 
 
 class Scoring:
-    """What every model with two encoders can do: score a picture and a caption."""
+    """What every model with two encoders can do: score a picture and a caption, and know what it has prepared.
+
+    A subclass has ``name``, ``seeing`` and ``reading``: the :class:`Preparation` of its pictures and of its captions.
+    """
 
     def score(
         self, image: str | os.PathLike | Image.Image | np.ndarray | Picture, caption: str | Caption
@@ -440,14 +482,55 @@ class Scoring:
         """The logit of one picture and one caption: ``scale * cosine + bias``."""
         import torch
 
-        picture = image if isinstance(image, Picture) else self.prepare_image(image)
-        text = caption if isinstance(caption, Caption) else self.tokenize(caption)
+        picture, text = self.own_picture(image), self.own_caption(caption)
         with torch.inference_mode():
             f = self.embed_pixels(picture.pixels[None])[0]
             g = self.embed_tokens(text.input_ids, text.attention_mask)[0]
         return (
             self.scale * float(f.cpu().double() @ g.cpu().double()) + self.bias
         )  # not every device has float64
+
+    def own_picture(self, image: str | os.PathLike | Image.Image | np.ndarray | Picture) -> Picture:
+        """A picture as this model sees it: prepared now, or before.
+
+        Raises
+        ------
+        ValueError
+            If it was prepared by a model that prepares pictures in another way, or cannot be prepared.
+        """
+        if not isinstance(image, Picture):
+            return self.prepare_image(image)
+        self._check_prepared("picture", image.prepared_by, self.seeing, "original")
+        return image
+
+    def own_caption(self, caption: str | Caption) -> Caption:
+        """A caption as this model reads it: tokenized now, or before.
+
+        Raises
+        ------
+        ValueError
+            If it was tokenized by a model that reads text in another way, or cannot be tokenized.
+        """
+        if not isinstance(caption, Caption):
+            return self.tokenize(caption)
+        self._check_prepared("caption", caption.prepared_by, self.reading, "text")
+        return caption
+
+    def _check_prepared(self, what: str, by: Preparation | None, own: Preparation, source: str) -> None:
+        if by is not None and by != own:
+            raise ValueError(
+                f"the {what} was prepared by {by.model!r}, and {self.name!r} prepares a {what} in another way: "
+                f"give {what}.{source} in its place"
+            )
+
+    @property
+    def fingerprint_or_token(self) -> str:
+        """What tells the model from every other: its fingerprint, or, where it has none, what holds in this process."""
+        try:
+            return self.fingerprint()
+        except ValueError:
+            self.__dict__.setdefault("_token", f"without fingerprint {secrets.token_hex(8)}")
+            return self._token
 
 
 class VisionLanguageModel(Scoring):
@@ -504,7 +587,10 @@ class VisionLanguageModel(Scoring):
         self.bias = float(network.logit_bias.detach()) if hasattr(network, "logit_bias") else 0.0
         self.context = text.max_position_embeddings
         self.n_parameters = sum(p.numel() for p in network.parameters())
-        self.embedded = name in EMBEDDED
+        self.embedded = False  # load_model says so, not the name: anybody's folder can be called mini-clip
+        self.seeing = Preparation(name, lambda: short_digest([self._how_it_sees(), str(self.dtype)]))
+        self.reading = Preparation(name, lambda: short_digest(self._how_it_reads()))
+        self._weights: tuple[tuple, str] | None = None
         # CLIP's unknown token is its EOS, and what it would pad with (never needed) may be an ordinary "!"
         ordinary = {tokenizer.unk_token_id} | ({tokenizer.pad_token_id} if self.family == "clip" else set())
         self._special = set(tokenizer.all_special_ids) - ordinary | {
@@ -534,8 +620,47 @@ class VisionLanguageModel(Scoring):
         return next(self.network.vision_model.parameters()).dtype
 
     def fingerprint(self) -> str:
-        """The weights in 16 digits, see :func:`fingerprint`: a retrained model of the same name has others."""
-        return fingerprint(self.network)
+        """What the model is, in 16 digits: its weights and their type, and all settings that a score depends on.
+
+        These are the architecture's (heads, activation, ...), the tokenizer's and the image processor's. Two models
+        of one name that differ in any of them have two fingerprints; a copy under another name has the same. The
+        device and the order of numbers in memory do not count.
+        """
+        config = self.network.config
+        towers = [
+            [getattr(part, name, None) for name in _SETTINGS]
+            for part in (config.text_config, config.vision_config)
+        ]
+        return short_digest([self._fingerprint_of_weights(), towers, self._how_it_sees(), self.reading.key])
+
+    def _fingerprint_of_weights(self) -> str:
+        """:func:`fingerprint` of the network; of a large one it is kept as long as its weights seem untouched."""
+        if self.n_parameters <= WHOLE_FINGERPRINT:
+            return fingerprint(self.network)
+        versions = [(t.data_ptr(), t._version, str(t.dtype)) for t in self.network.state_dict().values()]
+        state = (versions, fingerprint(self.network, SAMPLE))
+        if self._weights is None or self._weights[0] != state:
+            self._weights = state, fingerprint(self.network)
+        return self._weights[1]
+
+    def _how_it_sees(self) -> list:
+        """What decides the pixels of a picture."""
+        settings = self.image_processor.to_dict()
+        names = ("size", "crop_size", "resample", "rescale_factor", "image_mean", "image_std")
+        names += tuple(key for key in sorted(settings) if key.startswith("do_"))
+        return [self.image_size, self.patch_size, {name: settings.get(name) for name in names}]
+
+    def _how_it_reads(self) -> list:
+        """What decides the tokens of a caption."""
+        tokenizer = self.tokenizer
+        special = [tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id]
+        backend = getattr(tokenizer, "backend_tokenizer", None)
+        if backend is None:
+            rules = sorted(tokenizer.get_vocab().items())
+        else:  # not its own to_str(), which tells of padding and truncation as the last call left them
+            parts = (backend.normalizer, backend.pre_tokenizer, backend.model, backend.post_processor)
+            rules = [hashlib.sha256(part.__getstate__()).hexdigest() for part in parts if part is not None]
+        return [self.family, self.context, special, rules]
 
     # Pictures
 
@@ -559,7 +684,7 @@ class VisionLanguageModel(Scoring):
             )
         seen = Image.fromarray(self.to_colours(pixels))
         pixels = pixels.to(self.dtype).to(self.device)  # in this order: a processor may give float64
-        return Picture(pixels, seen, original, self._box(original.size))
+        return Picture(pixels, seen, original, self._box(original.size), self.seeing)
 
     def to_colours(self, pixels: torch.Tensor) -> np.ndarray:
         """Undo the normalisation: (..., 3, H, W) pixels -> (..., H, W, 3) uint8 colours."""
@@ -670,7 +795,8 @@ class VisionLanguageModel(Scoring):
             ids = ids + [self.tokenizer.pad_token_id] * (self.context - len(ids))
         names, words = name_players(self.tokenizer.convert_ids_to_tokens(content))
         input_ids = torch.tensor([ids], device=self.device)
-        return Caption(caption, input_ids, torch.ones_like(input_ids), players, names, words)
+        attention_mask = torch.ones_like(input_ids)
+        return Caption(caption, input_ids, attention_mask, players, names, words, self.reading)
 
     def embed_tokens(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Text embeddings: ids and masks, each (m, L) -> (m, d), unit norm, float32 or float64.
@@ -757,24 +883,34 @@ def unit_rows(embeddings: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.normalize(embeddings, dim=-1)
 
 
-def fingerprint(network: torch.nn.Module) -> str:
-    """A network's weights as 16 hexadecimal digits of SHA-256: names, shapes, types and bytes.
+def fingerprint(network: torch.nn.Module, sample: int | None = None) -> str:
+    """A network's weights as 16 hexadecimal digits of SHA-256: names, shapes, types and bytes of all tensors.
 
-    All bytes count up to ``WHOLE_FINGERPRINT`` numbers (40 MB); of a larger network every tensor gives up to about
-    ``SAMPLE`` evenly spaced numbers, which any training or merging of adapters changes. The device and the
-    order in memory do not count.
+    With ``sample`` every tensor gives only about so many evenly spaced numbers. The device and the order in memory
+    do not count.
     """
     import torch
 
-    weights = network.state_dict()
-    whole = sum(tensor.numel() for tensor in weights.values()) <= WHOLE_FINGERPRINT
     found = hashlib.sha256()
-    for name, tensor in sorted(weights.items()):
+    for name, tensor in sorted(network.state_dict().items()):
         numbers = tensor.detach().reshape(-1)
-        numbers = numbers if whole else numbers[:: max(1, len(numbers) // SAMPLE)]
+        numbers = numbers if sample is None else numbers[:: max(1, len(numbers) // sample)]
         found.update(f"{name} {tuple(tensor.shape)} {tensor.dtype} ".encode())
-        found.update(numbers.contiguous().cpu().view(torch.uint8).numpy().tobytes())
+        found.update(memoryview(numbers.contiguous().cpu().view(torch.uint8).numpy()))
     return found.hexdigest()[:16]
+
+
+# The entries of a tower's configuration that change what its weights compute.
+_SETTINGS = (
+    *("hidden_act", "num_attention_heads", "layer_norm_eps", "num_hidden_layers", "max_position_embeddings"),
+    *("image_size", "patch_size", "eos_token_id", "projection_size", "vision_use_head"),
+)
+
+
+def short_digest(facts: object) -> str:
+    """Facts that JSON can hold, as 16 hexadecimal digits of SHA-256; anything else counts by its text."""
+    text = json.dumps(facts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _pooled(output: Any) -> torch.Tensor:
@@ -876,6 +1012,7 @@ def load_model(
     name = os.fspath(name_or_path or os.environ.get("FIXLIP_MODEL") or "mini-clip")
     device = _device(device or os.environ.get("FIXLIP_DEVICE") or "cpu")
     dtype = _dtype(dtype or "float32")
+    local = name not in EMBEDDED and Path(name).expanduser().is_dir()
     if name in EMBEDDED:
         folder = ASSETS / name
         if not (folder / "config.json").is_file():
@@ -883,7 +1020,7 @@ def load_model(
                 f"the embedded model {name!r} is missing from this installation; install fixlip-helpers again"
             )
         parts = _load_folder(folder, name, "its files here are damaged: install fixlip-helpers again")
-    elif Path(name).expanduser().is_dir():
+    elif local:
         folder = Path(name).expanduser()
         name = folder.resolve().name
         parts = _load_folder(
@@ -901,7 +1038,9 @@ def load_model(
     if compile:
         for tower in (network.vision_model, network.text_model):
             tower.encoder.compile(dynamic=True)  # dropping tokens gives sequences of many lengths
-    return VisionLanguageModel(network, tokenizer, image_processor, name)
+    model = VisionLanguageModel(network, tokenizer, image_processor, name)
+    model.embedded = name in EMBEDDED and not local
+    return model
 
 
 def _placed(network: Any, device: torch.device, dtype: torch.dtype) -> Any:

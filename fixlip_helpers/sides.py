@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -35,14 +35,25 @@ from fixlip_helpers.coalitions import (
     n_monomials,
     plain,
 )
-from fixlip_helpers.explanation import POOR_FIT, Explanation, player_names, to_set_basis, written_whole
+from fixlip_helpers.explanation import (
+    POOR_FIT,
+    Explanation,
+    model_names,
+    player_names,
+    same_model,
+    to_set_basis,
+    written_whole,
+)
 from fixlip_helpers.games import TwoSidedGame, checked_embeddings
 from fixlip_helpers.regression import SideRegression, predict, shrink_pairs
 from fixlip_helpers.uncertainty import Spread, spread_of, standard_errors
 from fixlip_helpers.wls import split_monomials, unpack
 
-TEXT_FACTS = ("caption", "words")
-"""What belongs to the caption in a game's ``meta``; ``model`` belongs to both, the rest to the image."""
+TEXT_FACTS = ("caption", "words", "text_removal")
+"""What belongs to the caption in a game's ``meta``; :data:`SHARED_FACTS` belong to both, the rest to the image."""
+
+SHARED_FACTS = ("model", "fingerprint")
+"""What a game's ``meta`` says of its model, by which a side knows its partner."""
 
 
 # --- A side, encoded ----------------------------------------------------------------------
@@ -95,7 +106,9 @@ def encode_side(
     )
     names = list(getattr(game, "players", None) or player_names(game.n_image, game.n_text))
     facts = getattr(game, "meta", {})
-    meta = {key: fact for key, fact in facts.items() if key == "model" or (key in TEXT_FACTS) != is_image}
+    meta = {
+        key: fact for key, fact in facts.items() if key in SHARED_FACTS or (key in TEXT_FACTS) != is_image
+    }
     meta["design"] = {"name": design.name, "coalitions": len(design), "seed": design.seed}
     meta["passes"] = passes
     meta["seconds"] = {"encoder": encoding, "outside": perf_counter() - start - encoding}
@@ -438,10 +451,7 @@ def combine(image: Side, text: Side, errors: bool = False) -> Explanation:
             f"image embeddings have {image.ends.shape[1]} numbers, text embeddings {text.ends.shape[1]}; "
             "expected equally many"
         )
-    if image.meta.get("model") != text.meta.get("model"):
-        raise ValueError(
-            f"the sides belong to different encoders: {image.meta.get('model')} and {text.meta.get('model')}"
-        )
+    check_same_model(image.meta, text.meta, "the sides")
     n_image, n_text = len(image.players), len(text.players)
     r, s = split_monomials(n_image, n_text)
     products = [
@@ -464,6 +474,12 @@ def combine(image: Side, text: Side, errors: bool = False) -> Explanation:
         explanation.errors = standard_errors(image, text)
         explanation.meta["seconds"]["outside"] += perf_counter() - start
     return explanation
+
+
+def check_same_model(one: Mapping, other: Mapping, what: str) -> None:
+    """ValueError if two ``meta`` belong to two models, whatever they are called (``what`` they are of: a plural)."""
+    if not same_model(one, other):
+        raise ValueError(f"{what} belong to different encoders: {' and '.join(model_names(one, other))}")
 
 
 def assemble(

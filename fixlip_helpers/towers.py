@@ -172,11 +172,8 @@ def open_towers(
     ValueError
         If the model is none of the three families, or picture or caption cannot be used.
     """
-    from fixlip_helpers.models import Caption, Picture
-
     model = lay_open(model)
-    picture = image if isinstance(image, Picture) else model.prepare_image(image)
-    text = caption if isinstance(caption, Caption) else model.tokenize(caption)
+    picture, text = model.own_picture(image), model.own_caption(caption)
     return open_image_tower(model, picture.pixels[None]), open_text_tower(model, text)
 
 

@@ -27,11 +27,13 @@ from PIL import Image
 from fixlip_helpers.models import (
     Caption,
     Picture,
+    Preparation,
     Scoring,
     check_caption,
     fingerprint,
     name_players,
     open_for_encoder,
+    short_digest,
     unit_rows,
 )
 
@@ -72,10 +74,11 @@ class TwoTower(Scoring):
     name : str
         What to call the model.
     network : torch.nn.Module, optional
-        The network behind the functions: tells device, type and fingerprint. Default: the object of which
-        ``encode_image`` is a method, if that is a network.
+        The network behind the functions, of both towers: tells device, type and fingerprint. Default: those that
+        ``encode_image`` and ``encode_text`` are, or are methods of, if they are networks.
     version : str, optional
-        In place of a fingerprint, where there is no network at hand: a checkpoint needs one of the two.
+        In place of weights, where there is no network at hand. A checkpoint needs one of the two; without, the
+        model is known as itself in this process only.
 
     Attributes
     ----------
@@ -134,14 +137,18 @@ class TwoTower(Scoring):
                 "that takes a mask, or the id that takes the place of a removed token"
             )
         self._encode_image, self._encode_text = encode_image, encode_text
+        self.seeing, self.reading = Preparation(name, (preprocess,)), Preparation(name, (tokenize,))
         self._preprocess, self._tokenize, self._pieces = preprocess, tokenize, pieces
         self.scale, self.bias, self.name, self.version = float(scale), float(bias), name, version
         self.takes_mask, self.hidden_token = takes_mask, hidden_token
         self.text_removal = "attention mask" if takes_mask else f"token {hidden_token} in its place"
-        behind = getattr(encode_image, "__self__", None)
-        self.network = behind if network is None and isinstance(behind, torch.nn.Module) else network
-        if self.network is not None:
-            self.network.eval()
+        behind = [_network_behind(encode) for encode in (encode_image, encode_text)]
+        self.network = behind[0] if network is None else network
+        # what a fingerprint is of: both towers, unless somebody says that one network is all there is
+        self._networks = [network] if network is not None else behind
+        for module in self._networks:
+            if module is not None:
+                module.eval()
         weight = None if self.network is None else next(self.network.parameters(), None)
         self.device = torch.device("cpu") if weight is None else weight.device
         self.dtype = torch.float32 if weight is None else weight.dtype
@@ -175,7 +182,8 @@ class TwoTower(Scoring):
         original = open_for_encoder(image)
         pixels = torch.from_numpy(self._pixels(original))
         seen = Image.fromarray(self.to_colours(pixels))
-        return Picture(pixels.to(self.dtype).to(self.device), seen, original, self._box(original.size))
+        pixels = pixels.to(self.dtype).to(self.device)
+        return Picture(pixels, seen, original, self._box(original.size), self.seeing)
 
     def to_colours(self, pixels: torch.Tensor) -> np.ndarray:
         """Undo the normalisation: (..., 3, H, W) pixels -> (..., H, W, 3) uint8 colours."""
@@ -276,7 +284,7 @@ class TwoTower(Scoring):
             names = spelt if len(spelt) == n else [f"token {i}" for i in range(n)]
             words = [(name, (i,)) for i, name in enumerate(names)]
         rows = (torch.tensor([row], device=self.device) for row in (ids, mask))
-        return Caption(caption, *rows, tuple(range(first, first + n)), names, words)
+        return Caption(caption, *rows, tuple(range(first, first + n)), names, words, self.reading)
 
     def embed_tokens(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Text embeddings: ids and masks, each (m, L) -> (m, d), unit norm, float32 or float64.
@@ -296,18 +304,31 @@ class TwoTower(Scoring):
         return ids, mask or [1] * len(ids)
 
     def fingerprint(self) -> str:
-        """The weights of the network in 16 digits, or else the version.
+        """What the model is: the version, or else in 16 digits the weights of both towers, with all that was told of
+        them: scale, bias, sizes, what preprocessing does to colours, how a token is hidden.
 
         Raises
         ------
         ValueError
-            If there is neither.
+            If there is no version, and a tower's network is not known.
         """
-        if self.version is None and self.network is None:
+        if self.version is not None:
+            return self.version
+        if None in self._networks:
             raise ValueError(
                 f"{self.name!r} cannot be told from another model: give TwoTower its network or a version"
             )
-        return fingerprint(self.network) if self.version is None else self.version
+        colours = [self._black.round(6).tolist(), self._white.round(6).tolist()]
+        told = [self.scale, self.bias, self.image_size, self.text_removal, str(self.dtype)]
+        return short_digest([[fingerprint(network) for network in self._networks], told, colours])
+
+
+def _network_behind(function: Callable) -> torch.nn.Module | None:
+    """The network that a function is, or is a method of."""
+    import torch
+
+    owner = function if isinstance(function, torch.nn.Module) else getattr(function, "__self__", None)
+    return owner if isinstance(owner, torch.nn.Module) else None
 
 
 def _embeddings(made: Any) -> torch.Tensor:

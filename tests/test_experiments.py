@@ -3,10 +3,12 @@
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas
@@ -29,7 +31,7 @@ from fixlip_helpers.experiments import (
     summary,
 )
 from fixlip_helpers.metrics import faithfulness, insertion_deletion, pointing_game
-from fixlip_helpers.models import load_model
+from fixlip_helpers.models import ASSETS, load_model
 from fixlip_helpers.scenes import examples
 
 QUICK = {
@@ -223,8 +225,157 @@ def test_selection_takes_the_best_caption_of_the_best_inputs(tmp_path):
     (tmp_path / "pairs.csv").write_text("\n".join(lines), encoding="utf-8")
     outcome = evaluate(quick(str(tmp_path / "pairs.csv"), select=1), tmp_path / "out")
     assert set(outcome.rows["caption"]) == {"a white dog and a yellow bus"}
-    selection = json.loads((tmp_path / "out/rows/mini-clip/selection.json").read_text())
-    assert selection == [[1, "a white dog and a yellow bus"]]
+    (stored,) = (tmp_path / "out" / "rows").glob("mini-clip-*/selection.json")
+    assert (
+        sorted(caption for _, caption in json.loads(stored.read_text()).values())[1]
+        == "a white dog and a yellow bus"
+    )
+    # the other picture turns into the better one: scores of what is there are kept, its own are taken
+    shutil.copy(tmp_path / "hero.png", tmp_path / "white.png")
+    Image.new("RGB", (128, 128), "white").save(tmp_path / "hero.png")
+    lines[1] = "white.png,a white dog and a yellow bus"
+    (tmp_path / "pairs.csv").write_text("\n".join(lines), encoding="utf-8")
+    again = evaluate(quick(str(tmp_path / "pairs.csv"), select=1), tmp_path / "out").rows
+    assert set(again["input"]) == {"white.png"} and len(again) == len(outcome.rows)
+
+
+# --- What is what, whatever it is called ----------------------------------------------------
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """A folder with a CSV of three pictures, and a function that writes its lines."""
+    for name in ("hero", "swapped", "pair"):
+        examples()[name].image.save(tmp_path / f"{name}.png")
+
+    def write(*lines):
+        (tmp_path / "pairs.csv").write_text("\n".join(["image,caption", *lines]), encoding="utf-8")
+        return quick(str(tmp_path / "pairs.csv"), metrics=("faithfulness",), methods=("grad-eclip",))
+
+    return write
+
+
+def truth(request, name, caption, spec="mini-clip"):
+    """The rows of one pair, measured by themselves."""
+    (one,) = [one for one in request.inputs if one.id == name]
+    bench = Bench(load_model(spec), replace(one, captions=(caption,)), request)
+    return [row["value"] for row in measure(bench)]
+
+
+def values(rows, **where):
+    for column, wanted in where.items():
+        rows = rows[rows[column] == wanted]
+    return rows["value"].to_numpy()
+
+
+def test_a_second_run_measures_what_was_changed_and_reuses_the_rest(pictures, tmp_path, monkeypatch):
+    """A corrected caption, an inserted row, another order, another picture under the same name, ids of one's own."""
+    measured = []
+    true_measure = experiments.measure
+    monkeypatch.setattr(
+        experiments, "measure", lambda bench: measured.append(bench.one.id) or true_measure(bench)
+    )
+
+    def run(*lines):
+        measured.clear()
+        request = pictures(*lines)
+        outcome = evaluate(request, tmp_path / "out")
+        for line in lines:
+            name, caption = line.split(",")
+            np.testing.assert_allclose(
+                values(outcome.rows, input=name, caption=caption), truth(request, name, caption), atol=1e-5
+            )
+        assert outcome.reused + outcome.measured == len(lines) and outcome.measured == len(measured)
+        assert len(outcome.rows) == 3 * len(lines)
+        return list(measured)
+
+    hero, clash = "hero.png,a white dog", "swapped.png,a black dog"
+    assert run(hero, clash) == ["hero.png", "swapped.png"]
+    assert run(hero, clash) == []
+    assert run(hero, "swapped.png,a red dog") == ["swapped.png"]
+    assert run("pair.png,a dog", hero, clash) == ["pair.png"]
+    assert run(clash, hero) == []
+    shutil.copy(tmp_path / "pair.png", tmp_path / "hero.png")
+    assert run(hero, clash) == ["hero.png"]
+    assert run("pair.png,a white dog", hero) == []  # the same picture and caption under another name
+
+
+def test_a_second_run_sees_new_weights_under_the_same_path(pictures, tmp_path):
+    folder = tmp_path / "best"
+    shutil.copytree(ASSETS / "mini-clip", folder)
+    request = replace(pictures("hero.png,a white dog"), models=(str(folder),))
+    first = evaluate(request, tmp_path / "out")
+    assert (first.reused, first.measured) == (0, 1)
+    shutil.rmtree(folder)
+    shutil.copytree(ASSETS / "mini-clip-biased", folder)
+    second = evaluate(request, tmp_path / "out")
+    assert (second.reused, second.measured) == (0, 1) and set(second.rows["model"]) == {"best"}
+    np.testing.assert_allclose(
+        second.rows["value"], truth(request, "hero.png", "a white dog", "mini-clip-biased"), atol=1e-5
+    )
+    assert (second.rows["value"] != first.rows["value"]).all()
+
+
+def test_two_models_of_one_name_are_two_models(pictures, tmp_path):
+    """Rows, summary, tables and the command's output tell run_a/best from run_b/best, and both from mini-clip."""
+    for run, name in (("run_a", "mini-clip"), ("run_b", "mini-clip-biased"), ("run_c", "mini-clip")):
+        shutil.copytree(ASSETS / name, tmp_path / run / "best")
+    request = pictures("hero.png,a white dog", "swapped.png,a black dog")
+    command = [
+        "evaluate",
+        "--data",
+        request.data,
+        "--method",
+        "grad-eclip",
+        "--p",
+        "0.5",
+        "--coalitions",
+        "16",
+    ]
+    models = [f"--model={tmp_path / run / 'best'}" for run in ("run_a", "run_b")]
+    result = CliRunner().invoke(fixlip, [*command, *models, "--out", str(tmp_path / "out")])
+    assert result.exit_code == 0, result.output
+    rows = pandas.read_parquet(tmp_path / "out" / "rows.parquet")
+    assert list(rows["model"].unique()) == ["run_a/best", "run_b/best"]
+    for run, name in (("run_a/best", "mini-clip"), ("run_b/best", "mini-clip-biased")):
+        np.testing.assert_allclose(
+            values(rows, model=run, input="swapped.png"),
+            truth(request, "swapped.png", "a black dog", name),
+            atol=1e-5,
+        )
+        assert f"{run}: faithfulness r2, p = 0.5" in result.output
+    table = summary(rows)
+    assert set(table["inputs"] + table["left_out"]) == {2} and len(table) == 2 * 3
+    with pytest.raises(ValueError, match=r"run_a/best' and '.*run_c/best' are one and the same"):
+        evaluate(
+            replace(request, models=(str(tmp_path / "run_a/best"), str(tmp_path / "run_c/best"))),
+            tmp_path / "o",
+        )
+    # rows of two runs, each with a "best", put together by hand
+    alone = []
+    for run in ("run_a", "run_b"):
+        alone.append(
+            evaluate(replace(request, models=(str(tmp_path / run / "best"),)), tmp_path / f"out {run}").rows
+        )
+        assert set(alone[-1]["model"]) == {"best"}
+    together = summary(pandas.concat(alone))
+    assert len(together) == len(table) and together["model"].nunique() == 2
+    np.testing.assert_allclose(sorted(together["mean"]), sorted(table["mean"]))
+
+
+@pytest.mark.parametrize(
+    ("paths", "names"),
+    [
+        (["a/best", "b/best"], ["a/best", "b/best"]),
+        (["x/a/best", "y/a/best", "y/other"], ["x/a/best", "y/a/best", "other"]),
+        (["a/mini-clip", "mini-clip"], ["a/mini-clip", "mini-clip"]),
+    ],
+)
+def test_names_that_differ(paths, names, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for path in paths:
+        (tmp_path / path).mkdir(parents=True, exist_ok=True)
+    assert experiments._distinct_names(paths, [path.rpartition("/")[2] for path in paths]) == names
 
 
 # --- Engines --------------------------------------------------------------------------------

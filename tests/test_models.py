@@ -5,11 +5,14 @@ from __future__ import annotations
 import io
 import json
 import os
+import pickle
+import shutil
 import struct
 import subprocess
 import sys
 import warnings
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,8 +23,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from stand_ins import CAPTION, FAMILIES, PIECES, noise_image, small_model
 
-from fixlip_helpers import models
+from fixlip_helpers import baselines, models, towers
 from fixlip_helpers.games import VisionLanguageGame, precision_report
+from fixlip_helpers.matrix import explain_matrix
 from fixlip_helpers.models import (
     ImageWarning,
     VisionLanguageModel,
@@ -651,22 +655,94 @@ def test_compiled_for_real():
     np.testing.assert_allclose(games[0](rows), games[1](rows), atol=1e-4 * plain.scale)
 
 
-def test_a_fingerprint_is_of_every_weight(monkeypatch):
+@pytest.mark.parametrize("whole", [10_000_000, 1000], ids=["small", "large"])
+def test_a_fingerprint_is_of_every_weight(monkeypatch, whole):
+    """Of a large network too, where a sample tells whether it was touched: one number of 1.6 million is enough."""
+    monkeypatch.setattr(models, "WHOLE_FINGERPRINT", whole)
+    monkeypatch.setattr(models, "SAMPLE", 50)
     model = small_model("clip")
     made = model.fingerprint()
-    assert made == small_model("clip").fingerprint() and len(made) == 16
+    assert made == small_model("clip").fingerprint() == model.fingerprint() and len(made) == 16
     for parameter in (model.network.logit_scale, model.network.text_model.embeddings.token_embedding.weight):
         with torch.no_grad():
             parameter.view(-1)[-1] += 1e-3
         assert model.fingerprint() != made
         made = model.fingerprint()
-    monkeypatch.setattr(models, "WHOLE_FINGERPRINT", 1000)  # from here on only a sample of each tensor
-    sampled = model.fingerprint()
-    with torch.no_grad():
-        model.network.visual_projection.weight.mul_(1.0001)
-    assert model.fingerprint() not in (sampled, made)
+    model.network.visual_projection.weight.data.mul_(1.0001)  # past the counter of changes
+    assert model.fingerprint() != made
+    made = model.fingerprint()
     model.network.to(memory_format=torch.channels_last)
-    assert model.fingerprint() == fingerprint(model.network.to(memory_format=torch.contiguous_format))
+    assert model.fingerprint() == made
+    assert fingerprint(model.network) == fingerprint(model.network.to(memory_format=torch.contiguous_format))
+
+
+def edited(folder, file, **entries):
+    """The folder with some entries of one JSON file changed, at any depth where they stand."""
+
+    def change(part):
+        if isinstance(part, dict):
+            return {key: entries[key] if key in entries else change(value) for key, value in part.items()}
+        return [change(value) for value in part] if isinstance(part, list) else part
+
+    path = folder / file
+    path.write_text(json.dumps(change(json.loads(path.read_text(encoding="utf-8")))), encoding="utf-8")
+
+
+SETTINGS = {
+    "heads": ("config.json", {"num_attention_heads": 2}),
+    "activation": ("config.json", {"hidden_act": "relu"}),
+    "layers' epsilon": ("config.json", {"layer_norm_eps": 0.1}),
+    "normalisation": ("preprocessor_config.json", {"image_mean": [0.1, 0.5, 0.5]}),
+    "cropping": ("preprocessor_config.json", {"do_center_crop": False}),
+    "filter": ("preprocessor_config.json", {"resample": 0}),
+    "vocabulary": ("tokenizer.json", {"a": 1, "b": 0}),
+    "type": ("", {}),
+}
+
+
+@pytest.mark.parametrize("what", SETTINGS)
+def test_a_model_is_its_weights_and_the_settings_that_matter(folders, tmp_path, what):
+    file, entries = SETTINGS[what]
+    folder = tmp_path / "copied under another name"
+    shutil.copytree(folders / "clip", folder)
+    original, copied = load_model(folders / "clip"), load_model(folder)
+    assert original.fingerprint() == copied.fingerprint() and original.name != copied.name
+    if file:
+        edited(folder, file, **entries)
+    other = load_model(folder, dtype="float64" if what == "type" else None)
+    assert other.fingerprint() != original.fingerprint()
+
+
+def test_what_one_model_prepared_another_refuses():
+    """Wherever a picture or a caption is taken; by content: a model that prepares in the same way takes it."""
+    clip, siglip, again = small_model("clip"), small_model("siglip"), small_model("clip")
+    picture, caption = clip.prepare_image(noise_image()), clip.tokenize(CAPTION)
+    assert again.score(picture, caption) == clip.score(noise_image(), CAPTION)
+    assert again.score(*pickle.loads(pickle.dumps((picture, caption)))) == clip.score(noise_image(), CAPTION)
+    by_hand = [replace(part, prepared_by=None) for part in (picture, caption)]
+    assert again.score(*by_hand) == clip.score(noise_image(), CAPTION)
+    takers = [
+        siglip.score,
+        lambda *pair: VisionLanguageGame(siglip, *pair),
+        lambda *pair: towers.open_towers(siglip, *pair),
+        lambda *pair: baselines.exclip(siglip, *pair),
+        lambda *pair: baselines.game_relevance(siglip, *pair),
+        lambda *pair: explain_matrix(siglip, [pair[0]], [pair[1]]),
+        lambda image, text: explain_matrix(siglip, [noise_image(), image], [text]),
+    ]
+    for take in takers:
+        with pytest.raises(
+            ValueError, match=r"picture was prepared by 'small-clip'.* give picture\.original"
+        ):
+            take(picture, CAPTION)
+        with pytest.raises(ValueError, match=r"caption was prepared by 'small-clip'.* give caption\.text"):
+            take(noise_image(), caption)
+    with pytest.raises(ValueError, match="picture was prepared"):
+        baselines.exclip_image_part(siglip, picture)
+    double = small_model("clip")
+    double.network.double()
+    with pytest.raises(ValueError, match="picture was prepared"):
+        double.score(picture, CAPTION)  # rounded to fewer digits than it reads
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:99", "meta:x", "mps:7"])

@@ -9,7 +9,6 @@ from stand_ins import CAPTION, PIECES, clip_tokenizer, noise_image, small_model
 from test_masking import normalise, paint_by_hand
 
 from fixlip_helpers import TwoTower, VisionLanguageGame, fixlip
-from fixlip_helpers.models import fingerprint
 
 # --- A stand-in of OpenCLIP's interface ---------------------------------------------------
 
@@ -88,7 +87,7 @@ def test_the_stand_in_is_wrapped_in_ten_lines(wrapped, network):
     assert (wrapped.image_size, wrapped.patch_size, wrapped.n_patches) == (64, 16, 16)
     assert wrapped.scale == pytest.approx(100, abs=0.01) and wrapped.bias == 0
     assert wrapped.network is network and not network.training  # dropout would make every pass another
-    assert wrapped.fingerprint() == fingerprint(network)
+    assert len(wrapped.fingerprint()) == 16  # of what: test_identity.py
     assert "removed tokens: token 0 in its place" in repr(wrapped)
     caption = wrapped.tokenize(CAPTION)
     assert caption.names == PIECES and caption.players == tuple(range(1, 9))
