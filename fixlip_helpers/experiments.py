@@ -224,7 +224,7 @@ def _pgr_rows(bench: Bench, subject: Subject, explanation: Explanation) -> Itera
             f"input {bench.one.id!r} is no grid of four classes: pgr needs scenes:grids or class folders"
         )
     pieces = {word: players for word, players in explanation.meta["words"] if word in quarters}
-    cells = dict(zip(quarters, quarter_cells(bench.model.grid), strict=True))
+    cells = dict(zip(quarters, quarter_cells(bench.model.grid, bench.model.covered), strict=True))
     yield _row("pgr", pointing_game(explanation, cells, pieces), words=len(pieces))
 
 

@@ -45,7 +45,7 @@ class Removal(Protocol):
         ...
 
     def show(self, keep: np.ndarray) -> Image.Image:
-        """What one coalition, (n_patches,) bool, leaves of the picture."""
+        """What one coalition, (n_patches,) bool, leaves of what the patches cover of the picture."""
         ...
 
 
@@ -80,9 +80,7 @@ class Painting:
         """The painted picture, RGB."""
         import torch
 
-        return Image.fromarray(
-            self.model.to_colours(self.pixels(torch.tensor(np.array(keep, dtype=bool)[None]))[0])
-        )
+        return self.model.seen(self.pixels(torch.tensor(np.array(keep, dtype=bool)[None]))[0])
 
 
 def patch_mask(keep: torch.Tensor, model: VisionLanguageModel | TwoTower) -> torch.Tensor:
@@ -214,9 +212,10 @@ class Dropping:
         """The picture with dropped patches transparent, RGBA."""
         import torch
 
+        seen = self.model.seen(self.resident)
         visible = patch_mask(torch.tensor(np.array(keep, dtype=bool)[None]), self.model)[0].numpy()
-        colours = self.model.to_colours(self.resident)
-        return Image.fromarray(np.dstack([colours, 255 * visible.astype(np.uint8)]))
+        seen.putalpha(Image.fromarray(visible[: seen.height, : seen.width]).convert("L"))
+        return seen
 
 
 def drop(model: VisionLanguageModel, pixels: torch.Tensor) -> Dropping:

@@ -384,7 +384,8 @@ class Picture:
     pixels : torch.Tensor, shape (3, H, W)
         Normalised pixels, of the model's device and type; 0 is the image processor's mean colour.
     seen : PIL.Image.Image
-        The same pixels as 8-bit RGB: resized and cropped as the encoder gets them.
+        What the patches cover of these pixels, as 8-bit RGB: resized and cropped as the encoder gets them, less
+        the strip at the right and lower edge that is too narrow for a patch (so400m-patch14-384: 6 of 384 pixels).
     original : PIL.Image.Image
         The whole picture, upright RGB.
     box : tuple of 4 floats
@@ -473,7 +474,8 @@ def name_players(pieces: list[str]) -> tuple[list[str], list[tuple[str, tuple[in
 class Scoring:
     """What every model with two encoders can do: score a picture and a caption, and know what it has prepared.
 
-    A subclass has ``name``, ``seeing`` and ``reading``: the :class:`Preparation` of its pictures and of its captions.
+    A subclass has a grid with its sizes, ``name``, and the :class:`Preparation` of its pictures and of its captions,
+    ``seeing`` and ``reading``.
     """
 
     def score(
@@ -516,6 +518,18 @@ class Scoring:
         self._check_prepared("caption", caption.prepared_by, self.reading, "text")
         return caption
 
+    def seen(self, pixels: torch.Tensor) -> Image.Image:
+        """What the patches cover of pixels, (3, H, W), as RGB."""
+        rows, columns = self.grid
+        return Image.fromarray(
+            self.to_colours(pixels[:, : rows * self.patch_size, : columns * self.patch_size])
+        )
+
+    def _covered_box(self, box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+        """Of the part of an original that becomes pixels, the part that patches cover."""
+        left, upper, right, lower = box
+        return left, upper, left + self.covered * (right - left), upper + self.covered * (lower - upper)
+
     def _check_prepared(self, what: str, by: Preparation | None, own: Preparation, source: str) -> None:
         if by is not None and by != own:
             raise ValueError(
@@ -554,6 +568,8 @@ class VisionLanguageModel(Scoring):
         Patch rows and columns; patch ``i`` is in row ``i // columns``.
     n_patches, patch_size, image_size : int
         The last two in pixels.
+    covered : float
+        The share of the picture's width and height that the patches cover, at most 1.
     scale, bias : float
         ``score = scale * cosine + bias``.
     max_players : int
@@ -583,6 +599,7 @@ class VisionLanguageModel(Scoring):
         self.image_size, self.patch_size = _one_size(vision.image_size), _one_size(vision.patch_size)
         side = self.image_size // self.patch_size
         self.grid, self.n_patches = (side, side), side * side
+        self.covered = side * self.patch_size / self.image_size
         self.scale = float(network.logit_scale.detach().cpu().double().exp())  # not every device has float64
         self.bias = float(network.logit_bias.detach()) if hasattr(network, "logit_bias") else 0.0
         self.context = text.max_position_embeddings
@@ -682,9 +699,9 @@ class VisionLanguageModel(Scoring):
                 f"the image processor of {self.name!r} gives pixels of shape {tuple(pixels.shape)}, "
                 f"its encoder takes {expected}; mend preprocessor_config.json in its folder"
             )
-        seen = Image.fromarray(self.to_colours(pixels))
+        seen, box = self.seen(pixels), self._covered_box(self._box(original.size))
         pixels = pixels.to(self.dtype).to(self.device)  # in this order: a processor may give float64
-        return Picture(pixels, seen, original, self._box(original.size), self.seeing)
+        return Picture(pixels, seen, original, box, self.seeing)
 
     def to_colours(self, pixels: torch.Tensor) -> np.ndarray:
         """Undo the normalisation: (..., 3, H, W) pixels -> (..., H, W, 3) uint8 colours."""

@@ -57,8 +57,9 @@ def image_players(
     which : "patches", (rows, columns), or array of labels
         A pair of numbers cuts the grid into that many blocks of patches, as even as can be. An array of
         whole numbers has one label for each patch, shape ``grid``, or one for each pixel that the encoder
-        sees, shape ``(image_size, image_size)``: each patch then goes to the label that covers most of it (of
-        several, the smallest). Players are the labels in ascending order; ``-1`` is always visible.
+        sees (``Picture.seen``) or gets, shape ``(image_size, image_size)``: each patch then goes to the label that
+        covers most of it (of several, the smallest). Players are the labels in ascending order; ``-1`` is always
+        visible.
     grid : tuple of int
         Rows and columns of patches.
     image_size, patch_size : int
@@ -95,10 +96,11 @@ def image_players(
     labels = np.asarray(which)
     if labels.shape == (2,):
         return _blocks(labels, grid)
-    if labels.shape not in (grid, (image_size, image_size)) or labels.dtype.kind not in "iub":
+    seen = (rows * patch_size, columns * patch_size)
+    if labels.shape not in (grid, seen, (image_size, image_size)) or labels.dtype.kind not in "iub":
         raise ValueError(
             f"image_players has shape {labels.shape} and dtype {labels.dtype}; expected (rows, columns), or an "
-            f"array of whole numbers of shape {grid}, a label per patch, or {(image_size, image_size)}, a label "
+            f"array of whole numbers of shape {grid}, a label per patch, or {seen}, a label "
             "per pixel that the encoder sees"
         )
     labels = labels.astype(np.int64)

@@ -344,7 +344,9 @@ class Scene:
             return {}
         return {thing.noun: cell for thing, cell in zip(self.objects, quarter_cells(GRID), strict=True)}
 
-    def patches(self, word: str, at_least: float = 0.1, grid: tuple[int, int] = GRID) -> np.ndarray:
+    def patches(
+        self, word: str, at_least: float = 0.1, grid: tuple[int, int] = GRID, covered: float = 1.0
+    ) -> np.ndarray:
         """The truth: to which patches a word refers.
 
         Parameters
@@ -357,6 +359,8 @@ class Scene:
         grid : tuple of int
             Rows and columns of an encoder's patches, ``model.grid``. A patch of another grid than the scene's
             own 8 × 8 has the truth of the patch of the scene in which its centre lies.
+        covered : float
+            The share of the picture's width and height that those patches cover, ``model.covered``.
 
         Returns
         -------
@@ -364,7 +368,7 @@ class Scene:
             ``(rows * columns,)`` bool, row by row from the top left.
         """
         rows, columns = (
-            ((np.arange(k) + 0.5) * own / k).astype(int) for k, own in zip(grid, GRID, strict=True)
+            ((np.arange(k) + 0.5) * covered * own / k).astype(int) for k, own in zip(grid, GRID, strict=True)
         )
         return self._truth(word, at_least).reshape(GRID)[np.ix_(rows, columns)].ravel()
 

@@ -84,6 +84,8 @@ class TwoTower(Scoring):
     ----------
     image_size, patch_size : int
         In pixels.
+    covered : float
+        The share of the picture's width and height that the patches cover. A strip beside them is always visible.
     n_patches : int
     text_removal : str
         ``"attention mask"``, or ``"token 0 in its place"`` where that is the hidden token.
@@ -158,6 +160,7 @@ class TwoTower(Scoring):
         self._check_pixels(black, white, grid)
         self.grid, self.n_patches = (int(grid[0]), int(grid[1])), int(grid[0]) * int(grid[1])
         self.patch_size = self.image_size // self.grid[0]
+        self.covered = self.grid[0] * self.patch_size / self.image_size
 
     def __repr__(self) -> str:
         rows, columns = self.grid
@@ -181,9 +184,8 @@ class TwoTower(Scoring):
 
         original = open_for_encoder(image)
         pixels = torch.from_numpy(self._pixels(original))
-        seen = Image.fromarray(self.to_colours(pixels))
-        pixels = pixels.to(self.dtype).to(self.device)
-        return Picture(pixels, seen, original, self._box(original.size), self.seeing)
+        seen, box = self.seen(pixels), self._covered_box(self._box(original.size))
+        return Picture(pixels.to(self.dtype).to(self.device), seen, original, box, self.seeing)
 
     def to_colours(self, pixels: torch.Tensor) -> np.ndarray:
         """Undo the normalisation: (..., 3, H, W) pixels -> (..., H, W, 3) uint8 colours."""

@@ -203,6 +203,24 @@ def test_quarters_of_a_grid(side, middle):
         quarter_cells((1, 4))
 
 
+@pytest.mark.parametrize(("pixels", "patch"), [(30, 8), (384, 14), (72, 16), (50, 7), (64, 16)])
+def test_quarters_of_patches_that_do_not_fill_the_picture(pixels, patch):
+    """A patch belongs to a quarter if all of its pixels do."""
+    n = pixels // patch
+    cells = quarter_cells((n, n), n * patch / pixels)
+    for k in range(n * n):
+        row, column = divmod(k, n)
+        first, last = np.array([row, column]) * patch, np.array([row, column]) * patch + patch
+        own = [
+            all(
+                (first[axis] >= pixels / 2) if half else (last[axis] <= pixels / 2)
+                for axis, half in enumerate(quarter)
+            )
+            for quarter in ((0, 0), (0, 1), (1, 0), (1, 1))
+        ]
+        assert [bool(cell[k]) for cell in cells] == own
+
+
 def test_the_oracle_of_a_scene_points_perfectly():
     scene = scenes.grid_scene(["pizza", "dog", "bus", "owl"], "oracle")
     players = [f"patch {i}" for i in range(64)] + ["a", "dog", "and", "a", "bus"]

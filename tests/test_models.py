@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pickle
+import re
 import shutil
 import struct
 import subprocess
@@ -23,7 +24,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from stand_ins import CAPTION, FAMILIES, PIECES, noise_image, small_model
 
-from fixlip_helpers import baselines, models, towers
+from fixlip_helpers import baselines, models, plots, towers, widgets
+from fixlip_helpers.explanation import Explanation
 from fixlip_helpers.games import VisionLanguageGame, precision_report
 from fixlip_helpers.matrix import explain_matrix
 from fixlip_helpers.models import (
@@ -271,6 +273,63 @@ def test_the_box_is_what_the_encoder_sees(family, size):
     else:
         assert (right - left) == pytest.approx(min(size), rel=0.03)
         assert (lower - upper) == pytest.approx(min(size), rel=0.03)
+
+
+def odd_model(family, image_size, patch_size):
+    """A model whose patches do not fill its picture."""
+    network = stand_ins.clip_network if family == "clip" else stand_ins.siglip_network
+    processor = stand_ins.clip_processor if family == "clip" else stand_ins.siglip_processor
+    parts = network(image_size, patch_size), stand_ins.word_tokenizer(), processor(image_size)
+    return VisionLanguageModel(*parts, "odd")
+
+
+@pytest.mark.parametrize("family", ["clip", "siglip"])
+@pytest.mark.parametrize(("image_size", "patch_size"), [(30, 8), (72, 16), (54, 14), (64, 16)])
+def test_box_and_seen_are_what_patches_cover(family, image_size, patch_size):
+    """What lies outside of the box changes no score, and a patch is where maps, frames and the explorer show it."""
+    model = odd_model(family, image_size, patch_size)
+    side = image_size // patch_size * patch_size
+    original = noise_image(image_size, image_size)
+    picture = model.prepare_image(original)
+    assert picture.box == pytest.approx((0, 0, side, side))
+    np.testing.assert_array_equal(np.asarray(picture.seen), original[:side, :side])
+    assert model.covered == side / image_size
+    outside = original.copy()
+    outside[side:], outside[:, side:] = 0, 255
+    score = model.score(original, "a red dog")
+    assert model.score(outside, "a red dog") == pytest.approx(score, abs=1e-6)
+    outside[side - 1, side - 1] = 255 - outside[side - 1, side - 1]
+    assert model.score(outside, "a red dog") != pytest.approx(score, abs=1e-9)
+
+    labels = np.arange(side**2).reshape(side, side) // (
+        side * patch_size
+    )  # a label per pixel of ``seen``: bands
+    game = VisionLanguageGame(model, picture, "a red dog", image_players=labels, progress=False)
+    assert game.n_image == model.grid[0]
+    game = VisionLanguageGame(model, picture, "a red dog", progress=False)
+    painted = np.asarray(game.removal.show(np.arange(game.n_image) != game.n_image - 1))
+    differs = (painted != original[:side, :side]).any(axis=2)
+    assert differs[-patch_size:, -patch_size:].mean() > 0.9 and not differs[:-patch_size].any()
+
+    n = game.n_players
+    explanation = Explanation(0.0, None, np.ones(n), np.zeros((n, n)), "FWBII", 0.5, game.players, game.n_image,
+                              game.n_text, game.meta)  # fmt: skip
+    (heat_map,) = plots.heat(explanation, picture).get_images()[1:]
+    assert heat_map.get_extent() == pytest.approx((0, side, side, 0))
+    shown = re.search(r'"box":\[([^]]*)\]', widgets.explorer_page(explanation, picture))[1]
+    np.testing.assert_allclose(
+        [float(number) for number in shown.split(",")], (0, 0, *[side / image_size] * 2), atol=0.01
+    )
+    plots.plt.close("all")
+
+
+def test_the_box_of_a_large_photograph_in_patches_of_14():
+    """384 pixels hold 27 patches of 14, as in so400m-patch14-384: 378 pixels, so 98.4 % of each side."""
+    model = odd_model("siglip", 384, 14)
+    picture = model.prepare_image(Image.new("RGB", (1920, 1200)))
+    assert model.grid == (27, 27) and picture.seen.size == (378, 378)
+    assert picture.box == pytest.approx((0, 0, 1890, 1181.25))
+    assert model.prepare_image(Image.new("RGB", (384, 384))).box == (0, 0, 378, 378)
 
 
 def test_seen_is_the_pixels_and_the_original_is_kept(model):

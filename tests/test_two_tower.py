@@ -176,6 +176,14 @@ def test_where_the_encoder_looks_is_found_out(family, size):
     np.testing.assert_allclose(box, model.prepare_image(noise_image(*size)).box, atol=0.01 * max(size) + 0.1)
 
 
+def test_a_grid_that_does_not_fill_the_pixels_covers_what_it_covers():
+    """Five patches of 12 pixels in 64: the box of a picture twice as large ends at 120 of its 128 pixels."""
+    tower = TwoTower(len, len, 1.0, grid=(5, 5), hidden_token=0, tokenize=len, preprocess=preprocess)
+    picture = tower.prepare_image(noise_image(128, 128))
+    assert tower.patch_size == 12 and tower.covered == 60 / 64 and picture.seen.size == (60, 60)
+    np.testing.assert_allclose(picture.box, (0, 0, 120, 120), atol=0.5)
+
+
 # --- What is refused ----------------------------------------------------------------------
 
 

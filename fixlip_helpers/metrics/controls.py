@@ -68,9 +68,8 @@ def shuffled_patches(explanation: Explanation, seed: int = 0) -> Explanation:
 
 def _control(explanation: Explanation, method: str, **terms) -> Explanation:
     """The explanation with other terms; what was known of its fit is known no more."""
-    kept = {
-        key: explanation.meta[key] for key in ("model", "caption", "grid", "words") if key in explanation.meta
-    }
+    facts = ("model", "fingerprint", "caption", "grid", "words")
+    kept = {key: explanation.meta[key] for key in facts if key in explanation.meta}
     return replace(explanation, **terms, meta={**kept, "method": method}, errors=None)
 
 

@@ -9,10 +9,17 @@ import numpy as np
 from fixlip_helpers.explanation import Explanation
 
 
-def quarter_cells(grid: tuple[int, int]) -> list[np.ndarray]:
+def quarter_cells(grid: tuple[int, int], covered: float = 1.0) -> list[np.ndarray]:
     """The quarters of a grid of patches in reading order, four (rows * columns,) bool.
 
-    The middle row and the middle column of an odd grid lie across two pictures and belong to no cell.
+    Patches that lie across two pictures, as the middle row and column of an odd grid, belong to no cell.
+
+    Parameters
+    ----------
+    grid : tuple of int
+        Rows and columns of patches.
+    covered : float
+        The share of the picture's width and height that the patches cover, ``model.covered``.
 
     Raises
     ------
@@ -27,10 +34,14 @@ def quarter_cells(grid: tuple[int, int]) -> list[np.ndarray]:
     rows, columns = grid
     if rows < 2 or columns < 2:
         raise ValueError(f"grid = {grid!r}; expected at least two rows and two columns")
-    row, column = np.divmod(np.arange(rows * columns), columns)
-    upper, lower = row < rows // 2, row >= rows - rows // 2
-    left, right = column < columns // 2, column >= columns - columns // 2
-    return [vertical & horizontal for vertical in (upper, lower) for horizontal in (left, right)]
+    (upper, lower), (left, right) = (_halves(n, covered) for n in grid)
+    return [np.outer(vertical, across).ravel() for vertical in (upper, lower) for across in (left, right)]
+
+
+def _halves(n: int, covered: float) -> tuple[np.ndarray, np.ndarray]:
+    """Which of n patches in a line end before the middle of the picture, and which begin after it."""
+    edges = np.arange(n + 1) * covered / n
+    return edges[1:] <= 0.5 + 1e-9, edges[:-1] >= 0.5 - 1e-9
 
 
 def pointing_game(
