@@ -13,7 +13,7 @@ export TRANSFORMERS_VERBOSITY ?= error
 export PATH := $(abspath $(IN)):$(PATH)
 
 # A reader's settings must not decide whether the stored outputs hold.
-PYTEST := env -u FIXLIP_MODEL -u FIXLIP_DEVICE $(IN)/python -m pytest --nbval
+PYTEST := env -u FIXLIP_MODEL -u FIXLIP_DEVICE $(IN)/python -m pytest --nbval --nbval-sanitize-with tests/nbval.cfg
 
 # Files of tests, and chapters, run beside each other, a core for each; then, by themselves, those that drive a
 # browser, which takes all cores.

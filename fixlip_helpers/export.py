@@ -25,8 +25,9 @@ import numpy as np
 from PIL import Image
 
 from fixlip_helpers import scenes
+from fixlip_helpers.choices import web
 from fixlip_helpers.models import MOST_COLOURS_OF_A_DRAWING, SOUND, VisionLanguageModel, load_model
-from fixlip_helpers.widgets import _web, data_uri
+from fixlip_helpers.widgets import data_uri
 
 WORKER = ("coalitions.js", "encoder.js", "gpu.js", "sides.js", "captions.js", "worker.js")
 PAGE = ("../explanation.js", "../explorer.js", "captions.js", "pictures.js", "scenes.js", "page.js")
@@ -122,14 +123,14 @@ def model_record(model: VisionLanguageModel) -> dict:
 
 def joined(names: tuple[str, ...]) -> str:
     """Modules of ``web/try_it`` as one script: what they import from each other is simply above."""
-    sources = [(_web() / "try_it" / name).read_text(encoding="utf-8") for name in names]
+    sources = [(web() / "try_it" / name).read_text(encoding="utf-8") for name in names]
     return re.sub(r"^export |^import [^;]*;\n", "", "\n".join(sources), flags=re.MULTILINE)
 
 
 def script() -> str:
     """All code of the page as one classic script."""
     kernels = {
-        name: base64.b64encode((_web() / "try_it" / file).read_bytes()).decode()
+        name: base64.b64encode((web() / "try_it" / file).read_bytes()).decode()
         for name, file in (("fma", "kernels.fma.wasm"), ("plain", "kernels.wasm"))
     }
     return (
@@ -185,7 +186,7 @@ def write(folder: Path) -> list[Path]:
         "scenes.js": f"globalThis.fixlipDrawings = {json.dumps(drawings())};\n",
         "try_it.js": script(),
         "try_it.css": "".join(
-            (_web() / name).read_text(encoding="utf-8") for name in ("explorer.css", "try_it/try_it.css")
+            (web() / name).read_text(encoding="utf-8") for name in ("explorer.css", "try_it/try_it.css")
         ),
     }
     for name in SOUND:

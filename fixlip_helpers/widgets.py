@@ -1,7 +1,8 @@
-"""Interactive views that need no kernel: they work in a notebook and on the published page.
+"""Interactive views that need no kernel: they work in every notebook program and on the published page.
 
 :func:`stack_view` shows one of several pictures, drawn beforehand, chosen by buttons; :func:`word_view` is
-that for the words of an explanation. Both are ipywidgets whose parts are linked in the browser.
+that for the words of an explanation. :func:`guess` asks, and :func:`replies` answers. All four are
+:class:`~fixlip_helpers.choices.Choices`: HTML of their own, no widgets.
 :func:`explorer` shows the explorer of ``web/`` (the patches of a word, the words of a patch);
 :func:`explorer_page` is the same as one self-contained HTML page, which the command line writes.
 """
@@ -14,7 +15,6 @@ import io
 import json
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +22,11 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from PIL import Image
 
+from fixlip_helpers.choices import Choices, name_of, web
 from fixlip_helpers.models import open_image
 from fixlip_helpers.plots import alt_text, grid_of, heat, picture_and_box, word_index, words_of
 
 if TYPE_CHECKING:
-    import ipywidgets
     from IPython.display import HTML
 
     from fixlip_helpers.explanation import Explanation
@@ -37,6 +37,16 @@ MOST_PIXELS = 1000  # along a page's picture: more is not seen
 # --- Pictures as text ---------------------------------------------------------------------------------------
 
 
+def rendered(image: Image.Image | Figure, dpi: int = 110) -> Image.Image:
+    """A figure as picture, at ``dpi``, and closed; a picture as it is."""
+    if not isinstance(image, Figure):
+        return image
+    file = io.BytesIO()
+    image.savefig(file, dpi=dpi)
+    plt.close(image)
+    return Image.open(file)
+
+
 def data_uri(image: Image.Image | Figure, dpi: int = 110) -> str:
     """A picture or figure as ``data:`` URI: PNG where that is small (drawings), else WebP.
 
@@ -45,12 +55,7 @@ def data_uri(image: Image.Image | Figure, dpi: int = 110) -> str:
     image : PIL image or Figure
         A figure is rendered at ``dpi`` and closed.
     """
-    if isinstance(image, Figure):
-        file = io.BytesIO()
-        image.savefig(file, dpi=dpi)
-        plt.close(image)
-        image = Image.open(file)
-    image = image.convert("RGB")
+    image = rendered(image, dpi).convert("RGB")
     as_png, as_webp = io.BytesIO(), io.BytesIO()
     image.save(as_png, "PNG", optimize=True)
     image.save(as_webp, "WEBP", quality=88)
@@ -58,7 +63,17 @@ def data_uri(image: Image.Image | Figure, dpi: int = 110) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(data.getvalue()).decode()}"
 
 
-# --- Views of ipywidgets ------------------------------------------------------------------------------------
+def _panel(image: Image.Image | Figure | Any, alt: str, width: str) -> str:
+    """A picture as HTML that keeps its place until it is there."""
+    image = rendered(image if isinstance(image, Figure) else open_image(image))
+    wide, high = image.size
+    return (
+        f'<img src="{data_uri(image)}" alt="{html.escape(alt)}" width="{wide}" height="{high}" '
+        f'style="width: {html.escape(width)}">'
+    )
+
+
+# --- Views --------------------------------------------------------------------------------------------------
 
 
 def stack_view(
@@ -69,8 +84,8 @@ def stack_view(
     width: str = "420px",
     description: str = "",
     selected: int = 0,
-) -> ipywidgets.VBox:
-    """Buttons that choose which of several pictures is seen, linked in the browser.
+) -> Choices:
+    """Buttons that choose which of several pictures is seen.
 
     Parameters
     ----------
@@ -89,17 +104,14 @@ def stack_view(
 
     Returns
     -------
-    ipywidgets.VBox
-        ToggleButtons above a Stack.
+    Choices
 
     Raises
     ------
     ValueError
         If there are no labels, not as many labels, images and texts, or no picture number ``selected``.
     """
-    import ipywidgets
-
-    labels, images = list(labels), list(images)
+    labels, images = tuple(map(str, labels)), list(images)
     alt = labels if alt is None else list(alt)
     if not labels or not len(labels) == len(images) == len(alt):
         raise ValueError(
@@ -107,28 +119,13 @@ def stack_view(
         )
     if not 0 <= selected < len(labels):
         raise ValueError(f"selected = {selected}; expected 0 to {len(labels) - 1}")
-    pages = [
-        ipywidgets.HTML(
-            f'<img src="{data_uri(image if isinstance(image, Figure) else open_image(image))}" '
-            f'alt="{html.escape(text)}" style="width: {width}; max-width: 100%; background: white">'
-        )
-        for image, text in zip(images, alt, strict=True)
-    ]
-    # Options by number, so that two words of one name stay two buttons.
-    buttons = ipywidgets.ToggleButtons(
-        options=[(label, number) for number, label in enumerate(labels)],
-        index=selected,
-        description=description,
-        style={"button_width": "auto", "description_width": "initial"},
-    )
-    stack = ipywidgets.Stack(pages, selected_index=selected)
-    ipywidgets.jslink((buttons, "index"), (stack, "selected_index"))
-    return ipywidgets.VBox([buttons, stack])
+    panels = tuple(_panel(image, text, width) for image, text in zip(images, alt, strict=True))
+    return Choices(labels, panels, legend=description, selected=selected)
 
 
 def word_view(
     explanation: Explanation, image: Any, words: Sequence[str | int] | None = None, *, width: str = "420px"
-) -> ipywidgets.VBox:
+) -> Choices:
     """The map of a word, chosen by buttons; all maps share one colour scale.
 
     Parameters
@@ -146,18 +143,58 @@ def word_view(
     return stack_view([names[place] for place in places], maps, texts, width=width, description="word")
 
 
+def guess(choices: Sequence[str], question: str = "Your guess") -> Choices:
+    """Choices to commit oneself to before reading on; :func:`replies` to the same choices returns to them.
+
+    Parameters
+    ----------
+    choices : sequence of at least two different str
+        Plain text.
+    question : str
+        What is asked.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two choices, or two are the same.
+    """
+    choices = (choices,) if isinstance(choices, str) else tuple(choices)
+    if len(set(choices)) < max(2, len(choices)):
+        raise ValueError(f"choices = {choices!r}; expected at least two, all different")
+    noted = "Noted: the last section returns to your guess."
+    return Choices(choices, legend=question, guess=name_of(choices), noted=noted)
+
+
+def replies(choices: Sequence[str], texts: Sequence[str], question: str = "Your guess") -> Choices:
+    """What became of a guess: on its page the reply to the reader's own choice, else to the one chosen here.
+
+    Parameters
+    ----------
+    choices : sequence of k str
+        Those of the :func:`guess`.
+    texts : sequence of k str
+        One reply for each, plain text.
+    question : str
+        As in the guess.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many texts as choices.
+    """
+    choices, texts = tuple(choices), tuple(texts)
+    if len(choices) != len(texts):
+        raise ValueError(f"got {len(choices)} choices and {len(texts)} texts; expected as many of each")
+    panels = tuple(f"<p>{html.escape(text)}</p>" for text in texts)
+    return Choices(choices, panels, legend=question, replies_to=name_of(choices))
+
+
 # --- The explorer -------------------------------------------------------------------------------------------
-
-
-def _web() -> Path:
-    """The folder of the explorer's sources: inside an installed package, beside it in a checkout."""
-    package = Path(__file__).parent
-    return next(folder for folder in (package / "web", package.parent / "web") if folder.is_dir())
 
 
 def _modules() -> str:
     """The explorer's modules as one script: what they import from each other is simply above."""
-    sources = [(_web() / name).read_text(encoding="utf-8") for name in ("explanation.js", "explorer.js")]
+    sources = [(web() / name).read_text(encoding="utf-8") for name in ("explanation.js", "explorer.js")]
     return re.sub(r"^export |^import .*\n", "", "\n".join(sources), flags=re.MULTILINE)
 
 
@@ -200,9 +237,9 @@ def explorer_page(
     record = explanation.to_dict()
     for numbers in ("main", "pairs"):
         record[numbers] = [float(f"{value:.6g}") for value in record[numbers]]
-    return Template((_web() / "page.html").read_text(encoding="utf-8")).substitute(
+    return Template((web() / "page.html").read_text(encoding="utf-8")).substitute(
         title=html.escape(str(explanation.meta.get("caption") or "Explanation")),
-        style=(_web() / "explorer.css").read_text(encoding="utf-8"),
+        style=(web() / "explorer.css").read_text(encoding="utf-8"),
         padding=padding,
         header=header,
         footer=footer,

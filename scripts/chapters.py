@@ -5,8 +5,8 @@
 
 Running every chapter also writes their times to results/chapters.txt, which book/benchmarks.md shows.
 
-What is stored is the same each time, wherever it was run: no timings, no progress bars, no versions, and widget
-identifiers in the order of their appearance instead of random ones. A chapter that fails is left as it was.
+What is stored is the same each time, wherever it was run: no timings, no progress bars, no versions. A chapter that
+fails is left as it was.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 ROOT = Path(__file__).resolve().parent.parent
-WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 
 
 def run(path: Path) -> float:
@@ -32,7 +31,6 @@ def run(path: Path) -> float:
     Returns the seconds of its longest cell.
     """
     notebook = nbformat.read(path, as_version=4)
-    notebook.metadata.pop("widgets", None)
     notebook.metadata.kernelspec = {"display_name": "Python 3", "language": "python", "name": "python3"}
     started, longest = 0.0, 0.0
 
@@ -55,22 +53,16 @@ def run(path: Path) -> float:
     )
     client.execute()
     notebook.metadata = {
-        key: notebook.metadata[key] for key in ("kernelspec", "widgets") if key in notebook.metadata
+        "kernelspec": notebook.metadata.kernelspec,
+        "language_info": {"name": "python"},
     }
-    notebook.metadata.language_info = {"name": "python"}
     for cell in notebook.cells:
         for unwanted in ("execution", "collapsed", "lines_to_next_cell"):
             cell.metadata.pop(unwanted, None)
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
-    # Widgets in the order in which they were made; writing sorts them by their random names.
-    widgets = notebook.metadata.get("widgets", {}).get(WIDGET_STATE, {}).get("state", {})
-    text = nbformat.writes(notebook)
-    for number, identifier in enumerate(list(widgets)):
-        text = text.replace(identifier, f"{number:032x}")
-    notebook = nbformat.reads(text, as_version=4)
     nbformat.validate(notebook)
-    nbformat.write(notebook, path)  # sorted once more, by the new names
+    nbformat.write(notebook, path)
     return longest
 
 

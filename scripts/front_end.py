@@ -29,8 +29,6 @@ PACKAGES = {
         "es5",
         ["tex-chtml-full.js", "output/chtml/fonts/woff-v2/*.woff"],
     ),
-    "requirejs": ("2.3.8", VENDOR / "requirejs", ".", ["require.js"]),
-    "@jupyter-widgets/html-manager": ("1.0.15", VENDOR / "html-manager", "dist", ["embed-amd.js", "*.woff2"]),
     "reveal.js": (
         "5.2.1",
         SLIDES,
@@ -38,15 +36,6 @@ PACKAGES = {
         ["dist/reset.css", "dist/reveal.css", "dist/reveal.js", "plugin/notes/notes.js"],
     ),
     "axe-core": ("4.14.1", ROOT / "tests" / "vendor" / "axe-core", ".", ["axe.min.js"]),
-}
-
-# What is changed in the widget manager: where it would look for widgets that are not its own (the book has none, and
-# asks no one), and the call that sets formulas in widgets, which it makes as to MathJax 2.
-MANAGER_CHANGES = {
-    '"https://cdn.' + "jsd" + 'elivr.net/npm/"': '"./"',
-    'MathJax.Hub.Queue(["Typeset",MathJax.Hub,e])': (
-        "MathJax.startup&&(MathJax.startup.promise=MathJax.startup.promise.then(()=>MathJax.typesetPromise([e])))"
-    ),
 }
 
 COMPILER = "assemblyscript@0.28.20"
@@ -87,13 +76,6 @@ def main() -> None:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source, target)
 
-    manager = VENDOR / "html-manager" / "embed-amd.js"
-    code = manager.read_text(encoding="utf-8")
-    for old, new in MANAGER_CHANGES.items():
-        if old not in code:
-            raise SystemExit(f"{manager.name} no longer holds {old}: find what took its place")
-        code = code.replace(old, new)
-    manager.write_text(code, encoding="utf-8")
     size = sum(path.stat().st_size for path in VENDOR.rglob("*") if path.is_file())
     print(f"{VENDOR}: {size / 1e6:.1f} MB")
 

@@ -1,8 +1,8 @@
 """What the book's pages need beyond what the builder writes: ``finish(folder)`` changes them in place.
 
 Pictures are stored without loss in half the size, load when they come near the view, and keep their place until
-then. What the views to play with show, most of what a chapter's page would weigh, lies in a script beside it that is
-loaded with them; the search's scripts and index are loaded by its own page only. Icons are drawn in the page, so
+then, those of the views too, which notebooks hold inside; the search's scripts and index are loaded by its own page
+only. Icons are drawn in the page, so
 that the theme's script with two thousand of them (1.5 MB) is not loaded, and the font of those that style sheets name
 holds no others. Names that a screen reader would read in place of what is seen are taken away. No line begins with the
 comma after a formula. Beside Colab stands Kaggle; what is offered for download is the notebook that scripts/edition.py
@@ -11,7 +11,10 @@ wrote beside the page, not the chapter's source. Who has no JavaScript is told w
 
 from __future__ import annotations
 
+import base64
 import functools
+import hashlib
+import os
 import re
 from pathlib import Path
 from urllib.parse import unquote
@@ -21,7 +24,7 @@ from PIL import Image
 
 NO_SCRIPT = (
     '<noscript><p class="no-script">Without JavaScript you read everything but what moves: formulas show as their '
-    "source, views to play with are left out, and search does not work.</p></noscript>"
+    "source, and search does not work.</p></noscript>"
 )
 
 # What the builder and its theme write, and what stands there instead.
@@ -64,10 +67,7 @@ _SEARCH = re.compile(
     r'<script src="[^"]*_static/language_data\.js"></script>\s*'
     r'<script src="[^"]*searchindex\.js"></script>\n?'
 )
-_STATES = re.compile(
-    r'<script type="(application/vnd\.jupyter\.widget-state\+json)">(.*?)</script>\n?', flags=re.S
-)
-_LOADER = re.compile(r'<script src="(?=[^"]*_static/widget-loader\.js)')
+_WITHIN = re.compile(r'(?<=<img src=")data:image/(png|webp);base64,([^"]+)')
 
 
 @functools.cache
@@ -138,24 +138,12 @@ def _smaller_font(folder: Path) -> None:
     theme.write_text(text.replace('fa-solid-900.woff2) format("woff2")', 'fa-solid-900.woff) format("woff")'))
 
 
-def _with_states_beside(page: str, path: Path) -> str:
-    """The page without what its views show: widget-loader.js finds the script that puts it back by ``data-states``.
-
-    A script, since a page read from a folder may fetch nothing else.
-    """
-    found = _STATES.search(page)
-    if not found:
-        return page
-    beside = path.with_suffix(".views.js")
-    beside.write_text(
-        f"document.head.append(Object.assign(document.createElement('script'), {{type: '{found[1]}', "
-        f"textContent: JSON.stringify({found[2]})}}));\n",
-        encoding="utf-8",
-    )
-    page, loaders = _LOADER.subn(f'<script data-states="{beside.name}" src="', _STATES.sub("", page, count=1))
-    if loaders != 1:
-        raise SystemExit(f"{path.name} has views and {loaders} scripts that load them")
-    return page
+def _beside(match: re.Match, folder: Path, pages: Path) -> str:
+    """The address of a view's picture, written beside the others; equal pictures are one file."""
+    content = base64.b64decode(match[2])
+    picture = pages / "_images" / f"view-{hashlib.sha256(content).hexdigest()[:16]}.{match[1]}"
+    picture.write_bytes(content)
+    return os.path.relpath(picture, folder)
 
 
 def finish(folder: Path) -> None:
@@ -181,7 +169,7 @@ def finish(folder: Path) -> None:
         if path.name != "search.html":
             page = _SEARCH.sub("", page)
         page = _FORMULA.sub(_kept_together, page)
-        page = _with_states_beside(page, path)
+        page = _WITHIN.sub(functools.partial(_beside, folder=path.parent, pages=folder), page)
         page = _PICTURE.sub(functools.partial(_lazy, folder=path.parent), page)
         if page != before:
             path.write_text(page, encoding="utf-8")

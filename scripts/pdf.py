@@ -34,17 +34,13 @@ const done = arguments[arguments.length - 1];
     document.querySelectorAll('details.sd-dropdown, details.choice').forEach(folded => { folded.open = true; });
     document.querySelectorAll('button.toggle-button-hidden').forEach(button => button.click());
     document.querySelectorAll('[loading=lazy]').forEach(element => { element.loading = 'eager'; });
-    window.dispatchEvent(new Event('beforeprint'));
     if (window.MathJax) await MathJax.startup.promise;
     for (const formula of document.querySelectorAll('mjx-container[display=true]')) {  // a wide one is set smaller
         const size = parseFloat(getComputedStyle(formula).fontSize);
         formula.style.fontSize = `${size * Math.min(1, 0.97 * formula.clientWidth / formula.scrollWidth)}px`;
     }
-    const views = document.querySelectorAll("script[type='application/vnd.jupyter.widget-view+json']").length;
-    const standing = () => document.querySelectorAll('.cell_output .jupyter-widgets').length;
-    for (let turn = 0; turn < 300 && standing() < views; turn += 1) await new Promise(go => setTimeout(go, 100));
     await Promise.all([...document.images].filter(image => image.src).map(image => image.decode().catch(() => 0)));
-    done(standing() >= views ? '' : `${standing()} of ${views} views`);
+    done('');
 })().catch(error => done(String(error)));
 """
 

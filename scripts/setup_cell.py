@@ -3,8 +3,8 @@
     python scripts/setup_cell.py            write it into every notebook
     python scripts/setup_cell.py --print    show it
 
-It installs nothing where the package is there, keeps torch, NumPy and transformers as they are, and ends in one
-sentence when it fails.
+It installs nothing where the package is there, keeps torch, NumPy, transformers and ipywidgets as they are, and ends
+in one sentence when it fails.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from importlib.metadata import version
 from importlib.util import find_spec
 
 if not find_spec("fixlip_helpers"):
-    there = [name for name in ("torch", "numpy", "transformers") if find_spec(name)]
+    there = [name for name in ("torch", "numpy", "transformers", "ipywidgets") if find_spec(name)]
     kept = " ".join(f"{name}=={version(name)}" for name in there)  # pip leaves these as they are
     %pip install -q {kept} "fixlip-helpers[book] @ git+{repository}"
     invalidate_caches()

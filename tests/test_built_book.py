@@ -4,9 +4,11 @@ The book is built here, from the outputs stored in the notebooks. The browser ch
 without them they are skipped (Debian: ``apt-get install chromium chromium-driver``).
 """
 
+import base64
 import functools
 import gzip
 import http.server
+import io
 import json
 import re
 import threading
@@ -172,10 +174,9 @@ def browser(server):
 
 
 def opened(driver, address: str) -> None:
-    """Open a page and wait until its maths is set and its widgets stand."""
+    """Open a page and wait until its maths is set."""
     driver.get(address)
     settled(driver)
-    show_views(driver)
 
 
 def settled(driver) -> None:
@@ -185,27 +186,6 @@ def settled(driver) -> None:
         started = "return Boolean(window.MathJax && MathJax.startup && MathJax.startup.promise)"
         wait(lambda: driver.execute_script(started), "MathJax")
         driver.execute_async_script("MathJax.startup.promise.then(arguments[arguments.length - 1])")
-
-
-def show_views(driver) -> None:
-    """Scroll to the first view and wait until all of them stand."""
-    views = driver.execute_script(
-        "return document.querySelectorAll(\"script[type='application/vnd.jupyter.widget-view+json']\").length"
-    )
-    if views:  # they come when the first one does
-        driver.execute_script(
-            "document.querySelector(\"script[type='application/vnd.jupyter.widget-view+json']\").parentElement"
-            ".scrollIntoView({block: 'center'})"
-        )
-        wait(
-            lambda: (
-                driver.execute_script("return document.querySelectorAll('.jupyter-widgets-view').length")
-                >= views
-                or driver.execute_script("return document.querySelectorAll('.jupyter-widgets').length")
-                >= views
-            ),
-            "the widgets",
-        )
 
 
 HERE = ("data:", "blob:", "chrome", "about:")  # addresses that no network is asked for
@@ -273,7 +253,7 @@ OUT_OF_SIGHT = """
 const formulas = [...document.querySelectorAll('span.math mjx-container')]
     .filter(e => e.offsetParent && !e.closest('table') && e.scrollWidth > e.clientWidth + 4)
     .map(e => e.closest('p, li, dd, td, div').textContent);
-const buttons = [...document.querySelectorAll('.jupyter-button')]
+const buttons = [...document.querySelectorAll('.fx-choices label')]
     .filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth)
     .map(e => e.innerText);
 return [...formulas, ...buttons].map(text => text.trim().slice(0, 80).toWellFormed());
@@ -338,7 +318,6 @@ def test_pages_have_no_faults_on_a_phone_and_a_desk_in_light_and_dark(pages, ser
             browser.get(f"{address}/{name}")
             settled(browser)
             at_first[width] = loaded_files(browser, address, pages)
-        show_views(browser)
         browser.execute_script(UNFOLD)
         for width, mode in ((390, "light"), (1280, "dark")):
             chromium.look(browser, width, dark=mode == "dark")
@@ -430,52 +409,72 @@ def test_search_finds_a_term_of_the_glossary(term, server, browser):
     )
 
 
-# Clicks each button of each row of toggle buttons in turn and waits until what the views show, as text and pictures,
-# has changed: what a reader would see. Returns the rows of which no click changed anything.
-CLICK_EVERY_BUTTON = """
+# Chooses each option of each view, guess and reply in turn: its own panel is seen then, with its picture loaded, and no
+# other of the same row; the reply to a guess follows. Returns what is not so, and how many options there were.
+CHOOSE_EVERYTHING = """
 const done = arguments[arguments.length - 1];
-const seen = e => e.offsetParent !== null;
-const shown = () => [...document.querySelectorAll('.jupyter-widgets')].filter(seen)
-    .map(view => view.innerText + [...view.querySelectorAll('img')].filter(seen).map(image => image.src).join('|'))
-    .join('\\n');
-const pause = () => new Promise(resolve => setTimeout(resolve, 20));
+const seen = e => e.getClientRects().length > 0;
 (async () => {
-    const dead = [];
-    for (const row of document.querySelectorAll('.widget-toggle-buttons')) {
-        let changed = false;
-        for (const button of row.querySelectorAll('button')) {
-            const before = shown();
-            button.click();
-            for (let turn = 0; turn < (changed ? 4 : 15); turn += 1) {  // the one that is down changes nothing
-                await pause();
-                changed ||= shown() !== before;
+    const faults = [];
+    let tried = 0;
+    for (const form of document.querySelectorAll('form.fx-choices')) {
+        for (const [number, label] of form.querySelectorAll('label').entries()) {
+            label.click();
+            tried += 1;
+            const panels = [...form.querySelectorAll('.fx-panel')];
+            const shown = panels.filter(seen);
+            if (panels.length && (shown.length !== 1 || shown[0] !== panels[number]))
+                faults.push(`${label.innerText}: ${shown.length} panels`);
+            for (const picture of shown.flatMap(panel => [...panel.querySelectorAll('img')])) {
+                picture.loading = 'eager';
+                await picture.decode().catch(() => faults.push(`${label.innerText}: no picture`));
             }
+            const name = form.dataset.guess;
+            const reply = name && document.querySelector(`form[data-replies-to="${name}"]`).elements.choice;
+            if (reply && reply.value !== String(number)) faults.push(`${label.innerText}: reply ${reply.value}`);
         }
-        if (!changed) dead.push(row.innerText);
     }
-    done(dead);
-})().catch(error => done([String(error)]));
+    done([faults, tried]);
+})().catch(error => done([[String(error)], 0]));
 """
 
 
-@needs_browser
-@pytest.mark.parametrize("chapter", CHAPTERS)
-def test_views_react_without_a_kernel(chapter, server, browser):
-    address, _ = server
-    opened(browser, f"{address}/notebooks/{chapter}.html")
-    groups = browser.execute_script("return document.querySelectorAll('.widget-toggle-buttons').length")
-    assert groups >= 1, "the chapter has no view to play with"
-    assert not browser.execute_async_script(CLICK_EVERY_BUTTON)
-    assert not complaints(browser)
+def fewest_options(chapter: str) -> int:
+    """Of the chapter's guess and its replies, three each, and of its views, two each, as its cells make them."""
+    source = (ROOT / "notebooks" / f"{chapter}.ipynb").read_text(encoding="utf-8")
+    return 6 + 2 * len(re.findall(r'^ *"(?:stack|word)_view\(', source, flags=re.M))
 
 
 @needs_browser
 @pytest.mark.parametrize("chapter", CHAPTERS)
-def test_chapter_reads_from_a_folder_too(chapter, pages, browser):
-    opened(browser, (pages / "notebooks" / f"{chapter}.html").as_uri())
+@pytest.mark.parametrize("place", ["server", "folder"])
+def test_views_react_without_a_kernel(place, chapter, pages, server, browser):
+    page = f"notebooks/{chapter}.html"
+    opened(browser, f"{server[0]}/{page}" if place == "server" else (pages / page).as_uri())
     assert browser.execute_script("return document.querySelectorAll('mjx-container').length") > 0
-    assert not browser.execute_async_script(CLICK_EVERY_BUTTON)
+    faults, tried = browser.execute_async_script(CHOOSE_EVERYTHING)
+    assert not faults and tried >= fewest_options(chapter) > 6
     assert not [complaint for complaint in complaints(browser) if "favicon" not in complaint]
+
+
+@needs_browser
+def test_printed_without_scrolling_views_are_there(pages, browser):
+    """With their pictures: as many as the page's cells make, the chosen ones; and every reply."""
+    from pypdf import PdfReader
+
+    browser.get((pages / "notebooks" / "10_fixlip.html").as_uri())
+    settled(browser)
+    views, replies = browser.execute_script("""
+        return [document.querySelectorAll('.fx-choices:not(.fx-list)').length,
+            [...document.querySelectorAll('form[data-replies-to] .fx-panel')].map(panel => panel.textContent)];
+    """)
+    paper = browser.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})["data"]
+    reader = PdfReader(io.BytesIO(base64.b64decode(paper)))
+    shown = {image.data for page in reader.pages for image in page.images}
+    text = "".join("".join(page.extract_text() for page in reader.pages).split())
+    figures = browser.execute_script("return document.querySelectorAll('figure img').length")
+    assert views >= 3 and len(shown) >= views + figures
+    assert len(replies) >= 3 and all("".join(reply.split()) in text for reply in replies)
 
 
 # What sticks out of a slide, and what a speaker would miss.
@@ -560,6 +559,10 @@ def test_without_javascript_text_formulas_and_figures_are_read(pages, browser):
             picture.size["width"] > 100 and picture.size["height"] > 50 for picture in pictures
         )
         assert not browser.find_elements("css selector", "mjx-container")
+        view = browser.find_element("css selector", "form.fx-choices:not(.fx-list)")
+        view.find_elements("css selector", "label")[-1].click()
+        panels = view.find_elements("css selector", ".fx-panel")
+        assert [panel.is_displayed() for panel in panels] == [False] * (len(panels) - 1) + [True]
     finally:
         browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
 

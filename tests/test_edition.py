@@ -363,7 +363,7 @@ def made_up(tmp_path_factory):
     config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
     config["execute"]["execute_notebooks"] = "off"
     config["sphinx"]["local_extensions"] = {"edition": str(ROOT / "scripts")}
-    for unused in ("html_static_path", "html_css_files", "html_js_files", "html_favicon", "nb_ipywidgets_js"):
+    for unused in ("html_static_path", "html_css_files", "html_js_files", "html_favicon"):
         del config["sphinx"]["config"][unused]
     (folder / "book").mkdir()
     (folder / "book" / "references.bib").write_text("")

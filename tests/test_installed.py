@@ -23,7 +23,7 @@ from packaging.metadata import Metadata
 
 ROOT = Path(__file__).resolve().parent.parent
 # Never changed by installing the package where they are.
-KEPT = ("torch", "numpy", "transformers")
+KEPT = ("torch", "numpy", "transformers", "ipywidgets")
 
 # Colab's main packages, in versions it has had. Its torch is several GB with CUDA: an installed name and version
 # stand for it, which is all that pip looks at.
@@ -204,7 +204,7 @@ def run_cell(python: Path, cell: str, folder: Path, **options) -> str:
 @pytest.mark.slow
 @pytest.mark.parametrize("version", COLAB)
 def test_colab_keeps_its_torch_numpy_and_transformers(version, built, index, tmp_path):
-    """The set-up cell in an environment with Colab's packages: works, changes none of the three, says what failed."""
+    """The set-up cell in an environment with Colab's packages: works, changes none of the four, says what failed."""
     python = new_environment(tmp_path / "env", interpreter(version))
     pip = [python, "-m", "pip", "install", "--quiet"]
     run(*pip, stand_in(tmp_path, COLAB_TORCH), *COLAB[version], *COLAB_BOTH, "setuptools", cwd=tmp_path)

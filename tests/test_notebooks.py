@@ -9,11 +9,12 @@ from pathlib import Path
 import nbformat
 import pytest
 import setup_cell
+from bs4 import BeautifulSoup, Tag
+
+from fixlip_helpers.choices import Choices
 
 ROOT = Path(__file__).resolve().parent.parent
 CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
-WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 GLUED = "application/papermill.record/text/plain"
 
 LONGEST_CELL = 25  # lines of code
@@ -112,32 +113,41 @@ def test_compares_enough_numbers(path, chapter):
             for output in cell.outputs:
                 data = output.get("data", {})
                 shown = output.get("text", "") or data.get(GLUED, "")
-                if not shown and not {"image/png", WIDGET_VIEW} & set(data):
+                if not shown and "image/png" not in data and "fx-choices" not in data.get("text/html", ""):
                     shown = data.get("text/plain", "")
                 numbers += bool(re.search(r"\d", shown))
     assert numbers >= FEWEST_NUMBERS
 
 
-def test_widget_states_are_stored(path, chapter):
-    states = chapter.metadata.get("widgets", {}).get(WIDGET_STATE, {}).get("state", {})
-    views = [
-        output.data[WIDGET_VIEW]["model_id"]
-        for cell in code_cells(chapter)
-        for output in cell.outputs
-        if WIDGET_VIEW in output.get("data", {})
-    ]
-    assert views, "no view to play with"
-    assert set(views) <= set(states), "run `make chapters`"
-    modules = {state["model_module"] for state in states.values()}
-    assert modules <= {"@jupyter-widgets/base", "@jupyter-widgets/controls", "@jupyter-widgets/output"}, (
-        "the book serves no other widgets"
+def forms(chapter) -> list[Tag]:
+    """Views, guess and replies, as stored, in order."""
+    stored = (
+        output.get("data", {}).get("text/html", "") for cell in code_cells(chapter) for output in cell.outputs
     )
-    linked = [
-        state["state"]
-        for state in states.values()
-        if state["model_name"] in ("LinkModel", "DirectionalLinkModel")
+    return [form for text in stored for form in BeautifulSoup(text, "html.parser").select("form.fx-choices")]
+
+
+def test_views_are_stored_and_need_no_widgets(path, chapter):
+    """With a description of each picture; what a front end would have to load from elsewhere is not there."""
+    pictures = [
+        form.select("img")
+        for form in forms(chapter)
+        if not form.attrs.keys() & {"data-guess", "data-replies-to"}
     ]
-    assert linked, "without a kernel only jslink makes a view react"
+    assert pictures, "no view to play with"
+    for view in pictures:
+        texts = [picture["alt"] for picture in view]
+        assert len(texts) >= 2 and all(len(text) >= 8 for text in texts)
+        assert len(set(texts)) == len(texts), "one description for two pictures"
+    assert "widget-view" not in path.read_text(encoding="utf-8")
+
+
+def test_views_are_stored_as_the_package_writes_them_now(path, chapter):
+    style = Choices(("a", "b"))._repr_html_().partition("</style>")[0]
+    for cell in code_cells(chapter):
+        for output in cell.outputs:
+            text = output.get("data", {}).get("text/html", "")
+            assert "fx-choices" not in text or text.startswith(style), "run `make chapters`"
 
 
 # --- Code ---------------------------------------------------------------------------------------------------
@@ -158,7 +168,7 @@ def test_cells_are_short(path, chapter):
 def test_imports_only_what_the_package_brings(path, chapter):
     """So that the notebook runs in Colab after its set-up cell."""
     allowed = {
-        "PIL", "fixlip_helpers", "IPython", "ipywidgets", "matplotlib", "numpy", "scipy", "shapiq", "torch",
+        "PIL", "fixlip_helpers", "IPython", "matplotlib", "numpy", "scipy", "shapiq", "torch",
         "transformers",
     } | sys.stdlib_module_names  # fmt: skip
     for cell in code_cells(chapter):
@@ -215,15 +225,17 @@ def test_part_2_recall_and_guess(path, chapter):
 
 def test_part_2_every_guess_has_its_reply(path, chapter):
     """As many replies in the last section as there are choices, linked to the reader's own."""
-    lengths = {}
-    for cell in code_cells(chapter):
-        if not cell.source.startswith(("from importlib", "%")):
-            for node in ast.walk(ast.parse(cell.source)):
-                if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-                    name = node.targets[0].id.lower()
-                    lengths[name] = max(lengths.get(name, 0), len(getattr(node.value, "elts", ())))
-    assert lengths["guesses"] == lengths["replies"] >= 3
-    assert any("jslink" in cell.source for cell in code_cells(chapter)[-3:])
+    guesses = [form for form in forms(chapter) if form.get("data-guess")]
+    replies = [form for form in forms(chapter) if form.get("data-replies-to")]
+    assert len(guesses) == len(replies) == 1
+    choices, answered = (
+        [label.get_text() for label in form.select("label")] for form in (*guesses, *replies)
+    )
+    assert choices == answered and len(choices) >= 3
+    assert guesses[0]["data-guess"] == replies[0]["data-replies-to"]
+    texts = [panel.get_text() for panel in replies[0].select(".fx-panel")]
+    assert len(texts) == len(choices) == len(set(texts)) and all(len(text) >= 20 for text in texts)
+    assert any("replies(" in cell.source for cell in code_cells(chapter)[-3:])
 
 
 def test_part_3_small_code_then_the_package(path, chapter):

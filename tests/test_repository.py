@@ -176,7 +176,7 @@ def test_binder_installs_what_the_package_needs_at_its_bounds():
 def test_notebooks_hold_no_metadata_of_an_editor():
     for path in (ROOT / "notebooks").glob("*.ipynb"):
         metadata = json.loads(path.read_text(encoding="utf-8"))["metadata"]
-        assert set(metadata) <= {"kernelspec", "language_info", "widgets"}
+        assert set(metadata) <= {"kernelspec", "language_info"}
 
 
 def test_the_recorded_benchmarks_are_whole_and_shown():

@@ -1,4 +1,7 @@
-"""Kernel-free views: linked in the browser, small, with texts for readers who do not see them; and the page."""
+"""Views, guesses and replies, which need no kernel: small, with texts for readers who do not see them; and the page.
+
+That they react: tests/test_built_book.py, on the page, and tests/test_notebook_programs.py.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import re
 import matplotlib as mpl
 import numpy as np
 import pytest
+from bs4 import BeautifulSoup
 from PIL import Image
 
 mpl.use("Agg")
@@ -36,55 +40,76 @@ def decoded(uri: str) -> Image.Image:
     return image
 
 
+def read(view) -> BeautifulSoup:
+    return BeautifulSoup(view._repr_html_(), "html.parser")
+
+
 def sources(view) -> list[str]:
-    return [re.search(r'src="([^"]+)"', page.value).group(1) for page in view.children[1].children]
+    return [image["src"] for image in read(view).select(".fx-panel > img")]
 
 
-def links_in_the_browser(view) -> list[tuple]:
-    """Links that the page's own scripts keep, from the state that is stored with a notebook."""
-    from ipywidgets.embed import embed_data
-
-    state = embed_data(views=[view], state=None)["manager_state"]["state"]
-    found = [entry["state"] for entry in state.values() if entry["model_name"] == "LinkModel"]
-    return [(entry["source"], entry["target"]) for entry in found]
+def labels(view) -> list[str]:
+    return [label.get_text() for label in read(view).select("label")]
 
 
 # --- Views --------------------------------------------------------------------------------------------------
 
 
-def test_buttons_choose_pictures_without_a_kernel():
+def test_each_choice_is_a_radio_button_followed_by_its_picture():
     colours = ["red", "green", "blue"]
-    view = widgets.stack_view(colours, [Image.new("RGB", (20, 10), c) for c in colours], selected=1)
-    buttons, stack = view.children
-    wanted = ([f"IPY_MODEL_{buttons.model_id}", "index"], [f"IPY_MODEL_{stack.model_id}", "selected_index"])
-    assert wanted in [tuple(link) for link in links_in_the_browser(view)]
-    assert (buttons.index, stack.selected_index) == (1, 1)
-    pictures = [np.asarray(decoded(uri).convert("RGB"))[5, 5] for uri in sources(view)]
-    assert [int(np.argmax(pixel)) for pixel in pictures] == [0, 1, 2]
+    pictures = [Image.new("RGB", (20, 10), c) for c in colours]
+    view = widgets.stack_view(colours, pictures, selected=1, description="which")
+    page = read(view)
+    options = page.select_one(".fx-options").find_all(recursive=False)
+    assert [option.name for option in options] == ["label", "div"] * 3
+    buttons = [label.input for label in page.select("label")]
+    assert all(button["type"] == "radio" and button["name"] == "choice" for button in buttons)
+    assert [button.has_attr("checked") for button in buttons] == [False, True, False]
+    assert page.legend.get_text() == "which"
+    shown = [np.asarray(decoded(uri).convert("RGB"))[5, 5] for uri in sources(view)]
+    assert [int(np.argmax(pixel)) for pixel in shown] == [0, 1, 2]
+    assert {(image["width"], image["height"]) for image in page.select("img")} == {("20", "10")}
+    assert repr(view) == "which:  ( ) red  (•) green  ( ) blue"
+    assert (
+        view._repr_html_()
+        == widgets.stack_view(colours, pictures, None, selected=1, description="which")._repr_html_()
+    )
 
 
 def test_view_of_the_words_of_an_explanation_is_small_and_described(published):
     image, explanation = published
     view = widgets.word_view(explanation, image)
-    assert [label for label, _ in view.children[0].options] == explanation.players[49:]
-    total = 0
-    for word, page in zip(explanation.players[49:], view.children[1].children, strict=True):
-        assert f'alt="Heat of the word {word} over 7 by 7 patches' in page.value
-        total += len(page.value)
-    assert total < 600_000
+    assert labels(view) == explanation.players[49:]
+    alts = [picture["alt"] for picture in read(view).select("img")]
+    for word, alt in zip(explanation.players[49:], alts, strict=True):
+        assert alt.startswith(f"Heat of the word {word} over 7 by 7 patches")
+    assert len(view._repr_html_()) < 600_000
     assert not plt.get_fignums()  # figures are closed
 
 
 def test_two_words_of_one_name_are_two_buttons():
     view = widgets.word_view(small(words=("a", "dog", "a")), ramp())
-    assert [label for label, _ in view.children[0].options] == ["a", "dog", "a"]
+    assert labels(view) == ["a", "dog", "a"]
     first, _, last = sources(view)
     assert first != last
 
 
-def test_texts_are_escaped():
-    view = widgets.stack_view(["x"], [ramp()], ['"><script>alert(1)</script>'])
-    assert "<script>" not in view.children[1].children[0].value
+HOSTILE = '"><script>alert(1)</script>'
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        widgets.stack_view([HOSTILE], [ramp()], [HOSTILE], description=HOSTILE, width=HOSTILE),
+        widgets.guess([HOSTILE, "no"], HOSTILE),
+        widgets.replies([HOSTILE, "no"], [HOSTILE, "no"], HOSTILE),
+    ],
+    ids=["view", "guess", "replies"],
+)
+def test_texts_are_escaped(view):
+    assert "<script>alert" not in view._repr_html_()
+    page = read(view)
+    assert page.legend.get_text() == page.label.get_text() == HOSTILE
 
 
 @pytest.mark.parametrize(
@@ -98,6 +123,29 @@ def test_views_refuse_what_does_not_fit(labels, images, alt):
 def test_views_refuse_a_picture_that_is_not_there():
     with pytest.raises(ValueError, match="selected = 2"):
         widgets.stack_view(["a"], [ramp()], selected=2)
+
+
+def test_replies_know_their_guess_and_no_other():
+    choices = ["yes", "no"]
+    guess, replies = (
+        read(widgets.guess(choices)).form,
+        read(widgets.replies(choices, ["It does.", "It does."])).form,
+    )
+    assert guess["data-guess"] == replies["data-replies-to"]
+    assert guess["data-guess"] != read(widgets.guess(["yes", "never"])).form["data-guess"]
+    assert [panel.get_text() for panel in replies.select(".fx-panel")] == ["It does.", "It does."]
+    assert not read(widgets.guess(choices)).select("[checked]")
+
+
+@pytest.mark.parametrize("choices", [[], ["yes"], ["yes", "yes"], "yes"])
+def test_a_guess_needs_choices(choices):
+    with pytest.raises(ValueError, match="at least two, all different"):
+        widgets.guess(choices)
+
+
+def test_replies_refuse_what_does_not_fit():
+    with pytest.raises(ValueError, match="2 choices and 1 texts"):
+        widgets.replies(["yes", "no"], ["It does."])
 
 
 def test_drawings_stay_exact_and_photographs_become_small(published):
