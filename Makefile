@@ -15,11 +15,11 @@ export PATH := $(abspath $(IN)):$(PATH)
 # A reader's settings must not decide whether the stored outputs hold.
 PYTEST := env -u FIXLIP_MODEL -u FIXLIP_DEVICE $(IN)/python -m pytest --nbval --nbval-sanitize-with tests/nbval.cfg
 
-# Files of tests, and chapters, run beside each other, a core for each; then, by themselves, those that drive a
-# browser, which takes all cores.
+# Files of tests, and chapters, run beside each other, a core for each; then, by themselves, those that read the built
+# book, which is built once for them, or drive a browser, which takes all cores.
 JOBS ?= 2
 BESIDE := OMP_NUM_THREADS=1 $(PYTEST) -n $(JOBS) --dist loadfile
-IN_BROWSER := $(addprefix tests/test_,explorer.py puzzles.py try_it.py built_book.py)
+IN_BROWSER := $(addprefix tests/test_,edition.py explorer.py puzzles.py try_it.py built_book.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help environment book notebooks lab serve publish bundle slides pdf chapters lint test test-all test-full-size bench browser picture set-repository clean
