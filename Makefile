@@ -38,8 +38,7 @@ book: environment ## run every chapter and build the book into _build/html
 	@$(IN)/python scripts/book.py
 
 notebooks: environment ## write the chapters as notebooks that read well in any editor, into _build/notebooks
-	@echo "== Notebooks: building the pages from the stored outputs, translating them"
-	@$(IN)/python scripts/edition.py
+	@$(IN)/python scripts/handout.py
 
 lab: environment ## open the chapters in JupyterLab (LAB="--no-browser" and the like); your changes in my_chapters stay
 	@$(IN)/python scripts/lab.py $(LAB)

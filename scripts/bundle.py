@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -17,7 +18,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import edition
 import publish
 
 import book
@@ -117,7 +117,9 @@ def make(pages: Path, folder: Path = FOLDER) -> Path:
         (top / "wheels").mkdir(parents=True)
         wheels(top / "wheels")
         publish.publish(pages, top / "site")
-        edition.collect(pages, top / "notebooks")
+        (top / "notebooks").mkdir()
+        for notebook in (pages / "notebooks").glob("*.ipynb"):
+            shutil.copy(notebook, top / "notebooks")
         (top / "README.txt").write_text(README.format(python=python, system=system), encoding="utf-8")
         (top / "install.py").write_text(INSTALL.format(python=python), encoding="utf-8")
         half = Path(scratch) / "archive"

@@ -17,7 +17,7 @@ writes them; it shows no attachments (googlecolab/colabtools issue 3836). A form
 of a quotation at the beginning of its second line would be set with it. And a solution that holds code is folded in
 pieces: no element of a text cell can reach over the next cell.
 
-    python scripts/edition.py    bring the notebooks in _build/notebooks up to date; builds the pages if need be
+scripts/handout.py hands the notebooks out.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ import hashlib
 import html
 import mimetypes
 import re
-import shutil
 import sys
 from collections.abc import Callable, Iterable
 from html.parser import HTMLParser
@@ -47,7 +46,9 @@ import publish
 import book
 
 ROOT = book.ROOT
-FOLDER = ROOT / "_build" / "notebooks"
+STAMP = (
+    "notebooks.made_from"  # beside the pages: the digest of what they, and so the notebooks, were built from
+)
 
 # The HTML elements that may stand in the text of a cell, and what each may carry.
 ELEMENTS = {
@@ -472,6 +473,11 @@ def _code_cell(cell: nbformat.NotebookNode, name: str | None) -> nbformat.Notebo
     if tags & NO_OUTPUT:
         metadata.setdefault("jupyter", {})["outputs_hidden"] = True
         metadata["collapsed"] = True
+    described = cell.metadata.get("mystnb", {}).get("image", {}).get("alt")
+    if described:
+        metadata["alt"] = (
+            described  # where nbconvert, and what is made with it, looks for a picture's description
+        )
     return nbformat.v4.new_code_cell(
         source, id=cell.id, outputs=cell.outputs, execution_count=cell.execution_count, metadata=metadata
     )
@@ -539,36 +545,29 @@ def write(app: Any, tree: nodes.document, docname: str) -> None:
     nbformat.write(edition(app, tree, docname, run), path)
 
 
-def setup(app: Any) -> dict[str, bool]:
-    app.connect("doctree-resolved", write, priority=900)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
-
-
 def made_from() -> str:
     """Digest of what the notebooks are made from."""
     digest = hashlib.sha256()
     named = [ROOT / name for name in ("_config.yml", "_toc.yml", "pyproject.toml", "requirements.txt")]
-    patterns = ("notebooks/*.ipynb", "book/*.md", "book/*.bib", "scripts/*.py")
+    patterns = ("notebooks/*.ipynb", "book/**/*.md", "book/*.bib", "scripts/*.py")
     for path in [*named, *sorted(path for pattern in patterns for path in ROOT.glob(pattern))]:
         digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 
 
-def collect(pages: Path, folder: Path = FOLDER) -> list[Path]:
-    """Copy the notebooks that lie beside built pages into a folder of their own; their paths."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return [Path(shutil.copy(path, folder)) for path in sorted((pages / "notebooks").glob("*.ipynb"))]
+def begin(app: Any) -> None:
+    """From here on, what lies in the output is half made."""
+    app.made_from = made_from()
+    (Path(app.outdir).parent / STAMP).unlink(missing_ok=True)
 
 
-def up_to_date(folder: Path = FOLDER) -> Path:
-    """The folder of the notebooks, made anew where the chapters, or the pages that they refer to, have changed."""
-    stamp, now = folder / ".made_from", made_from()
-    if not stamp.exists() or stamp.read_text(encoding="utf-8") != now:
-        collect(book.build(stored=True), folder)
-        stamp.write_text(now, encoding="utf-8")
-    return folder
+def end(app: Any, error: Exception | None) -> None:
+    if error is None and app.builder.name == "html":
+        (Path(app.outdir).parent / STAMP).write_text(app.made_from, encoding="utf-8")
 
 
-if __name__ == "__main__":
-    print(f"The chapters as notebooks to run: {up_to_date()}", flush=True)
+def setup(app: Any) -> dict[str, bool]:
+    app.connect("builder-inited", begin)
+    app.connect("doctree-resolved", write, priority=900)
+    app.connect("build-finished", end)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -4,13 +4,12 @@
 
 JupyterLab lives in an environment of its own, .lab, with exactly requirements-lab.txt, so that the one that builds and
 tests the book stays as it is. Its kernel is the Python that runs this script; that, and all else that JupyterLab keeps
-for itself, is written inside .lab, nothing among the user's own kernels. The chapters to work in lie in my_chapters:
-a file there that was changed is never written over, whatever happens to the course.
+for itself, is written inside .lab, nothing among the user's own kernels. The chapters to work in lie in my_chapters,
+which `make clean` leaves alone; a file there that was changed is never written over.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import subprocess
@@ -20,15 +19,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import edition
 import environment
+import handout
 from alone import alone
 
 ROOT = Path(__file__).resolve().parent.parent
 LAB = ROOT / ".lab"
 REQUIREMENTS = ROOT / "requirements-lab.txt"
 FOLDER = ROOT / "my_chapters"
-RECORD = ".handed_out.json"  # in that folder: the digest of each chapter as it was written there
 
 # What JupyterLab would otherwise ask for on the network.
 SETTINGS = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}}
@@ -51,7 +49,7 @@ def set_up(folder: Path = LAB) -> Path:
         if subprocess.run(pip).returncode:
             raise SystemExit(
                 "JupyterLab could not be installed: pip says why above, and without a network nothing can be. "
-                "The notebooks in _build/notebooks open in any other editor, with .venv as their kernel."
+                "`make notebooks` writes the chapters for any other editor, with .venv as its kernel."
             )
     return python
 
@@ -73,59 +71,6 @@ def register(folder: Path = LAB, kernel: str = sys.executable) -> None:
         path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
-def digest(path: Path) -> str:
-    """What a reader's work in a notebook changes: cells and outputs, not how an editor writes the file."""
-    content = path.read_bytes()
-    try:
-        cells = [
-            (
-                cell["cell_type"],
-                "".join(cell["source"]),
-                [_shown(output) for output in cell.get("outputs", ())],
-            )
-            for cell in json.loads(content)["cells"]
-        ]
-        content = json.dumps(cells, sort_keys=True).encode()
-    except (ValueError, TypeError, KeyError):
-        pass  # no notebook any more: its bytes
-    return hashlib.sha256(content).hexdigest()
-
-
-def _shown(output: dict) -> object:
-    data = output.get("data", {"text": output.get("text", output.get("evalue", ""))})
-    return {kind: "".join(text) if isinstance(text, list) else text for kind, text in data.items()}
-
-
-def hand_out(chapters: Path, folder: Path = FOLDER) -> tuple[list[Path], list[Path]]:
-    """Copy the chapters into a reader's folder, but not over work.
-
-    A file that is as it was handed out is brought up to date, one that is missing is written anew, and one that was
-    changed, or was never handed out, is left alone.
-
-    Returns
-    -------
-    written, kept : list of Path
-        Files that were written, and files that are not the chapters as they are now since they were changed.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    record = folder / RECORD
-    given = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
-    written, kept = [], []
-    for chapter in sorted(chapters.glob("*.ipynb")):
-        target, now = folder / chapter.name, digest(chapter)
-        if target.exists() and digest(target) != now and digest(target) != given.get(chapter.name):
-            kept.append(target)
-            continue
-        if not target.exists() or digest(target) != now:
-            half = target.with_suffix(".part")
-            half.write_bytes(chapter.read_bytes())
-            half.replace(target)
-            written.append(target)
-        given[chapter.name] = now
-        record.write_text(json.dumps(given, indent=1) + "\n", encoding="utf-8")
-    return written, kept
-
-
 def variables(folder: Path = LAB) -> dict[str, str]:
     """This process's environment variables, with which JupyterLab reads and keeps its own things in ``folder``."""
     own = {"JUPYTER_DATA_DIR": str(folder / "share" / "jupyter"), "JUPYTER_PREFER_ENV_PATH": "1"}
@@ -140,16 +85,14 @@ def command(python: Path, folder: Path = FOLDER) -> list[str]:
 def main() -> None:
     python = set_up()
     register()
-    written, kept = hand_out(edition.up_to_date())
+    written, kept = handout.hand_out(handout.built(), FOLDER)
     if written:
         # Signed, so that JupyterLab trusts what their outputs show before they run.
         subprocess.run(
             [str(python), "-m", "jupyter", "trust", *map(str, written)],
             env=variables(), stdout=subprocess.DEVNULL, check=True,
         )  # fmt: skip
-    say(f"{len(written)} chapters written into {FOLDER.name}")
-    for path in kept:
-        say(f"{path.name} was changed and is kept as it is; its present text is _build/notebooks/{path.name}")
+    handout.report(written, kept, FOLDER)
     os.execve(python, [*command(python), *sys.argv[1:]], variables())
 
 

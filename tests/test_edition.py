@@ -16,16 +16,19 @@ from types import SimpleNamespace
 from urllib.parse import unquote, urljoin
 
 import bundle
+import edition
+import handout
 import nbformat
 import publish
 import pytest
 import yaml
 from bs4 import BeautifulSoup, Tag
 from docutils import nodes
-from edition import Translator
 from markdown_it import MarkdownIt
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 from PIL import Image
+
+import book
 
 ROOT = Path(__file__).resolve().parent.parent
 CHAPTERS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
@@ -64,12 +67,12 @@ def notebook(pages: Path, chapter: str) -> nbformat.NotebookNode:
     return nbformat.read(pages / "notebooks" / f"{chapter}.ipynb", as_version=4)
 
 
-def text_cells(edition) -> list[nbformat.NotebookNode]:
-    return [cell for cell in edition.cells if cell.cell_type == "markdown"]
+def text_cells(runnable) -> list[nbformat.NotebookNode]:
+    return [cell for cell in runnable.cells if cell.cell_type == "markdown"]
 
 
-def code_cells(edition) -> list[nbformat.NotebookNode]:
-    return [cell for cell in edition.cells if cell.cell_type == "code"]
+def code_cells(runnable) -> list[nbformat.NotebookNode]:
+    return [cell for cell in runnable.cells if cell.cell_type == "code"]
 
 
 def _formula(tex: str) -> str:
@@ -107,9 +110,9 @@ def of_page(path: Path, address: str) -> tuple[list[str], list[tuple[str, str]]]
     return _words(article), _links(article, address)
 
 
-def of_edition(edition, address: str) -> tuple[list[str], list[tuple[str, str]]]:
+def of_edition(runnable, address: str) -> tuple[list[str], list[tuple[str, str]]]:
     """Words and links of a notebook's text, its notice excepted, as a parser of plain Markdown finds them."""
-    source = "\n\n".join(PARSER.render(cell.source) for cell in text_cells(edition)[1:])
+    source = "\n\n".join(PARSER.render(cell.source) for cell in text_cells(runnable)[1:])
     text = BeautifulSoup(f"<article>{source}</article>", "html.parser")
     for formula in text.select(".math"):
         formula.replace_with(_formula(formula.get_text()))
@@ -123,15 +126,15 @@ def of_edition(edition, address: str) -> tuple[list[str], list[tuple[str, str]]]
     return _words(text.article), _links(text.article, address)
 
 
-def assert_same(page: list, edition: list, what: str) -> None:
+def assert_same(page: list, found: list, what: str) -> None:
     """Equal lists; if not, the first difference with what stands around it."""
-    if page != edition:
-        matcher = difflib.SequenceMatcher(None, page, edition, autojunk=False)
+    if page != found:
+        matcher = difflib.SequenceMatcher(None, page, found, autojunk=False)
         _, i, i_end, j, j_end = next(step for step in matcher.get_opcodes() if step[0] != "equal")
         near = 8 if isinstance(page[0], str) else 1
         pytest.fail(
             f"{what}: the page has {page[max(i - near, 0) : i_end + near]}\n"
-            f"the edition {edition[max(j - near, 0) : j_end + near]}",
+            f"the edition {found[max(j - near, 0) : j_end + near]}",
             pytrace=False,
         )
 
@@ -140,9 +143,9 @@ def assert_same(page: list, edition: list, what: str) -> None:
 def test_text_and_links_are_the_page_s(chapter, pages):
     address = urljoin(publish.address(), f"notebooks/{chapter}.html")
     page = of_page(pages / "notebooks" / f"{chapter}.html", address)
-    edition = of_edition(notebook(pages, chapter), address)
+    runnable = of_edition(notebook(pages, chapter), address)
     assert len(page[0]) > 1000 and len(page[1]) > 5
-    for what, said, found in zip(("words", "links"), page, edition, strict=True):
+    for what, said, found in zip(("words", "links"), page, runnable, strict=True):
         assert_same(said, found, what)
 
 
@@ -176,9 +179,9 @@ class _Tags(HTMLParser):
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
 def test_text_is_plain_markdown(chapter, pages):
-    edition = notebook(pages, chapter)
-    nbformat.validate(edition)
-    for cell in text_cells(edition):
+    runnable = notebook(pages, chapter)
+    nbformat.validate(runnable)
+    for cell in text_cells(runnable):
         left = re.search(MYST, re.sub(r"^```\w*\n.*?^```$", "", cell.source, flags=re.M | re.S), flags=re.M)
         assert not left, f"{left[0]!r} in {cell.source}"
         assert not cell.metadata and "attachments" not in cell  # Colab shows no attachments
@@ -199,7 +202,7 @@ def test_text_is_plain_markdown(chapter, pages):
                 assert not re.search(r"\$(?!\d)|\*\*|\|[-:]{3}|\\(?:frac|sum|nu\b|tfrac)", token.content), (
                     token.content
                 )
-    first = edition.cells[0]
+    first = runnable.cells[0]
     assert "\n" not in first.source and f"({publish.address()}notebooks/{chapter}.html)" in first.source
     assert "stored run" in first.source
 
@@ -208,9 +211,9 @@ def test_text_is_plain_markdown(chapter, pages):
 def test_code_is_the_chapter_s(chapter, pages):
     """The same cells in the same order with the same outputs, so that what nbval proves holds here, too."""
     source = nbformat.read(ROOT / "notebooks" / f"{chapter}.ipynb", as_version=4)
-    edition = notebook(pages, chapter)
-    assert edition.metadata == source.metadata
-    pairs = list(zip(code_cells(source), code_cells(edition), strict=True))
+    runnable = notebook(pages, chapter)
+    assert runnable.metadata == source.metadata
+    pairs = list(zip(code_cells(source), code_cells(runnable), strict=True))
     for cell, written in pairs:
         code = re.sub(r"\A#@title [^\n]+\n", "", written.source)
         assert (written.id, code, written.execution_count) == (cell.id, cell.source, cell.execution_count)
@@ -222,7 +225,8 @@ def test_code_is_the_chapter_s(chapter, pages):
         jupyter = written.metadata.get("jupyter", {})
         assert jupyter.get("source_hidden", False) == hidden
         assert jupyter.get("outputs_hidden", False) == ("hide-cell" in tags)
-        assert set(written.metadata) <= {"cellView", "collapsed", "jupyter"}
+        assert written.metadata.get("alt") == cell.metadata.get("mystnb", {}).get("image", {}).get("alt")
+        assert set(written.metadata) <= {"alt", "cellView", "collapsed", "jupyter"}
     assert any(written.source != cell.source for cell, written in pairs)
 
 
@@ -250,6 +254,14 @@ def test_the_site_and_the_classroom_s_archive_hand_out_the_edition(pages, tmp_pa
                  if name.split("/", 1)[1].rsplit("/", 1)[0] == folder}  # fmt: skip
         assert found == expected, folder
     assert len(held) == 2 * len(expected)
+
+
+def test_notebooks_are_built_anew_only_when_something_has_changed(pages, monkeypatch):
+    builds = []
+    monkeypatch.setattr(book, "build", lambda stored: builds.append(stored))
+    assert handout.built() == pages / "notebooks" and not builds
+    monkeypatch.setattr(edition, "made_from", lambda: "something else")
+    assert handout.built() == pages / "notebooks" and builds == [True]
 
 
 # --- A chapter that has what the nineteen have not ----------------------------------------------------------
@@ -403,11 +415,17 @@ def test_what_no_chapter_has_yet_is_written_too(made_up):
     test_text_is_plain_markdown("01_made_up", made_up)
     test_links_lead_somewhere("01_made_up", made_up)
     address = urljoin(publish.address(), "notebooks/01_made_up.html")
-    edition = notebook(made_up, "01_made_up")
+    runnable = notebook(made_up, "01_made_up")
     for said, found in zip(
-        of_page(made_up / "notebooks" / "01_made_up.html", address), of_edition(edition, address), strict=True
+        of_page(made_up / "notebooks" / "01_made_up.html", address),
+        of_edition(runnable, address),
+        strict=True,
     ):
         assert_same(said, found, "made up")
+
+
+def test_a_build_says_what_it_was_made_from(made_up):
+    assert (made_up.parent / edition.STAMP).read_text() == edition.made_from()
 
 
 def test_what_moves_on_the_page_becomes_a_link_to_its_place(made_up):
@@ -446,4 +464,4 @@ def test_what_has_no_form_is_refused_with_its_place():
     )
     for node, words in ((holder, "entry that spans rows or columns"), (nodes.option_list(), "option_list")):
         with pytest.raises(ValueError, match=f"notebooks/01_x, line .*cannot write a {words}"):
-            Translator(app, "notebooks/01_x").blocks([node])
+            edition.Translator(app, "notebooks/01_x").blocks([node])

@@ -7,6 +7,7 @@ import sys
 import urllib.request
 from pathlib import Path
 
+import handout
 import lab
 import nbformat
 import pytest
@@ -37,15 +38,15 @@ def names(paths: list[Path]) -> list[str]:
 
 
 def test_a_second_run_writes_nothing(chapters, tmp_path):
-    assert names(lab.hand_out(chapters, tmp_path / "mine")[0]) == ["01_a.ipynb", "02_b.ipynb"]
-    assert lab.hand_out(chapters, tmp_path / "mine") == ([], [])
+    assert names(handout.hand_out(chapters, tmp_path / "mine")[0]) == ["01_a.ipynb", "02_b.ipynb"]
+    assert handout.hand_out(chapters, tmp_path / "mine") == ([], [])
 
 
 @pytest.mark.parametrize("change", ["code", "output", "text", "rubbish", "empty"])
 def test_a_changed_chapter_is_kept_and_said_to_be(change, chapters, tmp_path):
     """Whatever was changed, whether or not the course has changed since, now and at every later run."""
     mine = tmp_path / "mine"
-    lab.hand_out(chapters, mine)
+    handout.hand_out(chapters, mine)
     if change in ("rubbish", "empty"):
         (mine / "01_a.ipynb").write_text("" if change == "empty" else '{"cells": [')
     else:
@@ -58,11 +59,11 @@ def test_a_changed_chapter_is_kept_and_said_to_be(change, chapters, tmp_path):
             notebook.cells.append(nbformat.v4.new_markdown_cell("mine"))
         nbformat.write(notebook, mine / "01_a.ipynb")
     before = (mine / "01_a.ipynb").read_bytes()
-    assert [names(found) for found in lab.hand_out(chapters, mine)] == [[], ["01_a.ipynb"]]
+    assert [names(found) for found in handout.hand_out(chapters, mine)] == [[], ["01_a.ipynb"]]
     for name in ("01_a.ipynb", "02_b.ipynb"):
         chapter(chapters, name, "print(2)")
-    assert [names(found) for found in lab.hand_out(chapters, mine)] == [["02_b.ipynb"], ["01_a.ipynb"]]
-    assert [names(found) for found in lab.hand_out(chapters, mine)] == [[], ["01_a.ipynb"]]
+    assert [names(found) for found in handout.hand_out(chapters, mine)] == [["02_b.ipynb"], ["01_a.ipynb"]]
+    assert [names(found) for found in handout.hand_out(chapters, mine)] == [[], ["01_a.ipynb"]]
     assert (mine / "01_a.ipynb").read_bytes() == before
     assert "print(2)" in (mine / "02_b.ipynb").read_text()
 
@@ -70,24 +71,24 @@ def test_a_changed_chapter_is_kept_and_said_to_be(change, chapters, tmp_path):
 def test_opening_and_saving_is_no_change(chapters, tmp_path):
     """Editors write a notebook in their own way, with metadata of their own."""
     mine = tmp_path / "mine"
-    lab.hand_out(chapters, mine)
+    handout.hand_out(chapters, mine)
     notebook = json.loads((mine / "01_a.ipynb").read_text())
     notebook["metadata"]["language_info"] = {"name": "python", "version": "3.11.2"}
     notebook["cells"][0]["metadata"] = {"scrolled": True}
     notebook["cells"][0]["source"] = "".join(notebook["cells"][0]["source"])
     (mine / "01_a.ipynb").write_text(json.dumps(notebook))
-    assert lab.hand_out(chapters, mine) == ([], [])
+    assert handout.hand_out(chapters, mine) == ([], [])
     chapter(chapters, "01_a.ipynb", "print(2)")
-    assert names(lab.hand_out(chapters, mine)[0]) == ["01_a.ipynb"]
+    assert names(handout.hand_out(chapters, mine)[0]) == ["01_a.ipynb"]
 
 
 def test_what_was_deleted_comes_back_and_what_was_there_before_stays(chapters, tmp_path):
     mine = tmp_path / "mine"
     own = chapter(mine, "02_b.ipynb", "my own work")
     before = own.read_bytes()
-    assert [names(found) for found in lab.hand_out(chapters, mine)] == [["01_a.ipynb"], ["02_b.ipynb"]]
+    assert [names(found) for found in handout.hand_out(chapters, mine)] == [["01_a.ipynb"], ["02_b.ipynb"]]
     (mine / "01_a.ipynb").unlink()
-    assert [names(found) for found in lab.hand_out(chapters, mine)] == [["01_a.ipynb"], ["02_b.ipynb"]]
+    assert [names(found) for found in handout.hand_out(chapters, mine)] == [["01_a.ipynb"], ["02_b.ipynb"]]
     assert own.read_bytes() == before
 
 
@@ -128,7 +129,7 @@ def test_jupyterlab_starts_on_the_chapters_with_the_course_s_kernel(chapters, tm
     except SystemExit as error:
         pytest.skip(str(error))
     lab.register(folder)
-    written, _ = lab.hand_out(chapters, tmp_path / "mine")
+    written, _ = handout.hand_out(chapters, tmp_path / "mine")
     settings = ["--no-browser", "--allow-root", "--port=0", "--IdentityProvider.token="]
     runtime = tmp_path / "runtime"
     server = subprocess.Popen(
