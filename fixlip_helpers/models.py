@@ -37,12 +37,14 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from fixlip_helpers.pieces import Words, name_players, name_spans
 from fixlip_helpers.switches import SWITCHES, one_at_a_time
 
 if TYPE_CHECKING:
@@ -419,7 +421,8 @@ class Caption:
     players : tuple of int
         Position of each player in the sequence, in order. Special tokens are never players.
     names : list of str
-        Name of each player: its piece of text, without the tokenizer's marks.
+        Name of each player: the text that it stands for (:mod:`~fixlip_helpers.pieces`), not the tokenizer's spelling.
+        A character of several tokens gives its name to each.
     words : list of (str, tuple of int)
         Each word with the players that it is made of: ``("hydrant", (6, 7))`` for ``hydr`` + ``ant``.
         Positions among the players, ready for ``Explanation.merge`` after adding ``n_image``.
@@ -442,30 +445,6 @@ def check_caption(caption: str) -> None:
         raise TypeError(f"caption is a {type(caption).__name__}; expected a string")
     if not caption.strip():
         raise ValueError("caption is empty; expected at least one word")
-
-
-def name_players(pieces: list[str]) -> tuple[list[str], list[tuple[str, tuple[int, ...]]]]:
-    """Readable names of token pieces, and the words that they form.
-
-    CLIP marks a word's last piece (``hydr``, ``ant</w>``), sentencepiece marks a word's first
-    (``▁hydr``, ``ant``), a word-level tokenizer marks nothing: every piece is a word.
-    """
-    marks_end = any(piece.endswith("</w>") for piece in pieces)
-    marks_start = any("▁" in piece for piece in pieces)
-    names = [piece.removesuffix("</w>").replace("▁", "") or piece for piece in pieces]
-    words, current = [], []
-    for i, piece in enumerate(pieces):
-        if current and (not marks_end) and (not marks_start or piece.startswith("▁")):
-            words.append(current)
-            current = []
-        current.append(i)
-        if marks_end and piece.endswith("</w>"):
-            words.append(current)
-            current = []
-    if current:
-        words.append(current)
-    whole = ["".join(pieces[i] for i in word).removesuffix("</w>").replace("▁", "") for word in words]
-    return names, [(text, tuple(word)) for text, word in zip(whole, words, strict=True)]
 
 
 # --- The model ----------------------------------------------------------------------------
@@ -810,7 +789,7 @@ class VisionLanguageModel(Scoring):
         players = tuple(i for i, token in enumerate(ids) if token not in self._special)
         if self.family != "clip":
             ids = ids + [self.tokenizer.pad_token_id] * (self.context - len(ids))
-        names, words = name_players(self.tokenizer.convert_ids_to_tokens(content))
+        names, words = self._names_and_words(text, content)
         input_ids = torch.tensor([ids], device=self.device)
         attention_mask = torch.ones_like(input_ids)
         return Caption(caption, input_ids, attention_mask, players, names, words, self.reading)
@@ -839,6 +818,21 @@ class VisionLanguageModel(Scoring):
         }
 
     # What the above needs
+
+    def _names_and_words(self, text: str, content: list[int]) -> tuple[list[str], Words]:
+        """Names of a caption's tokens and its words, from where they are in the text."""
+        pieces = self.tokenizer.convert_ids_to_tokens(content)
+        if not self.tokenizer.is_fast:
+            return name_players(pieces, text)
+        encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        numbers = encoded.word_ids(0) if encoded.encodings else encoded.word_ids()
+        return name_spans(text, encoded["offset_mapping"], pieces, numbers, self._reads_small_letters)
+
+    @cached_property
+    def _reads_small_letters(self) -> bool:
+        """Whether capitals make no difference to the tokenizer."""
+        capital, small = (self.tokenizer(text, add_special_tokens=False).input_ids for text in ("DOG", "dog"))
+        return capital == small
 
     def _word_level_vocabulary(self) -> frozenset[str] | None:
         """All words of a word-level tokenizer, ``None`` for one that works with pieces."""

@@ -136,6 +136,12 @@ def word_index(explanation: Explanation, word: str | int) -> int:
         raise ValueError(
             f"word = {word!r} occurs at the positions {places}; give one of them instead of the name"
         )
+    spelt = [members for text, members in explanation.meta.get("words", ()) if text == word]
+    if spelt:
+        raise ValueError(
+            f"word = {word!r} is made of the players at the positions {[i - explanation.n_image for i in spelt[0]]}: "
+            'give one of them, or make words players, text_players="words"'
+        )
     raise ValueError(f"word = {word!r}; expected one of {words}")
 
 

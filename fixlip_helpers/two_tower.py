@@ -31,11 +31,11 @@ from fixlip_helpers.models import (
     Scoring,
     check_caption,
     fingerprint,
-    name_players,
     open_for_encoder,
     short_digest,
     unit_rows,
 )
+from fixlip_helpers.pieces import name_players
 
 if TYPE_CHECKING:
     import torch
@@ -280,7 +280,7 @@ class TwoTower(Scoring):
             )
         content = ids[first : first + n]
         if self._pieces is not None:
-            names, words = name_players(list(self._pieces(content)))
+            names, words = name_players(list(self._pieces(content)), caption)
         else:
             spelt = caption.split()
             names = spelt if len(spelt) == n else [f"token {i}" for i in range(n)]
