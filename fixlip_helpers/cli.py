@@ -233,15 +233,21 @@ def explain(
 
 @contextlib.contextmanager
 def _notes() -> Iterator[None]:
-    """Say as a note what is to be known of a picture."""
+    """Say as a note what is to be known of a picture or of a figure."""
     from fixlip_helpers.models import ImageWarning
 
+    kinds = (ImageWarning,)
+    if "fixlip_helpers.plots" in sys.modules:
+        from fixlip_helpers.plots import FontWarning
+
+        kinds += (FontWarning,)
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", ImageWarning)
+        for kind in kinds:
+            warnings.simplefilter("always", kind)
         yield
-    for warning in caught:
-        if issubclass(warning.category, ImageWarning):
-            _note(str(warning.message))
+    said = [str(warning.message) for warning in caught if issubclass(warning.category, kinds)]
+    for text in dict.fromkeys(said):
+        _note(text)
 
 
 def _note(text: str) -> None:
@@ -373,31 +379,60 @@ def _remove_empty(folders: list[Path]) -> None:
 
 
 def _write(explanation: Explanation, image, folder: Path) -> None:
-    """Write the three files: all are made in a folder beside, then renamed into place."""
+    """Write the three files, the numbers first: what is made in a folder beside is whole when it gets its name.
+
+    A page or a figure that cannot be made costs neither the numbers nor the other one.
+    """
+    makers = {
+        "explanation.json": explanation.save,
+        "explanation.html": lambda path: path.write_text(_page(explanation, image), encoding="utf-8"),
+        "explanation.png": lambda path: _draw(explanation, image, path),
+    }
+    failed = {}
+    try:
+        for name in makers:
+            if (folder / name).is_dir():
+                raise BadInput(
+                    f"cannot write {str(folder / name)!r}: a folder has that name; use another --out"
+                )
+        with tempfile.TemporaryDirectory(prefix=".fixlip-", dir=folder) as made:
+            for name, make in makers.items():
+                try:
+                    make(Path(made) / name)
+                except OSError:
+                    raise
+                except Exception as error:
+                    if name == "explanation.json" or os.environ.get("FIXLIP_TRACEBACK"):
+                        raise
+                    failed[name] = error
+                else:
+                    os.replace(Path(made) / name, folder / name)
+    except OSError as error:
+        raise BadInput(f"cannot write to --out {str(folder)!r}: {error.strerror or error}") from error
+    for name, error in failed.items():
+        (folder / name).unlink(missing_ok=True)  # of an earlier run: it would pass for one of this
+        raise click.ClickException(
+            f"{name} could not be made ({type(error).__name__}: {error}); "
+            f"{', '.join(each for each in makers if each not in failed)} are in {str(folder)!r}"
+        ) from error
+
+
+def _draw(explanation: Explanation, image, path: Path) -> None:
+    """The figure as a file."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    from fixlip_helpers.plots import explanation_figure
+    from fixlip_helpers.plots import explanation_figure, own_style
 
-    try:
-        with tempfile.TemporaryDirectory(prefix=".fixlip-", dir=folder) as made:
-            workshop = Path(made)
-            explanation.save(workshop / "explanation.json")
-            figure = explanation_figure(explanation, image)
-            figure.savefig(workshop / "explanation.png", dpi=150)
-            plt.close(figure)
-            (workshop / "explanation.html").write_text(_page(explanation, image), encoding="utf-8")
-            for file in sorted(workshop.iterdir()):
-                if (folder / file.name).is_dir():
-                    raise BadInput(
-                        f"cannot write {str(folder / file.name)!r}: a folder has that name; use another --out"
-                    )
-            for file in sorted(workshop.iterdir()):
-                os.replace(file, folder / file.name)
-    except OSError as error:
-        raise BadInput(f"cannot write to --out {str(folder)!r}: {error.strerror or error}") from error
+    with (
+        _notes(),
+        own_style(explanation),
+    ):  # what is drawn late, when the figure is saved, is of the same style
+        figure = explanation_figure(explanation, image)
+        figure.savefig(path, dpi=150)
+        plt.close(figure)
 
 
 def _say_files(out: Path) -> None:

@@ -6,7 +6,7 @@ is symmetric, and shared by all maps of one figure: colours can be compared betw
 for every common kind of colour blindness.
 
 Figures carry their own white ground, so they read the same on light and on dark pages. Fonts are those that
-matplotlib ships.
+matplotlib ships, and for what these lack those that are installed. Texts are drawn as they are written.
 
 Every function takes ``image`` as a picture (PIL, array of shape (height, width, 3), or a path), which is then
 taken for the whole of what the encoder sees, or as the ``Picture`` that a model's ``prepare_image`` returns,
@@ -16,13 +16,17 @@ which knows where in the original the encoder looked: heat is then drawn back on
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from functools import wraps
+import unicodedata
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache, wraps
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize, to_rgb
@@ -67,15 +71,100 @@ STYLE = {
 MOST_MAPS = 24
 
 
+_styles = 0  # how many of the following are open, one within the other
+
+
+@contextmanager
+def own_style(*shown: Any) -> Iterator[None]:
+    """matplotlib with :data:`STYLE` and else its defaults, whatever the user's settings are; they come back after.
+
+    All text is taken as it is: a dollar is a dollar, not the beginning of mathematics. For characters that its own
+    font lacks, one is taken that is installed here and has them; else a warning says so.
+
+    Parameters
+    ----------
+    *shown : str, Explanation, or lists and dictionaries of them
+        What will be written into the figure.
+    """
+    global _styles
+    families, lacking = _families(frozenset(_characters(shown)))
+    with SWITCHES, mpl.rc_context(), warnings.catch_warnings():
+        _styles += 1
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)  # ours says more
+        mpl.rcdefaults()
+        mpl.rcParams.update(STYLE)
+        mpl.rcParams["text.parse_math"] = False
+        mpl.rcParams["font.family"] = [STYLE["font.family"], *families]
+        try:
+            yield
+        finally:
+            _styles -= 1
+            outermost = _styles == 0
+    if lacking and outermost:
+        warnings.warn(
+            f"figures show boxes in place of {' '.join(lacking[:8])}: no font that is installed here has them. "
+            "Install one, such as Noto Sans CJK; the explanation itself and its page are not affected",
+            FontWarning,
+            stacklevel=4,
+        )
+
+
 def _styled(function: Callable) -> Callable:
-    """Run a plotting function under STYLE and leave the caller's settings as they were."""
+    """Run a plotting function under :func:`own_style`."""
 
     @wraps(function)
     def wrapper(*args, **kwargs):
-        with SWITCHES, mpl.rc_context(STYLE):
-            return function(*args, **kwargs)
+        with own_style(args, kwargs):
+            made = function(*args, **kwargs)
+            for ax in made.axes if isinstance(made, Figure) else [made]:  # else they are made when it is drawn
+                for axis in (ax.xaxis, ax.yaxis):
+                    axis.get_ticklabels()
+            return made
 
     return wrapper
+
+
+def _characters(shown: Any) -> set[str]:
+    """The characters of all texts in arguments of a plotting function."""
+    if isinstance(shown, str):
+        return set(literal(shown))
+    if hasattr(shown, "players") and hasattr(shown, "meta"):  # an explanation
+        return _characters([shown.players, list(shown.meta.values())])
+    if isinstance(shown, dict):
+        return _characters(list(shown.values()))
+    if isinstance(shown, (list, tuple)):
+        return set().union(*map(_characters, shown))
+    return set()
+
+
+@lru_cache
+def _families(characters: frozenset[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Installed fonts for characters that the figures' own font lacks, and the characters that none of them has."""
+    own = font_manager.get_font(font_manager.findfont(STYLE["font.family"]))
+    lacking = {c for c in characters if c.isprintable() and not own.get_char_index(ord(c))}
+    families = []
+    installed = sorted(font_manager.fontManager.ttflist, key=lambda entry: (entry.weight != 400, entry.name))
+    for entry in installed if lacking else ():
+        if "Last" in entry.name and "Resort" in entry.name:  # has a box for everything
+            continue
+        try:
+            font = font_manager.get_font(entry.fname)
+        except Exception:  # a font file that is damaged, or of a kind that matplotlib does not read
+            continue
+        has = {c for c in lacking if font.scalable and font.get_char_index(ord(c))}
+        if has:
+            families.append(entry.name)
+            lacking -= has
+    return tuple(families), tuple(sorted(lacking))
+
+
+class FontWarning(UserWarning):
+    """Characters that no installed font can show in a figure."""
+
+
+def literal(text: str) -> str:
+    """A text that any font can be asked for: for control characters and half surrogate pairs stands the sign U+FFFD."""
+    return "".join("\ufffd" if unicodedata.category(c) in ("Cc", "Cs") else c for c in text)
 
 
 def colour_limit(*values: np.ndarray) -> float:
@@ -214,7 +303,7 @@ def colour_key(ax: Axes, limit: float, label: str = "") -> None:
     ax.tick_params(length=2, labelsize=8.5)
     bar.outline.set_edgecolor("#b8bec6")
     if label:
-        ax.set_title(label, fontsize=9, color=MUTED, pad=4)
+        ax.set_title(literal(label), fontsize=9, color=MUTED, pad=4)
 
 
 def _unit(explanation: Explanation) -> str:
@@ -276,12 +365,12 @@ def patch_heat(
     ax.hlines(np.linspace(top, bottom, rows + 1)[1:-1], left, right, **lines)
     ax.set(xlim=(0, picture.width), ylim=(picture.height, 0))
     if title:
-        ax.set_title(title, pad=5)
+        ax.set_title(literal(title), pad=5)
     if key is not None:
         high = ax.get_position().height * ax.figure.get_size_inches()[1]
         colour_key(ax.inset_axes((0.12, -0.19 / high, 0.76, 0.09 / high)), limit)
         place = {"ha": "center", "va": "top", "fontsize": 8.5, "color": MUTED}
-        ax.text(0.5, -0.42 / high, key, transform=ax.transAxes, **place)
+        ax.text(0.5, -0.42 / high, literal(key), transform=ax.transAxes, **place)
     return ax
 
 
@@ -445,6 +534,7 @@ def _draw_key(figure: Figure, limit: float, explanation: Explanation, centre: fl
 
 def shortened(text: str, most: int) -> str:
     """At most ``most`` characters, an ellipsis for what was cut."""
+    text = literal(text)
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
@@ -488,7 +578,7 @@ def value_bars(
         low - (0.5 * limit if low < 0 else 0.05 * limit), high + (0.5 * limit if high > 0 else 0.05 * limit)
     )
     ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(5))
-    ax.set_xlabel(label, fontsize=9)
+    ax.set_xlabel(literal(label), fontsize=9)
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
     return ax
@@ -639,7 +729,7 @@ def prediction_scatter(
         xlabel="explanation's value (logits)",
         ylabel="game's value (logits)",
     )
-    ax.set_title(f"{label}  R² = {share(r2)}".strip())
+    ax.set_title(f"{literal(label)}  R² = {share(r2)}".strip())
     return ax
 
 
@@ -699,7 +789,7 @@ def headline(explanation: Explanation) -> str:
                     if symbol == "R²"
                     else f"{symbol} = {signed(number)}"
                 )
-    return "   ·   ".join(str(part) for part in parts if part)
+    return "   ·   ".join(literal(str(part)) for part in parts if part)
 
 
 def spot(explanation: Explanation, patch: int) -> str:

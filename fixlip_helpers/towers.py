@@ -13,6 +13,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -144,9 +145,12 @@ class Tower:
         return embedding, watched + ([probe] if probe else [])
 
     def _run(self, hidden: torch.Tensor, first: int) -> tuple[torch.Tensor, Attention | None]:
+        from torch.utils._pytree import tree_map
+
         for layer, (rest, named) in zip(self.layers[first:], self._arguments[first:], strict=True):
             if "output_attentions" in named:  # transformers 4 hands probabilities out where it is asked to
                 named = named | {"output_attentions": True}
+            rest, named = tree_map(partial(_for_batch, size=len(hidden)), (rest, named))
             output = layer(hidden, *rest, **named)
             hidden = output[0] if isinstance(output, tuple) else output  # a tuple before transformers 5
         if self._probe is None:
@@ -264,6 +268,12 @@ def _watch_inputs(layers: list, run: Callable[[], object]) -> tuple[list, list]:
         for handle in handles:
             handle.remove()
     return hidden, arguments
+
+
+def _for_batch(argument: object, size: int) -> object:
+    """An argument that a layer got for one input, for several: its mask, which some versions want as often."""
+    is_mask = hasattr(argument, "shape") and len(argument.shape) == 4 and len(argument) == 1
+    return argument.expand(size, -1, -1, -1) if is_mask else argument
 
 
 def _keep_output(part: dict, name: str, entry: int | None = None) -> Callable:
