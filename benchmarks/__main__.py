@@ -12,6 +12,7 @@ import sys
 from time import perf_counter
 
 from benchmarks import record
+from fixlip_helpers.streams import write_anything
 
 BENCHMARKS = ("solver", "large", "default_call", "matrix", "penalty", "reencoding")
 
@@ -61,4 +62,5 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    write_anything()
     sys.exit(main(sys.argv[1:]))

@@ -24,6 +24,7 @@ import click
 import numpy as np
 
 from fixlip_helpers.models import PHOTO_MODEL  # reads no torch
+from fixlip_helpers.streams import nobody_reads, write_anything
 
 if TYPE_CHECKING:
     from fixlip_helpers.coalitions import Design
@@ -71,6 +72,7 @@ def main(arguments: list[str] | None = None) -> None:
     arguments : list of str, optional
         Default: those of the process.
     """
+    write_anything()
     sys.exit(_run(arguments))
 
 
@@ -86,6 +88,9 @@ def _run(arguments: list[str] | None) -> int:
         return 130
     except MemoryError:
         _complain("out of memory; try a smaller --budget")
+        return 1
+    except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
+        nobody_reads()
         return 1
     except Exception as error:  # a traceback helps nobody at a prompt
         if os.environ.get("FIXLIP_TRACEBACK"):

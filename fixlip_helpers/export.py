@@ -28,6 +28,8 @@ from fixlip_helpers import scenes
 from fixlip_helpers.choices import web
 from fixlip_helpers.models import MOST_COLOURS_OF_A_DRAWING, SOUND, VisionLanguageModel, load_model
 from fixlip_helpers.widgets import data_uri
+from fixlip_helpers.streams import write_anything
+from fixlip_helpers.widgets import _web, data_uri
 
 WORKER = ("coalitions.js", "encoder.js", "gpu.js", "sides.js", "captions.js", "worker.js")
 PAGE = ("../explanation.js", "../explorer.js", "captions.js", "pictures.js", "scenes.js", "page.js")
@@ -199,6 +201,7 @@ def write(folder: Path) -> list[Path]:
 
 
 def main() -> None:
+    write_anything()
     parser = argparse.ArgumentParser(description="Write the files that the page 'Try it' loads.")
     parser.add_argument("folder", type=Path)
     for path in write(parser.parse_args().folder):

@@ -116,7 +116,9 @@ def _styled(function: Callable) -> Callable:
     def wrapper(*args, **kwargs):
         with own_style(args, kwargs):
             made = function(*args, **kwargs)
-            for ax in made.axes if isinstance(made, Figure) else [made]:  # else they are made when it is drawn
+            for ax in (
+                made.axes if isinstance(made, Figure) else [made]
+            ):  # else they are made when it is drawn
                 for axis in (ax.xaxis, ax.yaxis):
                     axis.get_ticklabels()
             return made

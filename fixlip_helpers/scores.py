@@ -22,6 +22,7 @@ from .metrics import pointing_game
 from .models import ASSETS, EMBEDDED, SOUND, VisionLanguageModel, load_model
 from .scenes import BACKGROUNDS, COLOURS, NOUNS, Scene
 from .sides import combine, fit_side
+from .streams import write_anything
 
 #: The least value of each score that the course relies on, and what the score is.
 PROMISES = {
@@ -381,6 +382,7 @@ def card(name: str, scores: dict, run: dict) -> str:
 
 
 def main() -> None:
+    write_anything()
     parser = argparse.ArgumentParser(
         prog="python -m fixlip_helpers.scores", description=__doc__.split("\n")[0]
     )
@@ -399,7 +401,7 @@ def main() -> None:
         folder = ASSETS / given.name if given.name in EMBEDDED else Path(given.name)
         (folder / "scores.json").write_text(json.dumps(scores, indent=1) + "\n")
         run = json.loads((folder / "training.json").read_text())
-        (folder / "README.md").write_text(card(folder.name, scores, run))
+        (folder / "README.md").write_text(card(folder.name, scores, run), encoding="utf-8")
 
 
 if __name__ == "__main__":

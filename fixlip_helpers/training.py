@@ -41,6 +41,7 @@ from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, SiglipConfig
 from . import faults, scenes
 from .models import ASSETS, EMBEDDED
 from .scenes import BACKGROUNDS, COLOURS, N_PATCHES, NOUNS, PATCH, PLAIN, PLURALS, WORDS, Scene
+from .streams import write_anything
 
 PAD, UNK, BOS, EOS = "<pad>", "<unk>", "<bos>", "<eos>"
 # EOS is not number 2: transformers' CLIP would then pool at the largest id instead of at the EOS position
@@ -741,6 +742,7 @@ def export(model: CLIPModel | SiglipModel, folder: Path) -> Path:
 
 
 def main() -> None:
+    write_anything()
     parser = argparse.ArgumentParser(
         prog="python -m fixlip_helpers.training", description=__doc__.split("\n")[0]
     )
