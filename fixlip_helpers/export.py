@@ -27,9 +27,8 @@ from PIL import Image
 from fixlip_helpers import scenes
 from fixlip_helpers.choices import web
 from fixlip_helpers.models import MOST_COLOURS_OF_A_DRAWING, SOUND, VisionLanguageModel, load_model
-from fixlip_helpers.widgets import data_uri
 from fixlip_helpers.streams import write_anything
-from fixlip_helpers.widgets import _web, data_uri
+from fixlip_helpers.widgets import data_uri
 
 WORKER = ("coalitions.js", "encoder.js", "gpu.js", "sides.js", "captions.js", "worker.js")
 PAGE = ("../explanation.js", "../explorer.js", "captions.js", "pictures.js", "scenes.js", "page.js")
