@@ -222,12 +222,13 @@ def _show(outcome: Outcome) -> None:
     for title, rows in tables(summary(outcome.rows)):
         _table(
             title,
-            ("method", "mean", "95 % interval", "inputs", "left out"),
+            ("method", "mean", "95 % interval", "median", "inputs", "left out"),
             [
                 (
                     row.method,
                     f"{row.mean:.3f}",
                     f"{row.low:.3f} to {row.high:.3f}",
+                    f"{row.median:.3f}",
                     str(row.inputs),
                     str(row.left_out),
                 )

@@ -1,7 +1,7 @@
 """Experiments: any methods on any models and inputs, measured, resumable, with intervals.
 
 The unit of work is one input on one model: a picture with all of its captions. Within it nothing is fitted or encoded
-twice: a picture's side serves all its captions (Theorem 2), and the coalitions on which methods are judged
+twice: a picture's side serves all its captions (factorisation theorem), and the coalitions on which methods are judged
 are evaluated once for all methods. A finished unit's rows are on disk, in a Parquet file of its own, before
 the next unit counts; the same command started again does what is missing. A unit is known by its content (picture,
 captions, the model's fingerprint, methods and settings), not by its place or name: what was corrected since is
@@ -41,6 +41,7 @@ from fixlip_helpers.metrics import (
     pointing_game,
     quarter_cells,
 )
+from fixlip_helpers.metrics.curves import JUDGING_DRAWS
 from fixlip_helpers.models import EMBEDDED, open_image, short_digest
 from fixlip_helpers.sides import Side, combine, fit_side
 
@@ -51,10 +52,10 @@ if TYPE_CHECKING:
 
 METRICS = ("faithfulness", "aid", "pgr")
 
-DEFAULT_METHODS = (
-    *("fixlip-0.5", "banzhaf-0.5", "exclip", "game", "grad-eclip"),
-    *("random", "counts", "words", "shuffled"),
-)
+CONTROLS = ("random", "counts", "words", "shuffled")
+"""The methods that know little: what the best of them reaches, no other gets credit for."""
+
+DEFAULT_METHODS = ("fixlip-0.5", "banzhaf-0.5", "exclip", "game", "grad-eclip", *CONTROLS)
 """All but the two of Shapley weights, which do not factorise and cost a pass of both towers for each value."""
 
 
@@ -166,7 +167,7 @@ class Bench:
         )
 
     def _fixlip(self, game: Remembered, p: float) -> Explanation:
-        """FIxLIP-p; the picture's side is fitted once for all captions (Theorem 2)."""
+        """FIxLIP-p; the picture's side is fitted once for all captions (factorisation theorem)."""
         request = self.request
         if p not in self._image_sides:
             self._image_sides[p] = fit_side(game, "image", p, m=_image_draws(request, p), seed=request.seed)
@@ -574,20 +575,76 @@ def summary(
     -------
     pandas.DataFrame
         One row for each model, metric, p, words and method: ``inputs``, ``left_out`` (where the metric is
-        not defined), ``mean``, ``low`` and ``high``.
+        not defined), ``mean``, ``low``, ``high`` and ``median``.
     """
     import pandas
 
-    keys = ["model", "metric", "p", "words", "method"]
     rows, found = _named_apart(rows), []
-    for key, group in rows.groupby(keys, dropna=False, sort=False):
+    for key, group in rows.groupby([*_SETTING, "method"], dropna=False, sort=False):
         by_input = group.groupby("input", sort=True)["value"].mean()
-        values = by_input.dropna().to_numpy()
-        mean, low, high = (
-            bootstrap_interval(values, level, draws, seed) if len(values) else [float("nan")] * 3
+        found.append(
+            dict(zip([*_SETTING, "method"], key, strict=True)) | _middle(by_input, level, draws, seed)
         )
-        counts = {"inputs": len(values), "left_out": len(by_input) - len(values)}
-        found.append(dict(zip(keys, key, strict=True)) | counts | {"mean": mean, "low": low, "high": high})
+    return pandas.DataFrame(found)
+
+
+_SETTING = ["model", "metric", "p", "words"]
+"""What a number is the mean of besides its method."""
+
+
+def _middle(by_input: pandas.Series, level: float, draws: int, seed: int) -> dict:
+    """Mean over inputs with its interval, and median; inputs without a value are counted and left out."""
+    values = by_input.dropna().to_numpy()
+    nothing = float("nan"), float("nan"), float("nan")
+    mean, low, high = bootstrap_interval(values, level, draws, seed) if len(values) else nothing
+    median = float(np.median(values)) if len(values) else float("nan")
+    counts = {"inputs": len(values), "left_out": len(by_input) - len(values)}
+    return counts | {"mean": mean, "low": low, "high": high, "median": median}
+
+
+def differences(
+    rows: pandas.DataFrame, to: str | Sequence[str], level: float = 0.95, draws: int = 2000, seed: int = 0
+) -> pandas.DataFrame:
+    """How far each method is above another, input by input: means of paired differences, with bootstrap intervals.
+
+    Intervals of two means overlap where inputs differ much among themselves, even if one method is ahead on each of
+    them. The difference on the same input is free of what makes the input easy or hard.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        As in :class:`Outcome`.
+    to : str or sequence of str
+        The method to compare with. Of several, such as :data:`CONTROLS`, the one with the best mean on the metric: the
+        largest, and of ``deletion`` the smallest.
+    level, draws, seed
+        As of :func:`summary`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row for each model, metric, p, words and other method: ``to``, ``inputs`` (that have both values),
+        ``left_out``, ``mean``, ``low``, ``high`` and ``median`` of the differences.
+
+    Raises
+    ------
+    ValueError
+        If the rows have none of the methods ``to``.
+    """
+    import pandas
+
+    rows, asked, found = _named_apart(rows), [to] if isinstance(to, str) else list(to), []
+    there = set(rows["method"])
+    if not there & set(asked):
+        raise ValueError(f"to = {to!r}; the rows have the methods {', '.join(sorted(there))}")
+    for key, group in rows.groupby(_SETTING, dropna=False, sort=False):
+        table = group.pivot_table("value", "input", "method", dropna=False)
+        sign = -1 if key[1] == "deletion" else 1
+        best = (sign * table[[name for name in asked if name in table]].mean()).idxmax()
+        for method in dict.fromkeys(group["method"]):
+            if method != best and method in table:
+                facts = dict(zip(_SETTING, key, strict=True)) | {"method": method, "to": best}
+                found.append(facts | _middle(table[method] - table[best], level, draws, seed))
     return pandas.DataFrame(found)
 
 
@@ -616,10 +673,14 @@ def as_markdown(table: pandas.DataFrame) -> str:
     parts = []
     for title, rows in tables(table):
         parts.append(f"## {title}\n")
-        parts.append("| method | mean | 95 % interval | inputs | left out |\n|---|---|---|---|---|")
+        parts.append(
+            "| method | mean | 95 % interval | median | inputs | left out |\n|---|---|---|---|---|---|"
+        )
         for row in rows:
             interval = f"{row.low:.3f} to {row.high:.3f}"
-            parts.append(f"| {row.method} | {row.mean:.3f} | {interval} | {row.inputs} | {row.left_out} |")
+            parts.append(
+                f"| {row.method} | {row.mean:.3f} | {interval} | {row.median:.3f} | {row.inputs} | {row.left_out} |"
+            )
         parts.append("")
     return "\n".join(parts)
 
@@ -667,7 +728,7 @@ def plan(request: Request, device: str | None = None) -> Iterator[Plan]:
 
 def _passes(request: Request, n_image: int, n_text: int) -> tuple[tuple[int, int], int]:
     """Image passes of a picture and of each of its captions, and text passes of a caption; gradients left out."""
-    fitted = {0.5} if {"random", "counts", "words", "shuffled"} & set(request.methods) else set()
+    fitted = {0.5} if set(CONTROLS) & set(request.methods) else set()
     fitted |= {
         float(name.rpartition("-")[2])
         for name in request.methods
@@ -682,7 +743,7 @@ def _passes(request: Request, n_image: int, n_text: int) -> tuple[tuple[int, int
     if "faithfulness" in request.metrics:
         caption += len(request.ps) * request.coalitions
     if "aid" in request.metrics:
-        caption += 2 * (n_image + n_text) * len(request.methods)
+        caption += 2 * (n_image + n_text) * len(request.methods) + JUDGING_DRAWS
     return (picture, caption), texts
 
 

@@ -234,7 +234,7 @@ def fixlip(
 def _sides(
     game: TwoSidedGame, p: float, designs: tuple, sizes: tuple, seed: int, n_held_out: int, errors: bool
 ) -> Explanation:
-    """The cross-modal estimator by side fits (Theorem 2)."""
+    """The cross-modal estimator by side fits (the factorisation theorem)."""
     image = fit_side(game, "image", p, designs[0], sizes[0], seed, n_held_out=n_held_out, errors=errors)
     text = fit_side(game, "text", p, designs[1], sizes[1], seed, n_held_out=n_held_out // 4, errors=errors)
     return combine(image, text, errors)

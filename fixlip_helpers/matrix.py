@@ -1,9 +1,9 @@
 """All pairs of N pictures and M captions from N + M side fits.
 
-By Theorem 2 an interaction of a patch and a word is the inner product of two vectors, one of the picture's side alone
-and one of the caption's. So nothing about a pair needs to be encoded that its picture and its caption do not need by
-themselves: the passes of N·M explanations shrink to those of N + M sides, and one interaction over all pairs is one
-product of two small matrices.
+By the factorisation theorem an interaction of a patch and a word is the inner product of two vectors, one of the
+picture's side alone and one of the caption's. So nothing about a pair needs to be encoded that its picture and its
+caption do not need by themselves: the passes of N·M explanations shrink to those of N + M sides, and one interaction
+over all pairs is one product of two small matrices.
 """
 
 from __future__ import annotations

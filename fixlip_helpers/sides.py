@@ -1,4 +1,4 @@
-"""Side fits: each tower is regressed once, an explanation is their inner product (Theorem 2).
+"""Side fits: each tower is regressed once, an explanation is their inner product (the factorisation theorem).
 
 For a two-sided game ``scale * <f(x), g(y)> + bias`` the measure ``P_p`` is a product, so every Fourier
 coefficient of the game is an inner product of vector coefficients of its sides::

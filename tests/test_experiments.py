@@ -20,10 +20,12 @@ from fixlip_helpers import experiments
 from fixlip_helpers.cli import _run, fixlip
 from fixlip_helpers.engines import in_process, on_ray
 from fixlip_helpers.experiments import (
+    CONTROLS,
     EXPERIMENTS,
     Bench,
     Request,
     as_markdown,
+    differences,
     evaluate,
     measure,
     paper_request,
@@ -448,9 +450,37 @@ def test_intervals_cover_the_mean():
     assert 180 <= covered <= 199
 
 
+def test_summary_has_a_median_that_one_input_cannot_move():
+    (row,) = summary(table_of([1.0, 2.0, 3.0, 500.0, 2.5], list("abcde"))).itertuples()
+    assert row.median == 2.5
+
+
+def test_differences_are_paired_by_input():
+    """One method is ahead by about 0.1 on inputs that differ by 10: intervals overlap, differences do not."""
+    rng = np.random.default_rng(0)
+    level, names = 10 * rng.normal(size=40), [f"input {i}" for i in range(40)]
+    rows = pandas.concat(
+        [
+            table_of(level + gain + 0.05 * rng.normal(size=40), names).assign(method=method)
+            for method, gain in (("game", 0.1), ("random", 0.0), ("words", -1.0))
+        ]
+    )
+    rows.loc[(rows["method"] == "words") & (rows["input"] == "input 0"), "value"] = float("nan")
+    means = summary(rows).set_index("method")
+    assert means.loc["game", "low"] < means.loc["random", "high"]
+    found = differences(rows, CONTROLS).set_index("method")
+    assert set(found["to"]) == {"random"} and list(found.index) == ["game", "words"]
+    assert 0.05 < found.loc["game", "low"] < found.loc["game", "mean"] < 0.15
+    assert (found.loc["words", "inputs"], found.loc["words", "left_out"]) == (39, 1)
+    lower = differences(rows.assign(metric="deletion"), CONTROLS)
+    assert set(lower["to"]) == {"words"}  # of deletion the smallest is the best
+    with pytest.raises(ValueError, match="to = 'exclip'; the rows have the methods game, random, words"):
+        differences(rows, "exclip")
+
+
 def test_markdown_puts_the_best_first(finished):
     text = as_markdown(summary(finished[1].rows))
-    assert "## mini-clip: aid" in text and "| method | mean | 95 % interval | inputs | left out |" in text
+    assert "## mini-clip: aid" in text and "| method | mean | 95 % interval | median |" in text
     means = [
         float(line.split("|")[2]) for line in text.split("## mini-clip: aid")[1].split("\n") if "| g" in line
     ]

@@ -8,7 +8,7 @@ from scipy import stats
 from truth import everything
 
 from fixlip_helpers import VisionLanguageGame, faithfulness, fixlip, load_model, pointing_game, scenes
-from fixlip_helpers.coalitions import independent
+from fixlip_helpers.coalitions import STREAMS, draw, independent
 from fixlip_helpers.explanation import Explanation
 from fixlip_helpers.games import ExplanationGame, TableGame, random_embeddings
 from fixlip_helpers.metrics import (
@@ -16,6 +16,7 @@ from fixlip_helpers.metrics import (
     block_faithfulness,
     bootstrap_interval,
     counts_only,
+    has_aid,
     insertion_deletion,
     oracle_explanation,
     pearson_correlation,
@@ -525,6 +526,31 @@ def test_inputs_that_the_players_do_not_raise_have_no_aid():
         assert result.aid is None and result.insertion is None and "no AID" in str(result)
     with pytest.raises(ValueError, match="3 players, the game 5"):
         insertion_deletion(constant, random_embeddings(3, 2))
+
+
+def test_the_game_decides_whether_there_is_an_aid():
+    """Whatever the explanation and its curves: all methods have the same inputs."""
+    game = random_embeddings(6, 3, seed=6)
+    good = fixlip(game)
+    worst = make(-good.cross_modal(), main=-good.main, words="abc")
+    spread = game(draw(9, 0.5, 128, 0, STREAMS["evaluation"])).std()
+
+    class Bent:
+        """The game, with another value of the full coalition."""
+
+        n_players = 9
+
+        def __init__(self, rise):
+            self.full = game.empty_value() + rise * spread
+
+        def __call__(self, rows):
+            return np.where(np.asarray(rows).all(axis=1), self.full, game(rows))
+
+    for rise, defined in ((1.1, True), (0.9, False), (-2.0, False)):
+        assert has_aid(Bent(rise)) == defined
+        for explanation in (good, worst, random_explanation(good, 1), counts_only(good)):
+            for seed in (0, 1):
+                assert (insertion_deletion(explanation, Bent(rise), seed).aid is not None) == defined
 
 
 def test_the_seed_decides_among_equals():

@@ -1,4 +1,4 @@
-"""Side fits (Theorem 2): inner products of vector coefficients."""
+"""Side fits (the factorisation theorem): inner products of vector coefficients."""
 
 import numpy as np
 import pytest

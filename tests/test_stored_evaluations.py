@@ -8,8 +8,9 @@ from pathlib import Path
 import pandas
 import pytest
 
-from fixlip_helpers.experiments import Bench, Request, measure, summary
+from fixlip_helpers.experiments import Bench, Request, measure
 from fixlip_helpers.models import load_model
+from scripts.store_evaluation import tables_of
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 TABLES = sorted(RESULTS.glob("evaluation_*.parquet"))
@@ -47,9 +48,18 @@ def drawn(table: Path, count: int) -> pandas.DataFrame:
 def test_the_summary_is_that_of_the_rows(table):
     stored = json.loads(table.with_suffix(".json").read_text(encoding="utf-8"))
     rows = pandas.read_parquet(table)
-    found = json.loads(summary(rows).round(6).to_json(orient="records"))
-    assert found == stored["summary"] and stored["command"].startswith("fixlip evaluate")
+    found = tables_of(rows)
+    assert {key: stored[key] for key in found} == found and stored["command"].startswith("fixlip evaluate")
     assert set(rows["model"]) == set(stored["request"]["models"])
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda path: path.stem)
+def test_all_methods_have_an_aid_on_the_same_inputs(table):
+    rows = pandas.read_parquet(table)
+    for metric in ("aid", "insertion", "deletion"):
+        for _, group in rows[rows["metric"] == metric].groupby("model"):
+            there = group.dropna(subset="value").groupby("method")["input"].apply(frozenset)
+            assert there.nunique() == 1 and len(there) == group["method"].nunique()
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda path: path.stem)

@@ -16,7 +16,7 @@ from fixlip_helpers.metrics.controls import (
     shuffled_patches,
     words_only,
 )
-from fixlip_helpers.metrics.curves import InsertionDeletion, insertion_deletion
+from fixlip_helpers.metrics.curves import InsertionDeletion, has_aid, insertion_deletion
 from fixlip_helpers.metrics.pointing import pointing_game, quarter_cells
 from fixlip_helpers.metrics.prediction import (
     BlockFaithfulness,
@@ -46,6 +46,7 @@ __all__ = [
     "bootstrap_interval",
     "counts_only",
     "faithfulness",
+    "has_aid",
     "insertion_deletion",
     "oracle_explanation",
     "pearson_correlation",

@@ -11,14 +11,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from fixlip_helpers.coalitions import check_count
+from fixlip_helpers.coalitions import STREAMS, check_count, draw
 from fixlip_helpers.explanation import Explanation
 from fixlip_helpers.games import Game
 from fixlip_helpers.metrics.subsets import best_subsets
 
-SMALLEST_SHARE = 0.05
-"""An input has no AID where ``ν(N) - ν(∅)`` is at most this share of the range that the model's answers span along
-both curves: division by it would blow the curves up, or turn them round."""
+JUDGING_DRAWS = 128
+"""Coalitions from ``P_0.5`` that say how far the model's answers spread; the same for every explanation and seed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +31,7 @@ class InsertionDeletion:
     insertion_values, deletion_values : ndarray, shape (n + 1,)
         The model's answers, in the game's unit.
     insertion, deletion : ndarray, shape (n + 1,), or None
-        The same with ``ν(∅) = 0`` and ``ν(N) = 1``; None where the input has no AID.
+        The same with ``ν(∅) = 0`` and ``ν(N) = 1``; None where the input has no AID (see :func:`has_aid`).
     insertion_area, deletion_area, aid : float or None
         Areas under the curves by the trapezoid rule, and insertion less deletion.
     inserted, deleted : ndarray of bool, shape (n + 1, n)
@@ -57,12 +56,28 @@ class InsertionDeletion:
         empty, full = self.insertion_values[[0, -1]]
         ends = f"ν(∅) = {empty:.2f}, ν(N) = {full:.2f}"
         if self.aid is None:
-            return f"no AID: {ends}, and all players together raise the score too little"
+            return (
+                f"no AID: {ends}, and random coalitions spread more than all players together raise the score"
+            )
         return f"AID {self.aid:+.3f} = insertion {self.insertion_area:.3f} - deletion {self.deletion_area:.3f} ({ends})"
 
 
+def has_aid(game: Game) -> bool:
+    """Whether ``ν(N) - ν(∅)``, which AID divides by, exceeds the standard deviation of the game under ``P_0.5``.
+
+    Where all players together raise the score by no more than a coalition drawn at random moves it, division would blow
+    the curves up, or turn them round. The game alone decides: all explanations of an input have an AID, or none.
+    """
+    n = game.n_players
+    ends = np.asarray(game(np.repeat([[False], [True]], n, axis=1)), dtype=float)
+    drawn = np.asarray(game(draw(n, 0.5, JUDGING_DRAWS, 0, STREAMS["evaluation"])), dtype=float)
+    return bool(ends[1] - ends[0] > drawn.std())
+
+
 def insertion_deletion(explanation: Explanation, game: Game, seed: int = 0) -> InsertionDeletion:
-    """Curves and AID of an explanation, at the price of 2n passes (a side's repeated coalitions are encoded once).
+    """Curves and AID of an explanation, at the price of ``2n + JUDGING_DRAWS`` values of the game.
+
+    A :class:`~fixlip_helpers.checkpoints.Remembered` game pays for :func:`has_aid` once, for all explanations.
 
     Parameters
     ----------
@@ -105,7 +120,7 @@ def insertion_deletion(explanation: Explanation, game: Game, seed: int = 0) -> I
     empty, full, share = values[0, 0], values[0, -1], np.arange(n + 1) / n
     curves = areas = None, None
     aid = None
-    if full - empty > SMALLEST_SHARE * np.ptp(values):
+    if has_aid(game):
         curves = (values - empty) / (full - empty)
         areas = [float(np.trapezoid(curve, share)) for curve in curves]
         aid = areas[0] - areas[1]

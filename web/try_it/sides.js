@@ -1,4 +1,4 @@
-// Side fits (Theorem 2), as in fixlip_helpers/sides.py and regression.py: each tower's embeddings are regressed on the
+// Side fits (factorisation theorem), as in fixlip_helpers/sides.py and regression.py: each tower's embeddings are regressed on the
 // monomials of its own players, and an explanation is the inner product of the two sides' vector coefficients.
 //
 // Monomials are ordered as there: 1, then z_i = (x_i - p) / σ, then z_i z_j for (0, 1), (0, 2), ..., σ² = p (1 - p).
