@@ -10,11 +10,14 @@ The designs here, by the names of :data:`DESIGNS`:
 * :func:`independent`: ``m`` independent draws, repeats counted in the weights;
 * :func:`paired` (``p = 0.5``): independent draws, each with its complement;
 * :func:`stratified`: draws whose sizes are spread evenly over the distribution of sizes;
-* :func:`border`: the sampler of the authors' release, which lists rare sizes in full;
+* :func:`border`: the sampler of the authors' release with the weights of ``P_p``, which lists rare sizes in full;
+* :func:`border_released`: the same as it was released, with other weights where p is not 0.5;
 * :func:`exchange`: draws whose players are then exchanged until monomials up to order two are less
   correlated;
 * :func:`orthogonal_array` (``p = 0.5``): ``4**k`` coalitions whose sample moments equal those
-  of ``P_p`` up to order four, so that sums over them see first and second order exactly.
+  of ``P_p`` up to order four, so that sums over them see first and second order exactly;
+* :func:`orthogonal_array_5` (``p = 0.5``): twice as many, up to order five, so that third-order terms do not
+  blur pairs.
 
 **Where the random bits come from.** Another language must be able to draw the same
 coalitions, so they come from one counter-based generator, Philox4x64-10 (Salmon et al.,
@@ -25,7 +28,7 @@ coalitions, so they come from one counter-based generator, Philox4x64-10 (Salmon
 * block ``b = 0, 1, 2, ...`` is Philox of the counter ``(b + 1, 0, 0, 0)`` and gives the words
   ``4b, 4b + 1, 4b + 2, 4b + 3`` (this is NumPy's ``Philox(key=...).random_raw``);
 * ``(word >> 11) * 2**-53`` is a uniform number in [0, 1); that of word ``r * n + i`` decides player ``i`` of
-  draw ``r``: visible if it is below ``p``. (:func:`stratified`, :func:`border` and :func:`exchange`
+  draw ``r``: visible if it is below ``p``. (:func:`stratified`, the borders and :func:`exchange`
   read the same numbers otherwise, as they say.)
 
 So a longer sequence of draws begins with the shorter one. Test vectors are in
@@ -269,7 +272,12 @@ class Design:
     @property
     def orthonormal(self) -> bool:
         """Whether the Gram matrix of the monomials up to order two is exactly the identity."""
-        return self.name in ("enumeration", "orthogonal_array")
+        return self.name == "enumeration" or self.is_array
+
+    @property
+    def is_array(self) -> bool:
+        """Whether it consists of shifts of an orthogonal array, of strength four or five."""
+        return self.name in ("orthogonal_array", "orthogonal_array_5")
 
 
 def independent(n: int, p: float, m: int, seed: int = 0, stream: int = 0) -> Design:
@@ -323,12 +331,12 @@ def stratified(n: int, p: float, m: int, seed: int = 0, stream: int = 0) -> Desi
 
 
 def border(n: int, p: float, m: int, seed: int = 0, stream: int = 0) -> Design:
-    """The sampler of the authors' release: sizes that ``m`` draws would exhaust are listed, the rest is drawn.
+    """Sizes that ``m`` draws would exhaust are listed, the rest is drawn: the authors' sampler, weights put right.
 
     As long as there is a size with no more coalitions than draws are expected to fall on it, all of them are listed,
     with their weights under ``P_p``. What is left of the ``m`` is drawn from the other sizes: draw ``r`` takes its
     size from uniform number ``r (n + 1)`` of the stream and its players, as in :func:`stratified`, from the ``n``
-    after it; repeats are counted. Averages are unbiased.
+    after it; repeats are counted. Averages are unbiased. :func:`border_released` tells what the release does instead.
     """
     n, p, m, seed = _python(n, p, m, seed)
     return list_and_draw(n, _size_shares(n, p), m, p, "border", seed, stream)
@@ -339,6 +347,57 @@ def list_and_draw(
 ) -> Design:
     """:func:`border` for any distribution that looks at sizes only: ``shares``, (n + 1,), is that of the sizes."""
     n, m, seed = check_count("n", n), check_count("m", m), check_count("seed", seed)
+    coalitions, weights, still, left = _listed(n, shares, m)
+    if still.any():
+        numbers = _uniform(left * (n + 1), seed, stream).reshape(left, n + 1)
+        at_most = np.cumsum(still / still.sum())[:-1]
+        sizes = np.searchsorted(at_most, numbers[:, 0], side="right")
+        drawn = _count_repeats(_of_sizes(sizes, numbers[:, 1:]), p, name, seed)
+        coalitions = np.concatenate([coalitions, drawn.coalitions])
+        weights = np.concatenate([weights, still.sum() * drawn.weights])
+    return Design(coalitions, weights / weights.sum(), p, name, seed)
+
+
+def border_released(n: int, p: float, m: int, seed: int = 0, stream: int = 0) -> Design:
+    """The sampler of the authors' release as it is, to compare with :func:`border`.
+
+    Two things differ (``src/sampler.py`` and ``get_regression_weights`` of ``src/fixlip.py`` in
+    github.com/hbaniecki/fixlip, e89d704). Draws go on until there are ``m`` *distinct* coalitions. And a drawn
+    coalition has its share of the draws as weight, though all drawn ones together should have only the probability
+    that the listed sizes leave. So these, which have their weights under ``P_p``, count for too little, by up to a
+    half. At ``p = 0.5`` no size is listed before all are, and nothing is wrong. The draws are those of :func:`border`,
+    read on as long as needed.
+    """
+    n, p, m, seed = _python(n, p, m, seed)
+    m = min(m, 2**n)
+    coalitions, weights, still, left = _listed(n, _size_shares(n, p), m)
+    if left:
+        at_most = np.cumsum(still / still.sum())[:-1]
+        count, total = left, 0
+        while count > total:
+            total = count
+            numbers = _uniform(total * (n + 1), seed, stream).reshape(total, n + 1)
+            drawn = _of_sizes(np.searchsorted(at_most, numbers[:, 0], side="right"), numbers[:, 1:])
+            first = np.sort(np.unique(coalition_keys(drawn), return_index=True)[1])
+            count = int(first[left - 1]) + 1 if len(first) >= left else 2 * total
+        counted = _count_repeats(drawn[:count], p, "border_released", seed)
+        coalitions = np.concatenate([coalitions, counted.coalitions])
+        weights = np.concatenate([weights, counted.weights])  # they sum to 1: still.sum() would be right
+    return Design(coalitions, weights / weights.sum(), p, "border_released", seed)
+
+
+def _listed(n: int, shares: np.ndarray, m: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+    """The border trick: which sizes are listed, and what is left to draw.
+
+    Returns
+    -------
+    coalitions, weights : ndarray
+        Of the listed sizes, with their probabilities.
+    still : ndarray, shape (n + 1,)
+        ``shares`` of the other sizes.
+    left : int
+        How many of the m are left to draw.
+    """
     if m < 1:
         raise ValueError("m = 0; expected at least one draw")
     counts = np.array([math.comb(n, size) for size in range(n + 1)], dtype=float)
@@ -352,15 +411,7 @@ def list_and_draw(
         left -= int(counts[full].sum())
     rows = [_all_of_size(n, size) for size in np.flatnonzero(listed)]
     coalitions = np.concatenate([np.zeros((0, n), bool), *rows])
-    weights = (shares / counts)[coalitions.sum(axis=1)]
-    if still.any():
-        numbers = _uniform(left * (n + 1), seed, stream).reshape(left, n + 1)
-        at_most = np.cumsum(still / still.sum())[:-1]
-        sizes = np.searchsorted(at_most, numbers[:, 0], side="right")
-        drawn = _count_repeats(_of_sizes(sizes, numbers[:, 1:]), p, name, seed)
-        coalitions = np.concatenate([coalitions, drawn.coalitions])
-        weights = np.concatenate([weights, still.sum() * drawn.weights])
-    return Design(coalitions, weights / weights.sum(), p, name, seed)
+    return coalitions, (shares / counts)[coalitions.sum(axis=1)], still, left
 
 
 def _python(n: int, p: float, m: int, seed: int) -> tuple[int, float, int, int]:
@@ -428,19 +479,66 @@ def orthogonal_array(n: int, p: float = 0.5, m: int | None = None, seed: int = 0
     True
     """
     n, p, seed = check_count("n", n), check_p(p), check_count("seed", seed)
+    return _shifts(_array(n, p), p, m, "orthogonal_array", seed, stream)
+
+
+def orthogonal_array_5(
+    n: int, p: float = 0.5, m: int | None = None, seed: int = 0, stream: int = 0
+) -> Design:
+    """A randomly shifted orthogonal array of strength five, for ``p = 0.5``: one of strength four and its complements.
+
+    A complement changes the sign of every monomial of odd order and of none of even order. So averages of odd order
+    vanish, those of order five too, and the others stay as they were: strength five (Hedayat, Sloane and Stufken,
+    theorem 2.24). The average of a pair times a triple is one of order 1, 3 or 5: third-order terms of a game do not
+    blur its pairs, nor those of fourth order its single effects, which under strength four they do.
+
+    Parameters
+    ----------
+    n, p, seed, stream
+        As of :func:`orthogonal_array`.
+    m : int, optional
+        Number of runs, a multiple of ``2 * 4**k``. Default: one array.
+
+    Raises
+    ------
+    ValueError
+        If ``p`` is not 0.5 or ``m`` no multiple of ``2 * 4**k``.
+    """
+    n, p, seed = check_count("n", n), check_p(p), check_count("seed", seed)
+    array = _array(n, p)
+    return _shifts(np.concatenate([array, ~array]), p, m, "orthogonal_array_5", seed, stream)
+
+
+def array_runs(n: int, strength: int = 4) -> int:
+    """Runs of the smallest array here for n players: ``4**k`` with ``n <= 2**k``, twice as many for strength five.
+
+    Examples
+    --------
+    >>> [array_runs(n) for n in (16, 49, 64, 196, 256)]
+    [256, 4096, 4096, 65536, 65536]
+    """
+    return (2 if strength == 5 else 1) * 4 ** max(1, (check_count("n", n) - 1).bit_length())
+
+
+def _array(n: int, p: float) -> np.ndarray:
+    """The runs of a linear array of strength four, (4**k, n) bool."""
     if p != 0.5:
-        raise ValueError(f"p = {p}; an orthogonal array of strength four exists here for p = 0.5 only")
+        raise ValueError(f"p = {p}; an orthogonal array exists here for p = 0.5 only")
     k = max(1, (n - 1).bit_length())
-    runs = 4**k
+    bits = np.arange(2 * k)
+    generators = _parity_columns(n, k) >> bits[:, None] & 1  # (2k, n)
+    return (np.arange(4**k)[:, None] >> bits & 1) @ generators % 2 == 1  # all sums of generators over GF(2)
+
+
+def _shifts(array: np.ndarray, p: float, m: int | None, name: str, seed: int, stream: int) -> Design:
+    """As many randomly shifted copies of an array as make m runs."""
+    runs, n = array.shape
     m = runs if m is None else check_count("m", m)
     if m == 0 or m % runs:
         raise ValueError(f"m = {m}; an orthogonal array for {n} players has a multiple of {runs} runs")
-    bits = np.arange(2 * k)
-    generators = _parity_columns(n, k) >> bits[:, None] & 1  # (2k, n)
-    array = (np.arange(runs)[:, None] >> bits & 1) @ generators % 2 == 1  # all sums of generators over GF(2)
     shifts = draw(n, p, m // runs, seed, stream)
     rows = np.concatenate([array ^ shift for shift in shifts])
-    return _count_repeats(rows, p, "orthogonal_array", seed, runs_of_group=runs)
+    return _count_repeats(rows, p, name, seed, runs_of_group=runs)
 
 
 def exchange(n: int, p: float, m: int, seed: int = 0, stream: int = 0) -> Design:
@@ -539,8 +637,10 @@ DESIGNS = {
     "paired": paired,
     "stratified": stratified,
     "border": border,
+    "border_released": border_released,
     "exchange": exchange,
     "orthogonal_array": orthogonal_array,
+    "orthogonal_array_5": orthogonal_array_5,
     "enumeration": enumeration,
 }
 
@@ -701,8 +801,8 @@ def choose_design(
         return enumeration(n, p)
     if m is None:
         m = default_draws(side, n)
-        if name == "orthogonal_array":
-            runs = 4 ** (n - 1).bit_length()
+        if name.startswith("orthogonal_array"):
+            runs = array_runs(n, 5 if name == "orthogonal_array_5" else 4)
             m = runs if side == "text" else max(4096, runs)
     return DESIGNS[name](n, p, m, seed, STREAMS[side])
 

@@ -335,6 +335,10 @@ class Explanation:
         ]
         if how:
             lines.append("; ".join(how))
+        for side, ridge in meta.get("ridge", {}).items():
+            if ridge:
+                shrunk = f" (an array's are divided by {1 + ridge:g})" * _is_array(meta, side)
+                lines.append(f"penalty: ridge {ridge:g} on the pairs of the {side} side{shrunk}")
         if "passes" in meta:
             lines.append("passes: " + ", ".join(f"{count} {side}" for side, count in meta["passes"].items()))
         if meta.get("held_out_r2") is not None:
@@ -572,6 +576,11 @@ class Explanation:
             return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(f"{path}: {error}") from error
+
+
+def _is_array(meta: dict, side: str) -> bool:
+    """Whether the pairs of a side come from an orthogonal array, in which a ridge divides them all alike."""
+    return meta.get("design", {}).get(side, {}).get("name", "").startswith("orthogonal_array")
 
 
 @contextmanager

@@ -114,7 +114,7 @@ def spread_of(design: Design, embeddings: np.ndarray, coefficients: np.ndarray) 
             for rows in blocks(len(design), 1024)
         ]
     )
-    if design.name == "orthogonal_array":
+    if design.is_array:
         shifts = n_shifts(design)
         if not design.groups.any():
             again = "" if shifts == 1 else f", which was drawn {shifts} times,"

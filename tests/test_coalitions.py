@@ -7,14 +7,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from fixlip_helpers.coalitions import (
     MOST_EXCHANGED,
     STREAMS,
     all_coalitions,
+    array_runs,
     as_coalitions,
     authors_split,
     border,
+    border_released,
     choose_design,
     coalition_number,
     draw,
@@ -24,6 +27,7 @@ from fixlip_helpers.coalitions import (
     monomials,
     n_monomials,
     orthogonal_array,
+    orthogonal_array_5,
     paired,
     stratified,
 )
@@ -118,11 +122,71 @@ def test_array_has_strength_four():
         assert (np.bincount(coalition_number(rows[:, columns]), minlength=16) == 16).all()
 
 
+@pytest.mark.parametrize("n", [3, 8, 16, 20])
+def test_complements_make_strength_five(n):
+    design = orthogonal_array_5(n, seed=5)
+    assert len(design) == array_runs(n, 5) or n == 3  # of 3 players there are only 8 coalitions
+    for columns in list(combinations(range(n), min(n, 5)))[::37]:
+        counts = np.bincount(coalition_number(design.coalitions[:, columns]), design.weights)
+        assert counts == pytest.approx(np.full(2 ** len(columns), 1 / 2 ** len(columns)))
+    assert np.abs(gram(design) - np.eye(n_monomials(n))).max() < 1e-12 and design.orthonormal
+
+
+@pytest.mark.parametrize("n", [10, 16, 24])
+def test_strength_five_keeps_third_order_out_of_pairs_and_fourth_out_of_singles(n):
+    rng = np.random.default_rng(n)
+    strengths = {4: orthogonal_array(n, m=2 * array_runs(n), seed=1), 5: orthogonal_array_5(n, seed=1)}
+    for order, wanted in ((3, slice(1 + n, None)), (4, slice(1, 1 + n))):
+        terms = np.array(list(combinations(range(n), order)))
+        terms = terms[rng.permutation(len(terms))[:300]]
+        sizes, blurred = rng.normal(size=len(terms)), {}
+        for strength, design in strengths.items():
+            z = 2.0 * design.coalitions - 1
+            values = z[:, terms].prod(axis=2) @ sizes
+            found = monomials(design.coalitions, 0.5).T @ (design.weights * values)
+            blurred[strength] = np.abs(found[wanted]).max()
+        assert blurred[5] < 1e-10 < 0.1 < blurred[4], order
+
+
 def test_array_is_shifted_by_the_seed_so_that_averages_are_unbiased():
     # Over the shifts, each fixed run is a fair draw: every pattern of three players is equally frequent.
     first = np.array([orthogonal_array(5, seed=s).coalitions[0, :3] for s in range(800)])
     counts = np.bincount(coalition_number(first), minlength=8)
     assert ((counts - 100) ** 2 / 100).sum() < 24.3  # chi square with 7 degrees of freedom, 0.1 %
+
+
+@pytest.mark.parametrize("m", [64, 128, 200, 250, 256])
+def test_the_released_border_gives_listed_sizes_too_little(m):
+    """The drawn coalitions weigh 1 together, beside the listed ones' probability under P_p."""
+    n, p = 8, 0.3
+    released, right = border_released(n, p, m, seed=4, stream=2), border(n, p, m, seed=4, stream=2)
+    assert len(released) == m  # distinct, where ours draws m times
+    assert set(coalition_number(right.coalitions)) <= set(coalition_number(released.coalitions))
+    sizes = released.coalitions.sum(axis=1)
+    probability = stats.binom.pmf(np.arange(n + 1), n, p)
+    listed, left = set(), m
+    while True:  # sizes of which more draws are expected than there are coalitions
+        rest = sum(probability[t] for t in range(n + 1) if t not in listed)
+        more = {t for t in set(range(n + 1)) - listed if left * probability[t] / rest >= comb(n, t)}
+        if not more:
+            break
+        listed, left = listed | more, left - sum(comb(n, t) for t in more)
+    listed = sorted(listed)
+    share = probability[listed].sum()
+    found = released.weights[np.isin(sizes, listed)].sum()
+    assert found == pytest.approx(share / (1 + share) if m < 256 else 1)
+    if m == 250:
+        assert released.weights @ sizes > 4 > 2.5 > right.weights @ right.coalitions.sum(1)
+
+
+def test_the_released_border_is_right_at_one_half():
+    design = border_released(8, 0.5, 200, seed=1)
+    assert len(design) == 200  # no size is listed: the weights are those of the draws
+    counts = design.weights / design.weights.min()
+    assert (
+        counts == pytest.approx(np.rint(counts))
+        and np.abs(design.weights @ design.coalitions - 0.5).max() < 0.1
+    )
 
 
 @pytest.mark.parametrize("p", [0.3, 0.5, 0.7])
