@@ -26,11 +26,12 @@ from fixlip_helpers.games import Game, VisionLanguageGame, checked_values, diges
 from fixlip_helpers.metrics.controls import counts_only, random_explanation, shuffled_patches, words_only
 from fixlip_helpers.shapley import shapley_design, solve_enforced
 from fixlip_helpers.sides import check_same_model, evaluate_once
-from fixlip_helpers.switches import SWITCHES
 from fixlip_helpers.towers import (
     Attention,
     Tower,
+    emptied_ids,
     lay_open,
+    one_head,
     open_image_tower,
     open_text_tower,
     open_towers,
@@ -95,7 +96,11 @@ def game_relevance(
 
 
 def grad_eclip(
-    model: VisionLanguageModel, image: Image.Image | Picture | str, caption: Caption | str
+    model: VisionLanguageModel,
+    image: Image.Image | Picture | str,
+    caption: Caption | str,
+    text_layers: int | None = None,
+    variant: str = "paper",
 ) -> Explanation:
     """Grad-ECLIP (Zhao et al., ICML 2024).
 
@@ -108,25 +113,103 @@ def grad_eclip(
     ----------
     model, image, caption
         As for :func:`game_relevance`.
+    text_layers : int, optional
+        Of how many last layers of the text tower the numbers are summed before the relu. Default: 1, and 8 for
+        ``variant="released"``, or all where there are fewer.
+    variant : "paper" or "released"
+        ``"released"``, for CLIP: as the released code computes it (``generate_emap.py``), which made the numbers that
+        are published with FIxLIP. The layers that are explained compute with *one head* as wide as all; queries and
+        keys go through the output projection before λ; λ of a token runs from 0 to 1 over all 77 positions, padding
+        (token 0) among them; and the cosine is explained in place of the logit, which changes the unit alone.
 
     Returns
     -------
     Explanation
         Of index "first-order"; numbers are not negative.
+
+    Raises
+    ------
+    ValueError
+        If the variant is unknown or not for this model, there are not so many layers, or picture, caption or model
+        cannot be used.
     """
+    if variant not in ("paper", "released"):
+        raise ValueError(f"variant = {variant!r}; expected 'paper' or 'released'")
     towers = open_towers(model, image, caption)
+    released = variant == "released"
+    layers = _text_layers(towers[1], text_layers, 8 if released else 1)
+    if released:
+        heat = _grad_eclip_released(model, towers, caption, layers)
+    else:
+        heat, counts = [], (1, layers)
+        starts = [tower.depth - count for tower, count in zip(towers, counts, strict=True)]
+        watched = _watch(model, towers, starts, of="heads")
+        for tower, attentions, count in zip(towers, watched, counts, strict=True):
+            maps = [_loosened(tower, *each, tower.players) for each in attentions[-count:]]
+            heat.append(np.maximum(sum(maps), 0))
+    return _map(model, caption, "Grad-ECLIP", heat, {"variant": variant, "text_layers": layers})
+
+
+def _text_layers(tower: Tower, asked: int | None, default: int) -> int:
+    """Of how many last layers, checked."""
+    if asked is None:
+        return min(default, tower.depth)
+    if not 1 <= check_count("text_layers", asked) <= tower.depth:
+        raise ValueError(
+            f"text_layers = {asked}; the text tower has {tower.depth} layers: expected 1 to {tower.depth}"
+        )
+    return int(asked)
+
+
+def _loosened(
+    tower: Tower,
+    attention: Attention,
+    gradient: np.ndarray,
+    over: np.ndarray,
+    project: Callable[[torch.Tensor], torch.Tensor] = lambda rows: rows,
+) -> np.ndarray:
+    """``Σ_c w_c λ_i v_ic`` of each player of a tower, λ from 0 to 1 over the positions ``over``, (n,)."""
+    read = 0 if tower.read is None else tower.read  # a probe is one query
+    query, keys = _array(project(attention.queries[0, read])), _array(project(attention.keys[0]))
+    cosines = keys @ query / (np.linalg.norm(keys, axis=1) * np.linalg.norm(query))
+    low, span = cosines[over].min(), np.ptp(cosines[over])
+    loosened = (cosines[tower.players] - low) / span if span > 0 else np.ones(len(tower.players))
+    return _array(attention.values[0])[tower.players] @ gradient[0, read] * loosened
+
+
+def _grad_eclip_released(
+    model: VisionLanguageModel, towers: tuple[Tower, Tower], caption: Caption | str, layers: int
+) -> list[np.ndarray]:
+    """Both maps as the released code computes them: one tower with a single head against the other as it is."""
+    if model.family != "clip":
+        raise ValueError(
+            f"variant = 'released' is code for CLIP; {model.name!r} is of the family {model.family}"
+        )
+    import torch
+
+    image, text = towers
+    caption = model.own_caption(caption)
+    length = model.network.config.text_config.max_position_embeddings
+    ids = caption.input_ids.new_zeros(1, length)
+    ids[:, : caption.input_ids.shape[1]] = caption.input_ids
+    padded = open_text_tower(model, caption, ids, text.read)
     heat = []
-    last = [tower.depth - 1 for tower in towers]
-    for tower, attentions in zip(towers, _watch(model, towers, last, of="heads"), strict=True):
-        attention, gradient = attentions[-1]
-        read = 0 if tower.read is None else tower.read  # a probe is one query
-        query, keys = _array(attention.queries[0, read]), _array(attention.keys[0])[tower.players]
-        cosines = keys @ query / (np.linalg.norm(keys, axis=1) * np.linalg.norm(query))
-        span = np.ptp(cosines)
-        loosened = (cosines - cosines.min()) / span if span > 0 else np.ones(len(cosines))
-        weighed = _array(attention.values[0])[tower.players] @ gradient[0, read]
-        heat.append(np.maximum(weighed * loosened, 0))
-    return _map(model, caption, "Grad-ECLIP", heat)
+    for tower, other, count in ((image, text, 1), (padded, image, layers)):
+        first = tower.depth - count
+        with torch.no_grad():
+            fixed = other.embed(other.hidden[-1], other.depth - 1)
+        with one_head(tower.layers[first:]), torch.enable_grad():
+            embedding, watched = tower.embed_and_watch(
+                tower.hidden[first].clone().requires_grad_(True), first
+            )
+            gradients = torch.autograd.grad((embedding * fixed).sum(), [each.heads for each in watched])
+        over = tower.players if tower is image else np.arange(length)
+        maps = [
+            _loosened(tower, attention, _array(gradient), over, layer.self_attn.out_proj)
+            for layer, attention, gradient in zip(tower.layers[first:], watched, gradients, strict=True)
+        ]
+        heat.append(np.maximum(sum(maps), 0))
+    return heat
 
 
 def _watch(
@@ -183,14 +266,17 @@ def exclip(
     model: VisionLanguageModel,
     image: Image.Image | Picture | str,
     caption: Caption | str,
-    layer: int = -1,
-    steps: int = 32,
+    layer: int | tuple[int, int] = -1,
+    steps: int | None = None,
     batch_size: int = 64,
     image_part: ImagePart | None = None,
+    *,
+    reference: str = "black",
+    variant: str = "complete",
 ) -> Explanation:
     """exCLIP: second-order attributions by integrated Jacobians (Möller et al. 2024).
 
-    With hidden states a of the picture and b of the caption before ``layer``, and those of a black picture and of
+    With hidden states a of the picture and b of the caption before ``layer``, and those of a reference picture and of
     as long an empty caption, r_a and r_b, as references::
 
         A_ij = scale · <J_a,i (a - r_a)_i, J_b,j (b - r_b)_j>,   J = ∫ ∂f/∂a (r + α (a - r)) dα
@@ -205,49 +291,49 @@ def exclip(
     ----------
     model, image, caption
         As for :func:`game_relevance`.
-    layer : int
+    layer : int, or a pair of them for image and text
         Before which layer the hidden states are taken; negative numbers count from the end.
-    steps : int
-        Points of the integral (Gauss and Legendre's), at least 1.
+    steps : int, optional
+        Points of the integral, at least 1. Default: 32 of Gauss and Legendre's; 20 of the right-hand sum for
+        ``variant="released"``.
     batch_size : int
         Passes at a time; decides memory.
     image_part : ImagePart, optional
-        What :func:`exclip_image_part` gave for this model, picture, ``layer`` and ``steps``: several captions of a
+        What :func:`exclip_image_part` gave for this model, this picture and the same options: several captions of a
         picture share it.
+    reference : "black" or "mean"
+        The reference picture: black, or the mean colour of the training data (zeros after normalisation, FIxLIP's own
+        filler).
+    variant : "complete" or "released"
+        ``"complete"`` as above. ``"released"``, for CLIP: as the released code computes it (``exclip/wrapper.py`` in
+        github.com/hbaniecki/fixlip), which made the published numbers. There the reference picture is always the mean
+        colour; the reference caption is BOS, token 0 twice, EOS, then token 0; f is the embedding *before* its division
+        by the norm; each side is divided afterwards by the norm of its embedding less the reference's; the integral
+        is the sum at α = 1, 1 - 1/steps, ..., 1/steps; and there is no scale. Nothing adds up to the score.
 
     Returns
     -------
     Explanation
         Of index "exCLIP": interactions of patches with tokens, everything else 0. ``meta["outside_players"]`` is
-        the sum over pairs with a special position, ``meta["completeness"]`` the sum over all positions with
-        what it should be.
+        the sum over pairs with a special position; for ``"complete"`` ``meta["completeness"]`` is the sum over all
+        positions with what it should be.
 
     Raises
     ------
     ValueError
-        If there is no such layer, ``steps`` or ``batch_size`` is not allowed, picture, caption or model
-        cannot be used, or ``image_part`` is of something else.
+        If there is no such layer, reference or variant, ``steps`` or ``batch_size`` is not allowed, picture, caption or
+        model cannot be used, or ``image_part`` is of something else.
     """
-    import torch
-
-    steps, batch_size = at_least_one("steps", steps), at_least_one("batch_size", batch_size)
+    how = _Integral.of(model, layer, steps, batch_size, reference, variant)
     model = lay_open(model)  # once for the four towers
     if image_part is not None:
-        _check_image_part(image_part, _facts_of_image_part(model, model.own_picture(image), layer, steps))
-    towers = open_towers(model, image, caption)
+        _check_image_part(image_part, how.facts(model, model.own_picture(image)))
     text = model.own_caption(caption)
-    references = _black_tower(model), open_text_tower(model, text, emptied=True)
-    parts, embedded = [None if image_part is None else image_part.jacobian], []
-    for tower, reference in zip(towers, references, strict=True):
-        first = tower.layer(layer)
-        both = torch.cat([tower.hidden[first], reference.hidden[first]])
-        with torch.no_grad():
-            embedded.append(_array(tower.embed(both, first)))
-    if image_part is None:
-        parts[0] = _integrated(towers[0], references[0], layer, steps, batch_size)
-    parts.append(_integrated(towers[1], references[1], layer, steps, batch_size))
-    everything = model.scale * parts[0] @ parts[1].T  # all positions of the picture x all of the caption
-    (own_image, no_image), (own_text, no_text) = embedded
+    towers = open_towers(model, image, text)
+    references = how.reference_picture(model), how.reference_caption(model, text)
+    of_image = how.part(towers[0], references[0], 0) if image_part is None else image_part.jacobian
+    everything = how.scale * of_image @ how.part(towers[1], references[1], 1).T  # positions of both
+    ends = [how.ends(*both, side) for side, both in enumerate(zip(towers, references, strict=True))]
     cross = everything[np.ix_(towers[0].players, towers[1].players)]
     n_image, n_text = cross.shape
     pairs = np.zeros((n_image + n_text, n_image + n_text))
@@ -255,14 +341,18 @@ def exclip(
     players, meta = _names_and_facts(model, text)
     meta |= {
         "method": "exCLIP",
-        "layer": int(layer),
-        "steps": int(steps),
+        "layer": int(how.layers[0]) if how.layers[0] == how.layers[1] else [int(each) for each in how.layers],
+        "steps": how.steps,
+        "reference": how.reference,
+        "variant": variant,
         "outside_players": float(everything.sum() - cross.sum()),
-        "completeness": {
+    }
+    if not how.released:
+        (own_image, no_image), (own_text, no_text) = ends
+        meta["completeness"] = {
             "sum": float(everything.sum()),
             "expected": float(model.scale * (own_image - no_image) @ (own_text - no_text)),
-        },
-    }
+        }
     main = np.zeros(n_image + n_text)
     return Explanation(0.0, None, main, pairs, "exCLIP", None, players, n_image, n_text, meta)
 
@@ -270,17 +360,19 @@ def exclip(
 def exclip_image_part(
     model: VisionLanguageModel,
     image: Image.Image | Picture | str,
-    layer: int = -1,
-    steps: int = 32,
+    layer: int | tuple[int, int] = -1,
+    steps: int | None = None,
     batch_size: int = 64,
+    *,
+    reference: str = "black",
+    variant: str = "complete",
 ) -> ImagePart:
     """The picture's part in :func:`exclip`, the same for all captions."""
-    steps, batch_size = at_least_one("steps", steps), at_least_one("batch_size", batch_size)
+    how = _Integral.of(model, layer, steps, batch_size, reference, variant)
     model = lay_open(model)
     picture = model.own_picture(image)
     tower = open_image_tower(model, picture.pixels[None])
-    jacobian = _integrated(tower, _black_tower(model), layer, steps, batch_size)
-    return ImagePart(jacobian, _facts_of_image_part(model, picture, layer, steps))
+    return ImagePart(how.part(tower, how.reference_picture(model), 0), how.facts(model, picture))
 
 
 @dataclass(frozen=True, eq=False)
@@ -292,21 +384,11 @@ class ImagePart:
     jacobian : ndarray, shape (positions, d), float64
         ``∫ J_i (a - r_a)_i dα`` for each position i.
     facts : dict
-        What it was computed for: fingerprints of model and pixels, layer, steps.
+        What it was computed for: fingerprints of model and pixels, layer, steps, reference, variant.
     """
 
     jacobian: np.ndarray
     facts: dict
-
-
-def _facts_of_image_part(model: VisionLanguageModel, picture: Picture, layer: int, steps: int) -> dict:
-    depth = len(model.network.vision_model.encoder.layers)
-    return {
-        "model": model.fingerprint(),
-        "picture": digest(picture.pixels.detach().cpu().double().numpy()),
-        "layer": int(layer) % depth,
-        "steps": int(steps),
-    }
 
 
 def _check_image_part(part: ImagePart, facts: dict) -> None:
@@ -314,38 +396,115 @@ def _check_image_part(part: ImagePart, facts: dict) -> None:
         raise ValueError(f"image_part was computed for another {' and another '.join(differ)}")
 
 
-def _black_tower(model: VisionLanguageModel) -> Tower:
-    """The image tower with a black picture."""
-    import torch
+@dataclass(frozen=True)
+class _Integral:
+    """How exCLIP integrates: between what, where, and of which function."""
 
-    black = torch.tensor(model.from_colour((0, 0, 0)), dtype=model.dtype).to(model.device)
-    return open_image_tower(
-        model, black[None, :, None, None].expand(1, 3, model.image_size, model.image_size)
-    )
+    layers: tuple[int, int]
+    steps: int
+    batch_size: int
+    reference: str
+    released: bool
+    scale: float
 
+    @classmethod
+    def of(
+        cls,
+        model: VisionLanguageModel,
+        layer: int | tuple[int, int],
+        steps: int | None,
+        batch_size: int,
+        reference: str,
+        variant: str,
+    ) -> _Integral:
+        """From the arguments of :func:`exclip`, checked."""
+        if variant not in ("complete", "released"):
+            raise ValueError(f"variant = {variant!r}; expected 'complete' or 'released'")
+        if reference not in ("black", "mean"):
+            raise ValueError(f"reference = {reference!r}; expected 'black' or 'mean'")
+        released = variant == "released"
+        if released and model.family != "clip":
+            raise ValueError(
+                f"variant = 'released' is code for CLIP; {model.name!r} is of the family {model.family}"
+            )
+        steps = (20 if released else 32) if steps is None else steps
+        steps, batch_size = at_least_one("steps", steps), at_least_one("batch_size", batch_size)
+        layers = tuple(layer) if isinstance(layer, (tuple, list)) else (layer, layer)
+        if len(layers) != 2:
+            raise ValueError(f"layer = {layer!r}; expected a number, or a pair for image and text")
+        scale = 1.0 if released else model.scale
+        return cls(layers, steps, batch_size, "mean" if released else reference, released, scale)
 
-def _integrated(tower: Tower, reference: Tower, layer: int, steps: int, batch_size: int) -> np.ndarray:
-    """``∫ J_i (a - r)_i dα`` for each position i, (L, d) float64: how the embedding moves as position i does."""
-    import torch
-    from torch.autograd import forward_ad
+    def facts(self, model: VisionLanguageModel, picture: Picture) -> dict:
+        """What a picture's part depends on."""
+        depth = len(model.network.vision_model.encoder.layers)
+        return {
+            "model": model.fingerprint(),
+            "picture": digest(picture.pixels.detach().cpu().double().numpy()),
+            "layer": int(self.layers[0]) % depth,
+            "steps": self.steps,
+            "reference": self.reference,
+            "variant": "released" if self.released else "complete",
+        }
 
-    first = tower.layer(layer)
-    start, end = reference.hidden[first], tower.hidden[first]
-    towards, length = end - start, end.shape[1]
-    nodes, weights = np.polynomial.legendre.leggauss(steps)
-    directions = (
-        torch.eye(length, device=end.device, dtype=end.dtype)[:, :, None] * towards
-    )  # one position each
-    total = 0.0
-    with torch.no_grad(), SWITCHES, forward_ad.dual_level():  # one level at a time in the whole process
-        for node, weight in zip((nodes + 1) / 2, weights / 2, strict=True):
-            point = start + float(node) * towards
-            moved = []
-            for some in directions.split(batch_size):
-                dual = forward_ad.make_dual(point.repeat(len(some), 1, 1), some)
-                moved.append(_array(forward_ad.unpack_dual(tower.embed(dual, first)).tangent))
-            total = total + weight * np.concatenate(moved)
-    return total
+    def reference_picture(self, model: VisionLanguageModel) -> Tower:
+        """The image tower with the reference picture."""
+        import torch
+
+        shape = 1, 3, model.image_size, model.image_size
+        if self.reference == "mean":
+            return open_image_tower(model, torch.zeros(shape, device=model.device, dtype=model.dtype))
+        black = torch.as_tensor(model.from_colour((0, 0, 0))).to(model.device, model.dtype)
+        return open_image_tower(model, black[None, :, None, None].expand(shape))
+
+    def reference_caption(self, model: VisionLanguageModel, caption: Caption) -> Tower:
+        """The text tower with the reference caption."""
+        if not self.released:
+            return open_text_tower(model, caption, emptied_ids(model, caption))
+        ids = caption.input_ids.new_zeros(1, max(4, caption.input_ids.shape[1]))
+        ids[0, 0], ids[0, 3] = caption.input_ids[0, 0], caption.input_ids[0, -1]  # BOS and EOS
+        return open_text_tower(model, caption, ids, read=3)
+
+    def ends(self, tower: Tower, reference: Tower, side: int) -> np.ndarray:
+        """Embeddings of the input and of the reference, (2, d)."""
+        import torch
+
+        first = tower.layer(self.layers[side])
+        with torch.no_grad():
+            both = [each.embed(each.hidden[first], first, not self.released) for each in (tower, reference)]
+        return _array(torch.cat(both))
+
+    def part(self, tower: Tower, reference: Tower, side: int) -> np.ndarray:
+        """``∫ J_i (a - r)_i dα`` for each position i, (L, d) float64: how the embedding moves as position i does."""
+        import torch
+        from torch.autograd import forward_ad
+
+        first = tower.layer(self.layers[side])
+        end = tower.hidden[first]
+        start = reference.hidden[first][:, : end.shape[1]]  # causal: what comes after has no part
+        towards, length = end - start, end.shape[1]
+        directions = torch.eye(length, device=end.device, dtype=end.dtype)[:, :, None] * towards
+        total = 0.0
+        with torch.no_grad(), forward_ad.dual_level():
+            for node, weight in self._points():
+                point = start + float(node) * towards
+                moved = []
+                for some in directions.split(self.batch_size):
+                    dual = forward_ad.make_dual(point.repeat(len(some), 1, 1), some)
+                    embedding = tower.embed(dual, first, not self.released)
+                    moved.append(_array(forward_ad.unpack_dual(embedding).tangent))
+                total = total + weight * np.concatenate(moved)
+        if self.released:
+            own, none = self.ends(tower, reference, side)
+            total = total / np.linalg.norm(own - none)
+        return total
+
+    def _points(self) -> list[tuple[float, float]]:
+        """Points of the integral over α with their weights."""
+        if self.released:
+            return [(1 - k / self.steps, 1 / self.steps) for k in range(self.steps)]
+        nodes, weights = np.polynomial.legendre.leggauss(self.steps)
+        return list(zip((nodes + 1) / 2, weights / 2, strict=True))
 
 
 # --- Removal: one value for each player ---------------------------------------------------------------------

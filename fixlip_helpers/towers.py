@@ -10,8 +10,9 @@ network in which it is (:func:`lay_open`), so that looking inside changes nothin
 
 from __future__ import annotations
 
+import contextlib
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -100,6 +101,7 @@ class Tower:
     _arguments: list[tuple[tuple, dict]] = field(repr=False)
     _finish: Callable[[torch.Tensor], torch.Tensor] = field(repr=False)
     _probe: _Probe | None = field(repr=False, default=None)
+    _norm: Callable[[torch.Tensor], torch.Tensor] = field(repr=False, default=lambda rows: _unit(rows))
 
     @property
     def depth(self) -> int:
@@ -115,9 +117,9 @@ class Tower:
                              f"{self.depth - 1}")  # fmt: skip
         return int(number) % self.depth
 
-    def embed(self, hidden: torch.Tensor, first: int) -> torch.Tensor:
-        """Embeddings from hidden states before layer ``first``: (b, L, width) -> (b, d), unit norm."""
-        return self._run(hidden, first)[0]
+    def embed(self, hidden: torch.Tensor, first: int, unit: bool = True) -> torch.Tensor:
+        """Embeddings from hidden states before layer ``first``: (b, L, width) -> (b, d), unit norm if ``unit``."""
+        return self._run(hidden, first, unit)[0]
 
     def embed_and_watch(self, hidden: torch.Tensor, first: int) -> tuple[torch.Tensor, list[Attention]]:
         """The same for a batch of one, with what attention did in each layer from ``first`` on.
@@ -144,7 +146,9 @@ class Tower:
         ]
         return embedding, watched + ([probe] if probe else [])
 
-    def _run(self, hidden: torch.Tensor, first: int) -> tuple[torch.Tensor, Attention | None]:
+    def _run(
+        self, hidden: torch.Tensor, first: int, unit: bool = True
+    ) -> tuple[torch.Tensor, Attention | None]:
         from torch.utils._pytree import tree_map
 
         for layer, (rest, named) in zip(self.layers[first:], self._arguments[first:], strict=True):
@@ -153,10 +157,9 @@ class Tower:
             rest, named = tree_map(partial(_for_batch, size=len(hidden)), (rest, named))
             output = layer(hidden, *rest, **named)
             hidden = output[0] if isinstance(output, tuple) else output  # a tuple before transformers 5
-        if self._probe is None:
-            return self._finish(hidden), None
-        pooled, attention = self._probe(hidden)
-        return self._finish(pooled), attention
+        pooled, attention = (hidden, None) if self._probe is None else self._probe(hidden)
+        embedding = self._finish(pooled)
+        return self._norm(embedding) if unit else embedding, attention
 
 
 def open_towers(
@@ -191,30 +194,57 @@ def open_image_tower(model: VisionLanguageModel, pixels: torch.Tensor) -> Tower:
     if clip:
         return Tower(
             layers, hidden, 1 + np.arange(model.n_patches), 0, arguments,
-            lambda last: _unit(model.network.visual_projection(vision.post_layernorm(last[:, 0]))),
+            lambda last: model.network.visual_projection(vision.post_layernorm(last[:, 0])),
         )  # fmt: skip
     probe = _Probe(vision.post_layernorm, vision.head)
-    return Tower(layers, hidden, np.arange(model.n_patches), None, arguments, _unit, probe)
+    return Tower(layers, hidden, np.arange(model.n_patches), None, arguments, lambda pooled: pooled, probe)
 
 
-def open_text_tower(model: VisionLanguageModel, caption: Caption, emptied: bool = False) -> Tower:
-    """The text tower with a caption, or with as long a one whose players are all padding."""
+def open_text_tower(
+    model: VisionLanguageModel,
+    caption: Caption,
+    ids: torch.Tensor | None = None,
+    read: int | None = None,
+) -> Tower:
+    """The text tower with a caption, or with other token ids (1, L) that are read at position ``read``.
+
+    By default that is the last one of the caption: CLIP's ends with its EOS, SigLIP reads the last position.
+    """
     import torch
 
     model = lay_open(model)
-    text, ids = model.network.text_model, caption.input_ids
-    if emptied:
-        padding = model.tokenizer.pad_token_id
-        ids = ids.clone()
-        ids[0, list(caption.players)] = model.tokenizer.eos_token_id if padding is None else padding
+    text = model.network.text_model
+    ids = caption.input_ids if ids is None else ids
+    read = caption.input_ids.shape[1] - 1 if read is None else read
     layers = list(text.encoder.layers)
     hidden, arguments = _watch_inputs(layers, lambda: model.embed_tokens(ids, torch.ones_like(ids)))
-    read = caption.input_ids.shape[1] - 1  # CLIP's caption ends with its EOS, SigLIP reads the last position
     project = model.network.text_projection if model.family == "clip" else text.head
     return Tower(
         layers, hidden, np.array(caption.players), read, arguments,
-        lambda last: _unit(project(text.final_layer_norm(last)[:, read])),
+        lambda last: project(text.final_layer_norm(last)[:, read]),
     )  # fmt: skip
+
+
+def emptied_ids(model: VisionLanguageModel, caption: Caption) -> torch.Tensor:
+    """Token ids of as long a caption whose players are all padding, (1, L)."""
+    padding = model.tokenizer.pad_token_id
+    ids = caption.input_ids.clone()
+    ids[0, list(caption.players)] = model.tokenizer.eos_token_id if padding is None else padding
+    return ids
+
+
+@contextlib.contextmanager
+def one_head(layers: list[torch.nn.Module]) -> Iterator[None]:
+    """Let attention in these layers of CLIP have a single head as wide as all; what was before comes back."""
+    modules = [layer.self_attn for layer in layers]
+    before = [(each, each.head_dim, each.num_heads, each.scale) for each in modules]
+    try:
+        for each, head_dim, heads, _ in before:
+            each.head_dim, each.num_heads, each.scale = head_dim * heads, 1, (head_dim * heads) ** -0.5
+        yield
+    finally:
+        for each, head_dim, heads, scale in before:
+            each.head_dim, each.num_heads, each.scale = head_dim, heads, scale
 
 
 # --- Inside ---------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from fixlip_helpers.baselines import (
     METHODS,
     banzhaf,
     exclip,
+    exclip_image_part,
     explain_with,
     find_method,
     game_relevance,
@@ -30,7 +31,13 @@ from fixlip_helpers.fixlip import fixlip
 from fixlip_helpers.games import VisionLanguageGame, random_embeddings, random_game
 from fixlip_helpers.models import load_model
 from fixlip_helpers.scenes import examples
-from fixlip_helpers.towers import Tower, open_image_tower, open_text_tower, open_towers
+from fixlip_helpers.towers import (
+    Tower,
+    emptied_ids,
+    open_image_tower,
+    open_text_tower,
+    open_towers,
+)
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
@@ -75,9 +82,10 @@ def test_attention_and_gradients_are_left_as_they_were(model, picture, monkeypat
 # --- GAME and Grad-ECLIP, written out once more ---------------------------------------------
 
 
-def literal_attention(module, hidden, mask):
+def literal_attention(module, hidden, mask, n_heads=None):
     """Attention head by head, in loops; keeps each head's probabilities and their outputs side by side."""
-    n_heads, width = module.num_heads, hidden.shape[-1] // module.num_heads
+    n_heads = n_heads or module.num_heads
+    width = hidden.shape[-1] // n_heads
     q, k, v = module.q_proj(hidden), module.k_proj(hidden), module.v_proj(hidden)
     probabilities, outputs = [], []
     for h in range(n_heads):
@@ -89,11 +97,12 @@ def literal_attention(module, hidden, mask):
     return module.out_proj(heads), probabilities, heads, q, k, v
 
 
-def literal_layers(layers, hidden, mask):
-    """(last hidden states, one record of attention for each layer)."""
+def literal_layers(layers, hidden, mask, one_head=0):
+    """(last hidden states, one record of attention for each layer); the last ``one_head`` layers have a single head."""
     records = []
-    for layer in layers:
-        out, *record = literal_attention(layer.self_attn, layer.layer_norm1(hidden), mask)
+    for number, layer in enumerate(layers):
+        heads = 1 if number >= len(layers) - one_head else None
+        out, *record = literal_attention(layer.self_attn, layer.layer_norm1(hidden), mask, heads)
         records.append(record)
         hidden = hidden + out
         hidden = hidden + layer.mlp(layer.layer_norm2(hidden))
@@ -198,6 +207,85 @@ def test_grad_eclip_equals_its_transcription(model, picture):
     np.testing.assert_allclose(found.main, truth, atol=1e-5 * np.abs(truth).max())
 
 
+def literal_released_grad_eclip(model, picture, caption, text_layers):
+    """As the released script has it, for both towers; the text is padded with token 0 to all its positions."""
+    network = model.network
+    vision, text = network.vision_model, network.text_model
+    ids = torch.zeros(1, network.config.text_config.max_position_embeddings, dtype=torch.long)
+    eos = caption.input_ids.shape[1] - 1
+    ids[:, : eos + 1] = caption.input_ids
+    causal = torch.full((ids.shape[1],) * 2, float("-inf")).triu(1)
+
+    def image(one_head):
+        hidden = vision.pre_layrnorm(vision.embeddings(picture.pixels[None]))[0].detach().requires_grad_(True)
+        last, records = literal_layers(vision.encoder.layers, hidden, 0.0, one_head)
+        return network.visual_projection(vision.post_layernorm(last[0])), records
+
+    def words(one_head):
+        hidden = text.embeddings(input_ids=ids)[0].detach().requires_grad_(True)
+        last, records = literal_layers(text.encoder.layers, hidden, causal, one_head)
+        return network.text_projection(text.final_layer_norm(last)[eos]), records
+
+    def heat(layer, record, cosine, row, over):
+        _, heads, q, k, v = record
+        w = torch.autograd.grad(cosine, heads, retain_graph=True)[0][row]
+        q, k = layer.self_attn.out_proj(q), layer.self_attn.out_proj(k)
+        near = torch.stack([nn.functional.cosine_similarity(q[row], k[i], dim=0) for i in over])
+        near = (near - near.min()) / (near.max() - near.min())
+        return torch.stack([(w * v[i] * s).sum() for i, s in zip(over, near, strict=True)])
+
+    (f, seen), (g, _) = image(1), words(0)
+    cosine = torch.nn.functional.cosine_similarity(f, g, dim=0)
+    patches = heat(vision.encoder.layers[-1], seen[-1], cosine, 0, range(1, 1 + model.n_patches)).clamp(min=0)
+    (f, _), (g, seen) = image(0), words(text_layers)
+    cosine = torch.nn.functional.cosine_similarity(f, g, dim=0)
+    maps = [
+        heat(layer, record, cosine, eos, range(ids.shape[1]))
+        for layer, record in list(zip(text.encoder.layers, seen, strict=True))[-text_layers:]
+    ]
+    return torch.cat([patches, sum(maps).clamp(min=0)[1:eos]])
+
+
+@pytest.mark.parametrize("text_layers", [None, 1])
+def test_released_grad_eclip_equals_its_transcription(text_layers):
+    model = small_model("clip")
+    picture, caption = model.prepare_image(noise_image()), model.tokenize(CAPTION)
+    found = grad_eclip(model, picture, CAPTION, text_layers, variant="released")
+    layers = text_layers or len(model.network.text_model.encoder.layers)
+    truth = literal_released_grad_eclip(model, picture, caption, layers).detach().numpy()
+    assert np.abs(found.main).max() > 0 and found.meta["variant"] == "released"
+    np.testing.assert_allclose(found.main, truth, atol=1e-5 * np.abs(truth).max())
+    assert not np.allclose(found.main, grad_eclip(model, picture, CAPTION).main, rtol=0.01)
+    attention = model.network.text_model.encoder.layers[-1].self_attn  # as it was before
+    assert attention.num_heads * attention.head_dim == attention.embed_dim and attention.num_heads > 1
+
+
+def test_more_text_layers_change_the_words_alone(model, picture):
+    one, two = (grad_eclip(model, picture, CAPTION, count).main for count in (1, 2))
+    n = model.n_patches
+    assert (one[:n] == two[:n]).all() and not np.allclose(one[n:], two[n:])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"variant": "other"}, "variant = 'other'; expected 'paper' or 'released'"),
+        ({"text_layers": 0}, "text_layers = 0; the text tower has"),
+        ({"text_layers": 99}, "text_layers = 99; the text tower has"),
+    ],
+)
+def test_grad_eclip_refuses_what_is_not_there(model, picture, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        grad_eclip(model, picture, CAPTION, **arguments)
+
+
+def test_released_variants_are_for_clip():
+    model = small_model("siglip")
+    for method in (grad_eclip, exclip):
+        with pytest.raises(ValueError, match="is code for CLIP"):
+            method(model, noise_image(), CAPTION, variant="released")
+
+
 # --- An encoder worked out by hand ----------------------------------------------------------
 
 
@@ -228,7 +316,8 @@ class Layer(nn.Module):
 
 def hand_tower(rows, players, read):
     hidden = torch.tensor([rows], dtype=torch.float32)
-    return Tower([Layer()], [hidden], np.array(players), read, [((), {})], lambda last: last[:, read])
+    inside = [((), {})], lambda last: last[:, read], None, lambda embedding: embedding
+    return Tower([Layer()], [hidden], np.array(players), read, *inside)
 
 
 @pytest.fixture
@@ -285,7 +374,7 @@ def test_exclip_expects_the_four_scores(model, picture):
     blank = black.expand(1, 3, model.image_size, model.image_size)
     images, texts = (
         [open_image_tower(model, pixels) for pixels in (picture.pixels[None], blank)],
-        [open_text_tower(model, caption, emptied) for emptied in (False, True)],
+        [open_text_tower(model, caption, ids) for ids in (None, emptied_ids(model, caption))],
     )
     with torch.no_grad():
         f = [tower.embed(tower.hidden[0], 0)[0] for tower in images]
@@ -308,7 +397,7 @@ def test_exclip_equals_whole_jacobians(model, picture):
     black = torch.as_tensor(model.from_colour((0, 0, 0)), dtype=torch.float32)[None, :, None, None]
     blank = black.expand(1, 3, model.image_size, model.image_size)
     ends = open_towers(model, picture, caption)
-    starts = open_image_tower(model, blank), open_text_tower(model, caption, emptied=True)
+    starts = open_image_tower(model, blank), open_text_tower(model, caption, emptied_ids(model, caption))
     parts = []
     for end, start in zip(ends, starts, strict=True):
         first = end.depth - 1
@@ -322,6 +411,74 @@ def test_exclip_equals_whole_jacobians(model, picture):
     truth = model.scale * (parts[0].T @ parts[1]).numpy()
     np.testing.assert_allclose(found.cross_modal(), truth, atol=2e-3 * np.abs(truth).max())
     assert not found.main.any() and found.baseline == 0
+
+
+def test_released_exclip_equals_its_transcription():
+    """Whole Jacobians of embeddings without their norm, at α = 1, 0.95, ..., 0.05, as the released wrapper has it."""
+    model = small_model("clip")
+    picture, caption = model.prepare_image(noise_image()), model.tokenize(CAPTION)
+    network, eos = model.network, caption.input_ids.shape[1] - 1
+    ids = torch.zeros_like(caption.input_ids)
+    ids[0, 0], ids[0, 3] = model.tokenizer.bos_token_id, model.tokenizer.eos_token_id
+    vision, text = network.vision_model, network.text_model
+    causal = torch.full((eos + 1, eos + 1), float("-inf")).triu(1)
+
+    def image_before(pixels):
+        hidden = vision.pre_layrnorm(vision.embeddings(pixels))[0]
+        return literal_layers(vision.encoder.layers[:-1], hidden, 0.0)[0].detach()
+
+    def text_before(ids):
+        return literal_layers(text.encoder.layers[:-1], text.embeddings(input_ids=ids)[0], causal)[0].detach()
+
+    def image_after(hidden):
+        last = literal_layers(vision.encoder.layers[-1:], hidden, 0.0)[0]
+        return network.visual_projection(vision.post_layernorm(last[0]))
+
+    def text_after(read, hidden):
+        last = literal_layers(text.encoder.layers[-1:], hidden, causal)[0]
+        return network.text_projection(text.final_layer_norm(last)[read])
+
+    pixels = picture.pixels[None]
+    parts = []
+    words, none = text_before(caption.input_ids), text_before(ids)
+    for end, start, after, at_reference, players in (
+        (image_before(pixels), image_before(0 * pixels), image_after, image_after, slice(1, None)),
+        (words, none, partial(text_after, eos), partial(text_after, 3), slice(1, -1)),
+    ):
+        steps = torch.arange(1, 0, -1 / 20)
+        assert len(steps) == 20
+        jacobian = (
+            sum(torch.autograd.functional.jacobian(after, start + a * (end - start)) for a in steps) / 20
+        )
+        shifted = after(end) - at_reference(start)
+        parts.append(((jacobian * (end - start)).sum(-1) / shifted.norm())[:, players].detach())
+    truth = (parts[0].T @ parts[1]).numpy()
+    found = exclip(model, picture, CAPTION, variant="released")
+    np.testing.assert_allclose(found.cross_modal(), truth, atol=2e-5 * np.abs(truth).max())
+    shared = exclip_image_part(model, picture, variant="released")
+    again = exclip(model, picture, CAPTION, variant="released", image_part=shared)
+    assert (again.pairs == found.pairs).all() and "completeness" not in found.meta
+    assert (found.meta["steps"], found.meta["reference"], found.meta["variant"]) == (20, "mean", "released")
+
+
+def test_references_and_layers_of_exclip(model, picture):
+    """A grey picture has nothing to explain beside the grey reference; a layer for each tower is complete as well."""
+    colour = 0.5 + np.zeros((model.image_size, model.image_size, 3))
+    grey = model.prepare_image((255 * colour).astype(np.uint8))
+    grey.pixels[:] = 0  # exactly the mean colour
+    assert np.abs(exclip(model, grey, CAPTION, reference="mean").pairs).max() < 1e-9
+    assert np.abs(exclip(model, grey, CAPTION).pairs).max() > 1e-4
+    found = exclip(model, picture, CAPTION, layer=(-1, 0))
+    assert found.meta["layer"] == [-1, 0]
+    sums = found.meta["completeness"]
+    assert abs(sums["sum"] - sums["expected"]) <= 0.01 * abs(sums["expected"])
+    for arguments, message in (
+        ({"reference": "white"}, "reference = 'white'; expected 'black' or 'mean'"),
+        ({"variant": "old"}, "variant = 'old'; expected 'complete' or 'released'"),
+        ({"layer": (1, 2, 3)}, "expected a number, or a pair"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            exclip(model, picture, CAPTION, **arguments)
 
 
 def test_a_patch_like_the_reference_gets_nothing(model):
