@@ -652,7 +652,7 @@ def verify(model: str, budget: int | str, seed: int, device: str | None) -> None
             raise BadInput(str(error)) from error
         raise NotRun(
             f"not run here: the weights of {model} are not in the local cache and the hub cannot be reached; "
-            "run it with network, or with --model FOLDER"
+            f"run it with network, or with --model FOLDER ({error})"
         ) from error
     with _refusing():
         game = VisionLanguageGame(encoder, image, published.meta["caption"], removal="mean")

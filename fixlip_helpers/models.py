@@ -594,6 +594,7 @@ class VisionLanguageModel(Scoring):
             tokenizer.eos_token_id,
         }
         self.vocabulary = self._word_level_vocabulary()
+        self._known_tokens = network.text_model.embeddings.token_embedding.num_embeddings
         self.max_players = self.context - (1 if self.family == "siglip2" else len(tokenizer("").input_ids))
         if self.family == "clip":
             self._check_pooling()
@@ -746,8 +747,8 @@ class VisionLanguageModel(Scoring):
         Raises
         ------
         ValueError
-            If the caption is empty, too long (limit and length are named), contains a special token,
-            is in a script that the text encoder was not trained on, or, for a word-level
+            If the caption is empty, too long (limit and length are named), contains a special token or one
+            that the text encoder lacks, is in a script that the text encoder was not trained on, or, for a word-level
             vocabulary, has a word that it lacks (the nearest known words are named).
         TypeError
             If it is no string.
@@ -783,6 +784,12 @@ class VisionLanguageModel(Scoring):
         if self.vocabulary is None and self.tokenizer.unk_token_id in content:
             raise ValueError(
                 f"caption {caption!r} has characters that the tokenizer of {self.name!r} does not know"
+            )
+        if max(content) >= self._known_tokens:
+            token = self.tokenizer.convert_ids_to_tokens(max(content))
+            raise ValueError(
+                f"caption has the token {token!r} with id {max(content)}; the text encoder of {self.name!r} knows "
+                f"{self._known_tokens} ids: was it added without network.resize_token_embeddings?"
             )
         # Versions of Gemma's tokenizer differ in which special tokens they add: SigLIP 2 wants EOS, once
         ids = [*content, eos] if self.family == "siglip2" else self.tokenizer(text).input_ids
@@ -1112,6 +1119,12 @@ def _load_parts(source: str, name: str, local: bool = True) -> tuple[Any, Any, A
             raise ValueError(f"model {name!r} needs a package that is not installed: {advice}") from None
         except Exception as error:
             raise _Incomplete(f"model {name!r} cannot be loaded: {_one_line(error)}") from None
+    special = set(tokenizer.all_special_tokens)
+    if all(token in special or re.fullmatch(r"<.*>|\[.*\]", token) for token in tokenizer.get_vocab()):
+        raise _Incomplete(  # transformers makes an empty one where there are no files
+            f"model {name!r} cannot be loaded: its tokenizer knows no word, as its files are missing "
+            f"({' or '.join(sorted(set(tokenizer.vocab_files_names.values())))})"
+        )
     if missing := sorted(info["missing_keys"]):  # transformers would go on with random numbers in their place
         raise ValueError(f"the weights of model {name!r} lack {len(missing)} tensors, such as {missing[0]}")
     return network, tokenizer, image_processor
@@ -1140,20 +1153,48 @@ def _load_from_hub(name: str) -> tuple[Any, Any, Any]:
     except _Incomplete:
         pass
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import RepositoryNotFoundError
 
     try:
         HfApi().model_info(name, timeout=5)  # unlike a download, it is not tried again and again
-    except RepositoryNotFoundError:
+    except Exception as error:  # the ways in which a network can fail are not ours to list
+        near = get_close_matches(name, HUB_MODELS, n=1, cutoff=0.8) if name not in HUB_MODELS else []
+        meant = f"; did you mean {near[0]!r}?" if near else ""
         raise ValueError(
-            f"the hub has no public model {name!r}; models that need no network: {', '.join(EMBEDDED)}"
-        ) from None
-    except Exception:  # the ways in which a network can fail are not ours to list
-        raise ValueError(
-            f"model {name!r} is not in the local cache and the hub cannot be reached; "
+            f"model {name!r} is no folder here and not in the local cache, and {_why_not_from_hub(error)}{meant}; "
             f"models that need no network: {', '.join(EMBEDDED)}"
         ) from None
     return _load_parts(name, name, local=False)
+
+
+_STATUS = {
+    401: "the token is not valid (hf auth login)",
+    403: "the token does not allow it",
+    407: "the proxy asks for a password",
+    429: "too many requests, wait a while",
+}
+
+
+def _why_not_from_hub(error: Exception) -> str:
+    """What kept the hub from telling of a model, and what to do: the switch, the proxy, the name, the network."""
+    from huggingface_hub import errors
+
+    said = _one_line(error)
+    if isinstance(error, errors.OfflineModeIsEnabled):
+        switches = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
+        names = [name for name in switches if os.environ.get(name)] or switches[:1]
+        return f"{' and '.join(names)} keeps the hub switched off: unset it to download the model"
+    if "socks" in said.lower():  # an ImportError, or another class with another client
+        package = "socksio" if "socksio" in said else "pysocks"
+        return f"a SOCKS proxy is set (ALL_PROXY, HTTPS_PROXY), for which a package is missing: pip install {package}"
+    if isinstance(error, errors.GatedRepoError):
+        return "the hub gives it only to those who accepted its terms: do so on its page, and log in (hf auth login)"
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return "the hub has no public model of that name: see how it is spelt (a private one needs hf auth login)"
+    if isinstance(error, errors.HFValidationError):
+        return f"it is no name that the hub allows ({said})"
+    if (status := getattr(getattr(error, "response", None), "status_code", None)) is not None:
+        return f"the hub answers with status {status}: {_STATUS.get(status, 'try again later')}"
+    return f"the hub cannot be reached ({said}): see to the network or the proxy"
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ another id, the padding's say, takes its place, and the encoder reads *that* the
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,7 +35,7 @@ from fixlip_helpers.models import (
     short_digest,
     unit_rows,
 )
-from fixlip_helpers.pieces import name_players
+from fixlip_helpers.pieces import Words, name_players, name_spans
 
 if TYPE_CHECKING:
     import torch
@@ -49,17 +49,21 @@ class TwoTower(Scoring):
     Parameters
     ----------
     encode_image : function
-        Pixels, a tensor (m, 3, H, W) -> embeddings (m, d), tensor or array; any norm.
+        Pixels, a tensor (m, 3, H, W) -> embeddings (m, d), tensor or array; any norm. Or an output of
+        transformers (``image_embeds``, else ``pooler_output``) or OpenCLIP (``image_features``) that holds them.
     encode_text : function
         Token ids, a tensor (m, L) int64 -> embeddings (m, d). With ``takes_mask`` it is called with ids and
         attention masks (m, L) int64.
     scale, bias : float
         ``score = scale * cosine + bias``: ``exp(logit_scale)`` and, for SigLIP's kind, ``logit_bias``.
     preprocess : function
-        A PIL picture, RGB -> normalised pixels (3, H, W), H = W, tensor or array.
+        A PIL picture, RGB -> normalised pixels (3, H, W), H = W, tensor or array, or what an image processor of
+        transformers gives.
     tokenize : function
         A string -> token ids, (1, L) or (L,), with special tokens and padding as the encoder wants them; or a
-        pair of ids and attention mask.
+        pair of ids and attention mask; or what a tokenizer of transformers gives, so that the tokenizer itself
+        will do. Of an encoder that was trained on padded text, as SigLIP's, it is
+        ``functools.partial(tokenizer, padding="max_length", max_length=64)``.
     grid : (int, int)
         Rows and columns of patches, equally many: the encoder's own, or any others.
     takes_mask : bool
@@ -69,8 +73,8 @@ class TwoTower(Scoring):
         the largest id of a row, so it must not be that one; 0, OpenCLIP's padding, does.
     pieces : function, optional
         Ids, a list of int -> their pieces of text, with the tokenizer's marks of where words end or begin
-        (``ant</w>``, ``▁dog``). Without it tokens are named after the caption's words if there are as many,
-        else by number.
+        (``ant</w>``, ``▁dog``). Without it tokens are named as a fast tokenizer of transformers tells, or after the
+        caption's words if each is one token, else by number.
     name : str
         What to call the model.
     network : torch.nn.Module, optional
@@ -140,7 +144,8 @@ class TwoTower(Scoring):
             )
         self._encode_image, self._encode_text = encode_image, encode_text
         self.seeing, self.reading = Preparation(name, (preprocess,)), Preparation(name, (tokenize,))
-        self._preprocess, self._tokenize, self._pieces = preprocess, tokenize, pieces
+        self._preprocess, self._pieces = preprocess, pieces
+        self._tokenize = tokenize if callable(tokenize) else tokenize.encode  # of the package tokenizers
         self.scale, self.bias, self.name, self.version = float(scale), float(bias), name, version
         self.takes_mask, self.hidden_token = takes_mask, hidden_token
         self.text_removal = "attention mask" if takes_mask else f"token {hidden_token} in its place"
@@ -199,13 +204,16 @@ class TwoTower(Scoring):
 
     def embed_pixels(self, pixels: torch.Tensor) -> torch.Tensor:
         """Image embeddings: normalised pixels (m, 3, H, W) -> (m, d), unit norm, float32 or float64."""
-        return _embeddings(self._encode_image(pixels.to(self.dtype).to(self.device)))
+        return _embeddings(self._encode_image(pixels.to(self.dtype).to(self.device)), "image")
 
     def _pixels(self, picture: Image.Image) -> np.ndarray:
         """What ``preprocess`` makes of a picture, (3, H, W) float64."""
         import torch
 
-        pixels = torch.as_tensor(self._preprocess(picture)).detach().cpu().double().numpy()
+        made = self._preprocess(picture)
+        made = made["pixel_values"] if isinstance(made, Mapping) else made
+        made = made if isinstance(made, torch.Tensor) else np.asarray(made)
+        pixels = torch.as_tensor(made).detach().cpu().double().numpy()
         pixels = pixels[0] if pixels.ndim == 4 and len(pixels) == 1 else pixels
         if pixels.ndim != 3 or len(pixels) != 3 or pixels.shape[1] != pixels.shape[2]:
             raise ValueError(
@@ -278,15 +286,29 @@ class TwoTower(Scoring):
                 f"caption has {n} tokens or more, which fill the {len(ids)} positions of {self.name!r} and may have "
                 "been cut off: shorten it"
             )
-        content = ids[first : first + n]
-        if self._pieces is not None:
-            names, words = name_players(list(self._pieces(content)), caption)
-        else:
-            spelt = caption.split()
-            names = spelt if len(spelt) == n else [f"token {i}" for i in range(n)]
-            words = [(name, (i,)) for i, name in enumerate(names)]
+        names, words = self._names_and_words(caption, ids[first : first + n], slice(first, first + n))
         rows = (torch.tensor([row], device=self.device) for row in (ids, mask))
         return Caption(caption, *rows, tuple(range(first, first + n)), names, words, self.reading)
+
+    def _names_and_words(self, caption: str, content: list[int], where: slice) -> tuple[list[str], Words]:
+        """Names of the caption's tokens, and its words: as ``pieces`` or the tokenizer itself tells."""
+        if self._pieces is not None:
+            return name_players(list(self._pieces(content)), caption)
+        made = self._tokenize(caption)
+        (made,) = getattr(made, "encodings", None) or [made]  # of a fast tokenizer of transformers
+        if hasattr(made, "offsets"):
+            lower = self._content_of("DOG") == self._content_of("dog")
+            return name_spans(caption, made.offsets[where], made.tokens[where], made.word_ids[where], lower)
+        spelt = caption.split()
+        one_each = [self._content_of(word) for word in spelt] == [[token] for token in content]
+        names = spelt if one_each else [f"token {i}" for i in range(len(content))]
+        return names, [(name, (i,)) for i, name in enumerate(names)]
+
+    def _content_of(self, text: str) -> list[int]:
+        """The ids of a text, without those of an empty one."""
+        ids, empty = self._ids(text)[0], self._ids("")[0]
+        first, n = _content(ids, empty)
+        return ids[first : first + n]
 
     def embed_tokens(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Text embeddings: ids and masks, each (m, L) -> (m, d), unit norm, float32 or float64.
@@ -295,14 +317,16 @@ class TwoTower(Scoring):
         """
         input_ids, attention_mask = input_ids.to(self.device), attention_mask.to(self.device)
         if self.takes_mask:
-            return _embeddings(self._encode_text(input_ids, attention_mask))
-        return _embeddings(self._encode_text(input_ids.masked_fill(attention_mask == 0, self.hidden_token)))
+            return _embeddings(self._encode_text(input_ids, attention_mask), "text")
+        hidden = input_ids.masked_fill(attention_mask == 0, self.hidden_token)
+        return _embeddings(self._encode_text(hidden), "text")
 
     def _ids(self, text: str) -> tuple[list[int], list[int]]:
         """What ``tokenize`` makes of a text: ids and attention mask (all ones where it gives none)."""
-        made = self._tokenize(text)
-        made = made if isinstance(made, tuple) else (made, None)
-        ids, mask = (None if part is None else np.asarray(part).reshape(-1).tolist() for part in made)
+        ids, mask = (
+            None if part is None else np.asarray(part).reshape(-1).tolist()
+            for part in _ids_and_mask(self._tokenize(text))
+        )
         return ids, mask or [1] * len(ids)
 
     def fingerprint(self) -> str:
@@ -333,13 +357,31 @@ def _network_behind(function: Callable) -> torch.nn.Module | None:
     return owner if isinstance(owner, torch.nn.Module) else None
 
 
-def _embeddings(made: Any) -> torch.Tensor:
-    """What an encoder made, tensor or array (m, d), as rows of unit norm."""
+def _ids_and_mask(made: Any) -> tuple[Any, Any]:
+    """Token ids and attention mask (or None) of what a tokenizer made: ids, a pair, or an object that has them."""
+    if isinstance(made, Mapping):  # of transformers, whose object can be called as it is
+        return made["input_ids"], made.get("attention_mask")
+    if hasattr(made, "ids"):  # of the package tokenizers
+        return made.ids, made.attention_mask
+    return made if isinstance(made, tuple) else (made, None)
+
+
+def _embeddings(made: Any, side: str) -> torch.Tensor:
+    """What an encoder made, tensor or array (m, d) or an object that has it, as rows of unit norm."""
     import torch
 
+    if isinstance(made, Mapping):  # the outputs of transformers are dictionaries; OpenCLIP can give one
+        keys = (f"{side}_embeds", f"{side}_features", "pooler_output")
+        found = next((made[key] for key in keys if made.get(key) is not None), None)
+        if found is None:
+            raise ValueError(
+                f"the {side} encoder gives an object with {', '.join(made)}; expected embeddings (m, d), or an object "
+                f"with {', '.join(keys[:-1])} or {keys[-1]}"
+            )
+        made = found
     made = torch.as_tensor(np.asarray(made) if not isinstance(made, torch.Tensor) else made)
     if made.ndim != 2:
-        raise ValueError(f"the encoder gives embeddings of shape {tuple(made.shape)}; expected (m, d)")
+        raise ValueError(f"the {side} encoder gives embeddings of shape {tuple(made.shape)}; expected (m, d)")
     return unit_rows(made)
 
 

@@ -14,11 +14,14 @@ import sys
 import warnings
 import zlib
 from dataclasses import replace
+from types import SimpleNamespace
 
+import huggingface_hub
 import numpy as np
 import pytest
 import stand_ins
 import torch
+from huggingface_hub import errors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -883,6 +886,46 @@ def test_a_broken_weight_file_is_one_line(folders, tmp_path):
     assert "cannot be loaded" in one_line_error(tmp_path)
 
 
+@pytest.mark.parametrize("family", ["clip", "siglip2", "siglip", "mini-clip"])
+@pytest.mark.parametrize("gone", [("tokenizer.json",), ("tokenizer.json", "tokenizer_config.json")])
+def test_a_folder_without_tokenizer_files_does_not_load(folders, tmp_path, family, gone):
+    """transformers makes an empty tokenizer of some; the caption would be blamed for it later."""
+    shutil.copytree(folders / family, tmp_path / "copy")
+    for name in gone:
+        (tmp_path / "copy" / name).unlink()
+    with pytest.raises(
+        ValueError, match=r"model 'copy' cannot be loaded: .*download the folder again"
+    ) as caught:
+        load_model(tmp_path / "copy")
+    if family == "clip":
+        assert (
+            "its tokenizer knows no word, as its files are missing (merges.txt or tokenizer.json or vocab.json)"
+            in str(caught.value)
+        )
+
+
+def test_a_folder_with_half_of_clips_older_tokenizer_files_does_not_load(folders, tmp_path):
+    """The release of 2021 has vocab.json and merges.txt; with both it loads, and reads as the newer one does."""
+    shutil.copytree(folders / "clip", tmp_path / "copy")
+    stored = json.loads((tmp_path / "copy" / "tokenizer.json").read_text(encoding="utf-8"))["model"]
+    (tmp_path / "copy" / "tokenizer.json").unlink()
+    (tmp_path / "copy" / "vocab.json").write_text(json.dumps(stored["vocab"]), encoding="utf-8")
+    with pytest.raises(ValueError, match="cannot be loaded"):
+        load_model(tmp_path / "copy")
+    merges = "\n".join(["#version: 0.2", *(" ".join(pair) for pair in stored["merges"])])
+    (tmp_path / "copy" / "merges.txt").write_text(merges, encoding="utf-8")
+    assert load_model(tmp_path / "copy").tokenize(CAPTION).names == PIECES
+
+
+def test_a_token_that_the_text_encoder_lacks_is_named():
+    model = small_model("clip")
+    model.tokenizer.add_tokens(["<hydrant>"])
+    with pytest.raises(
+        ValueError, match=r"token '<hydrant>' with id 49408; .* knows 49408 ids: was it added without"
+    ):
+        model.tokenize("a <hydrant>")
+
+
 def test_a_missing_package_is_named(folders):
     """SigLIP's folder names a tokenizer class that transformers only has where sentencepiece is installed."""
     settings = folders / "siglip" / "tokenizer_config.json"
@@ -935,11 +978,63 @@ except ValueError as error:
 """
 
 
-@pytest.mark.parametrize("environment", [{"HF_ENDPOINT": "http://127.0.0.1:9"}, {"HF_HUB_OFFLINE": "1"}])
-def test_offline_is_one_line_naming_the_embedded_models(tmp_path, environment):
+@pytest.mark.parametrize(
+    ("environment", "reason"),
+    [
+        ({"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_OFFLINE": "0"}, "the hub cannot be reached ("),
+        ({"HF_HUB_OFFLINE": "1"}, "HF_HUB_OFFLINE keeps the hub switched off: unset it"),
+    ],
+)
+def test_offline_is_one_line_naming_the_embedded_models(tmp_path, environment, reason):
     """Port 9 refuses connections, as a machine without network does. Retries would be told on standard error."""
     (message,) = run_python(LOAD_REAL_CLIP, HF_HOME=str(tmp_path), **environment).splitlines()
-    assert "hub cannot be reached" in message and "mini-clip, mini-siglip" in message
+    assert reason in message and "mini-clip, mini-siglip" in message
+
+
+def answer(status: int):
+    """The hub's answer with a status, as its client holds it."""
+    return SimpleNamespace(status_code=status, headers={}, request=None, json=dict, text="", url="")
+
+
+def hub_error(kind: str, status: int = 404):
+    error = getattr(errors, kind).__new__(getattr(errors, kind))
+    error.response = answer(status)
+    Exception.__init__(error, "said by the hub")
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (errors.OfflineModeIsEnabled("offline"), "keeps the hub switched off"),
+        (
+            ImportError("Using SOCKS proxy, but the 'socksio' package is not installed."),
+            "a SOCKS proxy is set .* pip install socksio",
+        ),
+        (ValueError("Missing dependencies for SOCKS support."), "pip install pysocks"),
+        (hub_error("RepositoryNotFoundError"), "the hub has no public model of that name"),
+        (hub_error("GatedRepoError", 403), "accepted its terms"),
+        (errors.HFValidationError("-- is forbidden"), "no name that the hub allows .-- is forbidden"),
+        (hub_error("HfHubHTTPError", 401), "status 401: the token is not valid"),
+        (hub_error("HfHubHTTPError", 429), "status 429: too many requests"),
+        (hub_error("HfHubHTTPError", 503), "status 503: try again later"),
+        (TimeoutError("timed out"), r"the hub cannot be reached \(timed out\)"),
+        (ConnectionError(), r"the hub cannot be reached \(ConnectionError\)"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_what_kept_the_hub_from_answering_is_said(monkeypatch, tmp_path, error, reason):
+    def model_info(*_given, **_named):
+        raise error
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", model_info)
+    with pytest.raises(ValueError, match=reason) as caught:
+        load_model("openai/clip-vit-base-patch23")
+    message = str(caught.value)
+    assert "\n" not in message and "did you mean 'openai/clip-vit-base-patch32'?" in message
+    assert "is no folder here and not in the local cache" in message
+    if "cannot be reached" not in reason:
+        assert "cannot be reached" not in message
 
 
 def test_folders_and_cached_hub_models_never_touch_the_network(folders, tmp_path):

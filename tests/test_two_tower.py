@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 import torch
 from stand_ins import CAPTION, PIECES, clip_tokenizer, noise_image, small_model
 from test_masking import normalise, paint_by_hand
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+from transformers.models.clip.modeling_clip import CLIPOutput
 
 from fixlip_helpers import TwoTower, VisionLanguageGame, fixlip
 
@@ -184,6 +188,106 @@ def test_a_grid_that_does_not_fill_the_pixels_covers_what_it_covers():
     np.testing.assert_allclose(picture.box, (0, 0, 120, 120), atol=0.5)
 
 
+# --- Objects of transformers as they are ---------------------------------------------------
+
+
+def objects_of(model, **other):
+    """Everything of a model of transformers handed over as it is, or with something else in its place."""
+    given = {
+        "encode_image": lambda pixels: model.network.get_image_features(pixel_values=pixels),
+        "encode_text": lambda ids, mask: model.network.get_text_features(input_ids=ids, attention_mask=mask),
+        "scale": model.scale,
+        "bias": model.bias,
+        "preprocess": model.image_processor,
+        "tokenize": model.tokenizer,
+        "grid": model.grid,
+        "takes_mask": True,
+    }
+    return TwoTower(**(given | other))
+
+
+@pytest.mark.parametrize("family", ["clip", "siglip", "siglip2", "mini-clip"])
+def test_tokenizer_processor_and_outputs_are_taken_as_they_are(family):
+    model = small_model(family)
+    given = {}
+    if family == "siglip2":  # whose tokenizer frames and pads in another way by version
+        given = {"tokenize": lambda text: model.tokenize(text).input_ids if text else [1] + [0] * 63}
+    if family == "siglip":
+        given = {
+            "tokenize": functools.partial(model.tokenizer, padding="max_length", max_length=64),
+            "encode_text": lambda ids: model.network.get_text_features(input_ids=ids),
+            "takes_mask": False,
+            "hidden_token": 1,
+        }
+    tower = objects_of(model, **given)
+    assert tower.score(noise_image(), CAPTION) == pytest.approx(model.score(noise_image(), CAPTION), abs=1e-3)
+    own, theirs = tower.tokenize(CAPTION), model.tokenize(CAPTION)
+    assert own.players == theirs.players
+    if family != "siglip2":
+        assert (own.names, own.words) == (theirs.names, theirs.words)
+
+
+def test_tokenizers_of_several_kinds_are_taken():
+    model = small_model("clip")
+    expected = model.tokenize("a café dog").names
+    assert expected == ["a", "c", "a", "f", "é", "é", "dog"]
+    for tokenize in (
+        model.tokenizer,
+        model.tokenizer.backend_tokenizer,  # of the package tokenizers
+        functools.partial(model.tokenizer, padding="max_length", max_length=77),
+        lambda text: model.tokenizer(text, return_tensors="pt"),
+        lambda text: model.tokenizer([text], return_tensors="np"),
+    ):
+        assert objects_of(model, tokenize=tokenize).tokenize("a café dog").names == expected
+    for tokenize in (
+        lambda text: model.tokenizer(text).input_ids,
+        lambda text: model.tokenizer(text)["input_ids"],
+    ):
+        found = objects_of(model, tokenize=tokenize, pieces=model.tokenizer.convert_ids_to_tokens)
+        assert found.tokenize("a café dog").names == expected
+
+
+@pytest.mark.parametrize("as_output", [
+    lambda features: {"image_embeds": features, "text_embeds": features, "pooler_output": None},
+    lambda features: {"pooler_output": features},
+    lambda features: BaseModelOutputWithPooling(pooler_output=features),
+    lambda features: CLIPOutput(image_embeds=features, text_embeds=features),
+    lambda features: {"image_features": features, "text_features": features},
+    lambda features: features.numpy(),
+])  # fmt: skip
+def test_outputs_of_every_kind_hold_the_embeddings(as_output):
+    model = small_model("clip")
+
+    def features(call):
+        return lambda *given: as_output(call(*given).pooler_output.detach())
+
+    image = features(lambda pixels: model.network.get_image_features(pixel_values=pixels))
+    text = features(lambda ids, mask: model.network.get_text_features(input_ids=ids, attention_mask=mask))
+    tower = objects_of(model, encode_image=image, encode_text=text)
+    assert tower.score(noise_image(), CAPTION) == pytest.approx(model.score(noise_image(), CAPTION), abs=1e-3)
+
+
+def test_outputs_without_embeddings_are_named():
+    tower = objects_of(small_model("clip"), encode_image=lambda pixels: {"last_hidden_state": pixels})
+    with pytest.raises(
+        ValueError, match=r"the image encoder gives an object with last_hidden_state; .*image_embeds"
+    ):
+        tower.score(noise_image(), CAPTION)
+
+
+def test_words_give_their_names_only_where_each_is_one_token():
+    """A word that is left out and one of two tokens make as many tokens as words, and are not one for one."""
+
+    def without_dashes(text):
+        return OpenClipTokenizer()(text.replace("-", ""))
+
+    assert tower(tokenize=without_dashes).tokenize("black - hydrant").names == [
+        "token 0",
+        "token 1",
+        "token 2",
+    ]
+
+
 # --- What is refused ----------------------------------------------------------------------
 
 
@@ -241,7 +345,7 @@ def test_dropping_and_odd_embeddings_are_refused(wrapped):
         VisionLanguageGame(wrapped, noise_image(), CAPTION, removal="drop")
     flat = tower(hidden_token=0)
     flat._encode_image = lambda pixels: pixels[:, 0, 0, 0]
-    with pytest.raises(ValueError, match=r"embeddings of shape \(2,\)"):
+    with pytest.raises(ValueError, match=r"the image encoder gives embeddings of shape \(2,\)"):
         flat.embed_pixels(torch.zeros(2, 3, 64, 64))
 
 
