@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 DRIVER = shutil.which("chromedriver")
+PATIENCE = 3600  # seconds: a busy machine may be slow, and only what hangs is given up
 ABSENT = "no Chromium: install chromium and chromium-driver (Debian's names)"
 
 
@@ -37,7 +38,9 @@ def start(*arguments: str) -> Chrome:
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    driver.set_script_timeout(120)
+    driver.command_executor.client_config.timeout = PATIENCE
+    driver.set_page_load_timeout(PATIENCE)
+    driver.set_script_timeout(PATIENCE)
     return driver
 
 
@@ -60,7 +63,7 @@ def requested(driver: Chrome) -> list[str]:
     return [one["params"]["request"]["url"] for one in sent if one["method"] == "Network.requestWillBeSent"]
 
 
-def wait(condition: Callable[[], Any], what: str, seconds: float = 120) -> Any:
+def wait(condition: Callable[[], Any], what: str, seconds: float = 600) -> Any:
     """Ask until the condition is met, and return what it gave; ``TimeoutError`` says what was waited for."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):

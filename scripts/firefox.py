@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from chromium import wait
+from chromium import PATIENCE, wait
 
 if TYPE_CHECKING:
     from selenium.webdriver.remote.webdriver import WebDriver
@@ -203,7 +203,7 @@ def start(*arguments: str) -> WebDriver:
     firefox = Marionette(*arguments)
     options = webdriver.FirefoxOptions()
     driver = webdriver.Remote(firefox, options=options, file_detector=UselessFileDetector())
-    driver.set_script_timeout(120)
+    driver.set_script_timeout(PATIENCE)
     firefox.inside(WATCH)
     look(driver, 1280, 1600)
     return driver

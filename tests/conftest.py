@@ -35,7 +35,6 @@ def pytest_configure():
     os.environ.setdefault("FIXLIP_TEST_DAY", str(date.today().toordinal()))
 
 
-@pytest.hookimpl(tryfirst=True)
 @pytest.fixture(scope="module", params=["chromium", "firefox"])
 def engine(request):
     """The module ``chromium`` or ``firefox``: what takes it runs in both; skipped where one is absent."""
@@ -54,6 +53,7 @@ def browser(engine):
     driver.quit()
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     """The built book comes last, and of rotating tests those whose day it is not are slow ones.
 
@@ -62,9 +62,12 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: "test_built_book" in item.nodeid)
     today, places = int(os.environ["FIXLIP_TEST_DAY"]), {}
     for item in items:
-        if marker := item.get_closest_marker("rotating"):
-            seen = places.setdefault(item.nodeid.partition("[")[0], {})
+        marker = item.get_closest_marker("rotating")
+        if marker and hasattr(item, "callspec"):
             by = marker.kwargs.get("by")
+            if by is not None and by not in item.callspec.params:
+                continue
+            seen = places.setdefault(item.nodeid.partition("[")[0], {})
             place = seen.setdefault(item.callspec.params[by] if by else item.nodeid, len(seen))
             if (place - today) % marker.args[0]:
                 item.add_marker(pytest.mark.slow)

@@ -40,6 +40,11 @@ from fixlip_helpers.towers import (
 )
 
 
+pytestmark = pytest.mark.rotating(
+    3, by="model"
+)  # a third of the families each day; `make test-all` takes all
+
+
 @pytest.fixture(scope="module", params=FAMILIES)
 def model(request):
     return small_model(request.param)

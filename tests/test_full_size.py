@@ -2,7 +2,7 @@
 
 What only trained weights could show is not tested here. The configurations are those of the hub
 folders; that they are right is checked by the number of parameters that is published for each.
-One model of each family runs in ``make test``, the others in ``make test-all``.
+Of one model of each family one a day runs in ``make test``, the others in ``make test-all``.
 """
 
 from __future__ import annotations
@@ -72,6 +72,9 @@ def build(name: str) -> VisionLanguageModel:
     processor = stand_ins.clip_processor(size) if family == "clip" else stand_ins.siglip_processor(size)
     processor.resample = FULL_SIZE[name][2]
     return VisionLanguageModel(stand_ins.spread(network(name)), tokenizers[family](), processor, name)
+
+
+pytestmark = pytest.mark.rotating(3, by="model")
 
 
 @pytest.fixture(scope="module", params=NAMES)
