@@ -39,7 +39,6 @@ from fixlip_helpers.towers import (
     open_towers,
 )
 
-
 pytestmark = pytest.mark.rotating(
     3, by="model"
 )  # a third of the families each day; `make test-all` takes all
