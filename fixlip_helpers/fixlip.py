@@ -1,8 +1,8 @@
 """FIxLIP: the second-order surrogate of a game that is most faithful under P_p.
 
 Baniecki et al., *Explaining Similarity in Vision-Language Encoders with Weighted Banzhaf Interactions*,
-NeurIPS 2025: the explanation is Definition 5, ``sampling="joint"`` the model-agnostic estimator
-(Definition 6), ``sampling="cross"`` the cross-modal one (Definition 7).
+NeurIPS 2025: the explanation is the paper's Definition 5, ``sampling="joint"`` the model-agnostic estimator
+(the paper's Definition 6), ``sampling="cross"`` the cross-modal one (the paper's Definition 7).
 """
 
 from __future__ import annotations

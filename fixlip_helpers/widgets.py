@@ -205,7 +205,13 @@ def _inline_json(record: Any) -> str:
 
 
 def explorer_page(
-    explanation: Explanation, image: Any, *, header: str = "", footer: str = "", padding: str = "1rem"
+    explanation: Explanation,
+    image: Any,
+    *,
+    header: str = "",
+    footer: str = "",
+    padding: str = "1rem",
+    brief: bool = False,
 ) -> str:
     """One HTML page with the explorer of an explanation; it holds all it needs and asks no network.
 
@@ -219,6 +225,8 @@ def explorer_page(
         HTML around the explorer.
     padding : str
         CSS padding of the page.
+    brief : bool
+        The caption, the picture and the strongest partners only, for a place where little height is left.
 
     Returns
     -------
@@ -243,6 +251,7 @@ def explorer_page(
         padding=padding,
         header=header,
         footer=footer,
+        kind=' class="fx-brief"' if brief else "",
         record=_inline_json(record),
         picture=_inline_json(
             {
@@ -255,18 +264,18 @@ def explorer_page(
     )
 
 
-def explorer(explanation: Explanation, image: Any, *, height: int = 720) -> HTML:
+def explorer(explanation: Explanation, image: Any, *, height: int = 720, brief: bool = False) -> HTML:
     """The explorer inside a notebook or a page of the book, in a frame of its own.
 
     Parameters
     ----------
-    explanation, image : as for :func:`explorer_page`
+    explanation, image, brief : as for :func:`explorer_page`
     height : int
         Pixels until the page has measured itself.
     """
     from IPython.display import HTML
 
-    page = html.escape(explorer_page(explanation, image, padding="0.2rem"))
+    page = html.escape(explorer_page(explanation, image, padding="0.2rem", brief=brief))
     title = html.escape(f"Explorer: {explanation.meta.get('caption', 'explanation')}")
     return HTML(
         f'<div><iframe srcdoc="{page}" title="{title}" loading="lazy" '

@@ -76,6 +76,7 @@ def _build(stored: bool) -> Path:
         cwd=ROOT,
         check=True,
     )
+    shutil.rmtree(output / "_build" / "html", ignore_errors=True)  # else pages that have moved would stay
     jupyter_book = Path(sys.executable).parent / "jupyter-book"
     os.environ["TQDM_DISABLE"] = "1"  # progress bars are no part of a page
     command = [str(jupyter_book), "build", str(ROOT), "--all", "-W", "-n", "--keep-going", *extra]

@@ -25,6 +25,7 @@ BOOK_AND_TESTS = [
     "hypothesis",
     "jsonschema",
     "jupyter-book",
+    "latex2mathml",
     "nbval",
     "pypdf",
     "pytest",

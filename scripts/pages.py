@@ -2,11 +2,11 @@
 
 Pictures are stored without loss in half the size, load when they come near the view, and keep their place until
 then, those of the views too, which notebooks hold inside; the search's scripts and index are loaded by its own page
-only. Icons are drawn in the page, so
-that the theme's script with two thousand of them (1.5 MB) is not loaded, and the font of those that style sheets name
-holds no others. Names that a screen reader would read in place of what is seen are taken away. No line begins with the
+only. Icons are drawn in the page, so that the theme's script with two thousand of them (1.5 MB) is not loaded, and
+the font of those that style sheets name holds no others. Names that a screen reader would read in place of what is seen are taken away. No line begins with the
 comma after a formula. Beside Colab stands Kaggle; what is offered for download is the notebook that scripts/edition.py
-wrote beside the page, not the chapter's source. Who has no JavaScript is told what is missing.
+wrote beside the page, not the chapter's source. Who has no JavaScript is told what is missing, and reads formulas as
+MathML, which browsers set themselves; pages without a formula load no MathJax.
 """
 
 from __future__ import annotations
@@ -14,17 +14,19 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+import html
 import os
 import re
 from pathlib import Path
 from urllib.parse import unquote
 
 from fontTools import subset
+from latex2mathml.converter import convert
 from PIL import Image
 
 NO_SCRIPT = (
-    '<noscript><p class="no-script">Without JavaScript you read everything but what moves: formulas show as their '
-    "source, and search does not work.</p></noscript>"
+    '<noscript><p class="no-script">Without JavaScript you read everything, and views react; search does not '
+    "work.</p></noscript>"
 )
 
 # What the builder and its theme write, and what stands there instead.
@@ -54,6 +56,17 @@ NOTEBOOK = r'<a href="\1\2" download\3title="Download this chapter as a notebook
 # A browser may break a line on either side of a formula; brackets, stops and endings belong to it.
 _FORMULA = re.compile(
     r'(?P<open>[(\[“‘]*)<span class="math notranslate nohighlight">[^<]*</span>(?P<close>[^\s<&]{0,12})'
+)
+
+# For readers without JavaScript. With it, MathJax sets the source, which looks better and is what screen readers know.
+_MATH = re.compile(
+    r'<(?P<tag>span|div) class="math notranslate nohighlight"[^>]*>(?P<number>\s*<span class="eqno">.*?</span>)?'
+    r"\s*\\[(\[](?P<tex>.*?)\\[)\]]\s*</(?P=tag)>",
+    flags=re.S,
+)
+NO_SOURCE = "<noscript><style>.math.notranslate { display: none; }</style></noscript>"
+_MATHJAX = re.compile(
+    r"<script>window\.MathJax = .*?</script>\s*|<script [^>]*/mathjax/tex-chtml-full\.js[^>]*></script>\s*"
 )
 
 _ICON = re.compile(r'<(i|span) class="([^"]*\bfa-[a-z][^"]*)"([^>]*)>\s*</\1>')
@@ -103,6 +116,13 @@ def _lazy(match: re.Match, folder: Path) -> str:
 
 def _kept_together(match: re.Match) -> str:
     return f'<span class="together">{match[0]}</span>' if match["open"] or match["close"] else match[0]
+
+
+def _also_as_mathml(match: re.Match) -> str:
+    """A formula, and after it what stands in its place where no script runs."""
+    display = "block" if match["tag"] == "div" else "inline"
+    written = convert(html.unescape(match["tex"]).strip(), display=display)
+    return f"{match[0]}<noscript>{match['number'] or ''}{written}</noscript>"
 
 
 def _smaller_pictures(folder: Path) -> dict[str, str]:
@@ -169,6 +189,10 @@ def finish(folder: Path) -> None:
         if path.name != "search.html":
             page = _SEARCH.sub("", page)
         page = _FORMULA.sub(_kept_together, page)
+        if _MATH.search(page):
+            page = _MATH.sub(_also_as_mathml, page).replace("</head>", f"{NO_SOURCE}</head>", 1)
+        else:
+            page = _MATHJAX.sub("", page)
         page = _WITHIN.sub(functools.partial(_beside, folder=path.parent, pages=folder), page)
         page = _PICTURE.sub(functools.partial(_lazy, folder=path.parent), page)
         if page != before:

@@ -24,7 +24,8 @@ import book
 
 ROOT = book.ROOT
 SITE = ROOT / "_build" / "site"
-CARD = "_static/hero.png"
+CARD = "_static/card.png"  # 1200 × 630 pixels, as those who show links want it
+MOVED = {"book/start.html": "../index.html"}  # addresses that have been given away
 
 
 def address() -> str:
@@ -45,13 +46,13 @@ def version() -> str:
 
 def with_card(page: str, url: str) -> str:
     """A page whose head says what to show where its link is shared."""
-    found = re.search(r"<title>(.*?)</title>", page, flags=re.S)
-    if not found:  # index.html only leads on to the first page
-        return page
-    title = html.escape(html.unescape(found[1].strip()))
-    description = "From game theory to FIxLIP: which patches and which words, together, made the score."
+    title = re.search(r"<title>(.*?)</title>", page, flags=re.S)[1]
+    title = html.escape(html.unescape(title.strip()))
+    found = re.search(r'<meta name="description" content="(.*?)"', page)
+    description = found[1] if found else title
     properties = {
-        "title": title, "type": "article", "url": url, "image": address() + CARD, "description": description
+        "title": title, "type": "article", "url": url, "image": address() + CARD, "description": description,
+        "image:width": 1200, "image:height": 630,
     }  # fmt: skip
     meta = "".join(f'<meta property="og:{name}" content="{value}"/>\n' for name, value in properties.items())
     meta += f'<meta name="generator" content="fixlip-course {html.escape(version())}"/>\n'
@@ -74,6 +75,12 @@ def publish(pages: Path, site: Path = SITE, reports: Path | None = None) -> Path
         path.write_text(with_card(path.read_text(encoding="utf-8"), url), encoding="utf-8")
         if name not in ("genindex.html", "search.html"):
             urls.append(f"<url><loc>{html.escape(url)}</loc></url>")
+    for old, new in MOVED.items():
+        (site / old).write_text(
+            '<!doctype html><meta charset="utf-8"><title>Moved</title>'
+            f'<meta http-equiv="refresh" content="0; url={new}"><a href="{new}">This page has moved.</a>\n',
+            encoding="utf-8",
+        )
     (site / "sitemap.xml").write_text(
         '<?xml version="1.0" encoding="utf-8"?>\n'
         '<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n' + "\n".join(urls) + "\n</urlset>\n",

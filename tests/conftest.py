@@ -59,7 +59,7 @@ def pytest_collection_modifyitems(items):
 
     The built book shows the outputs that the chapters' own tests have just compared.
     """
-    items.sort(key=lambda item: "test_built_book" in item.nodeid)
+    items.sort(key=lambda item: "test_built_book" in item.nodeid or "test_front_page" in item.nodeid)
     today, places = int(os.environ["FIXLIP_TEST_DAY"]), {}
     for item in items:
         marker = item.get_closest_marker("rotating")

@@ -93,14 +93,15 @@ def test_nothing_unwanted(kind, texts):
 
 def test_toc_names_every_page_and_chapter():
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-    entries = [toc["root"]] + [
-        entry["file"] for part in toc.get("parts", [toc]) for entry in part.get("chapters", [])
-    ]
-    pages = {path.with_suffix("").relative_to(ROOT).as_posix() for path in (ROOT / "book").glob("*.md")}
+    entries = [toc["root"]]
+    for part in toc["parts"]:
+        for entry in part["chapters"]:
+            entries += [entry["file"], *(section["file"] for section in entry.get("sections", []))]
+    pages = {path.with_suffix("").relative_to(ROOT).as_posix() for path in (ROOT / "book").rglob("*.md")}
     chapters = {
         path.with_suffix("").relative_to(ROOT).as_posix() for path in (ROOT / "notebooks").glob("*.ipynb")
     }
-    assert set(entries) == pages | chapters
+    assert set(entries) == pages | chapters | {"index"}
     assert len(entries) == len(set(entries))
 
 

@@ -18,7 +18,7 @@ export function decode(record) {
   return { ...record, main: Float64Array.from(record.main), pairs, members };
 }
 
-/** One number for each player: its main term and its share of its pairs (Theorem 1 for FIxLIP-p). */
+/** One number for each player: its main term and its share of its pairs (the paper's Theorem 1, for FIxLIP-p). */
 export function firstOrder(e) {
   const share = { FWBII: [e.p, e.p], FSII: [0.5, 0.5], exCLIP: [1 / e.n_text, 1 / e.n_image] }[e.index] ?? [0, 0];
   return e.main.map((value, i) => value + share[i < e.n_image ? 0 : 1] * sum(e.pairs[i]));

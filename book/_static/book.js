@@ -6,6 +6,79 @@ const reachable = () =>
 document.addEventListener("toggle", reachable, true);
 document.addEventListener("click", () => setTimeout(reachable, 400));
 
+// One switch for all code that is folded away, remembered from chapter to chapter.
+const folds = [...document.querySelectorAll("div.cell > details.hide")].filter((fold) => !fold.closest(".solution, .admonition.dropdown"));
+const firstCell = folds.map((fold) => fold.parentElement).find((cell) => !cell.matches(".preparation"));
+if (firstCell) {
+  const remembered = { get: () => false, set: () => {} };
+  try {
+    localStorage.getItem("show-code");
+    remembered.get = () => localStorage.getItem("show-code") === "yes";
+    remembered.set = (on) => localStorage.setItem("show-code", on ? "yes" : "no");
+  } catch {
+    // a browser that keeps nothing: the switch holds for this page
+  }
+  const all = Object.assign(document.createElement("button"), { type: "button", className: "show-code" });
+  const show = (on) => {
+    folds.forEach((fold) => (fold.open = on));
+    document.documentElement.classList.toggle("code-folded", !on);
+    all.setAttribute("aria-pressed", String(on));
+    all.textContent = on ? "Hide code" : `Show all code (${folds.length} folded)`;
+  };
+  all.addEventListener("click", () => {
+    const on = all.getAttribute("aria-pressed") !== "true";
+    remembered.set(on);
+    show(on);
+  });
+  firstCell.before(all);
+  show(remembered.get());
+}
+
+// A figure is enlarged by a click or a tap. Its labels are at least 9 pixels high in what a phone shows: they are
+// drawn at about 13 in the figure's own size, and a figure that would be shrunk further scrolls instead.
+const READABLE = 0.7;
+for (const image of document.querySelectorAll(".bd-article figure > img")) {
+  const room = Object.assign(document.createElement("div"), { className: "scrolls" });
+  const enlarge = Object.assign(document.createElement("button"), { type: "button", className: "enlarge", title: "Enlarge" });
+  const natural = Number(image.getAttribute("width"));
+  if (natural) room.style.setProperty("--readable", `max(100%, ${Math.round(READABLE * natural)}px)`);
+  image.replaceWith(room);
+  room.append(enlarge);
+  enlarge.append(image);
+  enlarge.addEventListener("click", () => {
+    const large = document.createElement("dialog");
+    large.className = "enlarged";
+    const close = Object.assign(document.createElement("button"), { type: "button", textContent: "Close" });
+    const shown = image.cloneNode();
+    const width = Math.max(natural, Math.min(2 * natural, 0.96 * innerWidth));
+    Object.assign(shown.style, { width: `${width}px`, height: "auto" });
+    large.append(close, shown);
+    large.addEventListener("click", () => large.close());
+    large.addEventListener("close", () => large.remove());
+    document.body.append(large);
+    large.showModal();
+  });
+}
+
+// What is cut at the right says that it scrolls, until somebody has scrolled it.
+const wide = ".bd-article pre, .bd-article .pst-scrollable-table-container, .bd-article div.math, .bd-article .scrolls";
+function frame(part) {
+  if (part.dataset.scrolled || part.parentElement.matches(".scroll-frame") || part.offsetParent === null) return;
+  const cut = part.matches("div.math") ? part.querySelector("mjx-container") ?? part : part;
+  if (cut.scrollWidth <= cut.clientWidth + 4) return;
+  const around = Object.assign(document.createElement("div"), { className: "scroll-frame" });
+  part.replaceWith(around);
+  around.append(part);
+  const seen = () => {
+    part.dataset.scrolled = "yes";
+    around.classList.remove("scroll-frame");
+  };
+  cut.addEventListener("scroll", seen, { once: true });
+}
+const frames = () => document.querySelectorAll(wide).forEach(frame);
+addEventListener("load", () => (globalThis.MathJax?.startup?.promise ?? Promise.resolve()).then(frames));
+document.addEventListener("toggle", frames, true);
+
 // "Try it" within a chapter, folded: its scripts (200 KB) are loaded when it is opened, the encoder when it is asked.
 const tryIt = new URL("try_it/", document.currentScript.src);
 for (const place of document.querySelectorAll("div.try-here")) {
