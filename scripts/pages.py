@@ -3,10 +3,11 @@
 Pictures are stored without loss in half the size, load when they come near the view, and keep their place until
 then, those of the views too, which notebooks hold inside; the search's scripts and index are loaded by its own page
 only. Icons are drawn in the page, so that the theme's script with two thousand of them (1.5 MB) is not loaded, and
-the font of those that style sheets name holds no others. Names that a screen reader would read in place of what is seen are taken away. No line begins with the
-comma after a formula. Beside Colab stands Kaggle; what is offered for download is the notebook that scripts/edition.py
-wrote beside the page, not the chapter's source. Who has no JavaScript is told what is missing, and reads formulas as
-MathML, which browsers set themselves; pages without a formula load no MathJax.
+the font of those that style sheets name holds no others. Names that a screen reader would read in place of what is
+seen are taken away. No line begins with the comma after a formula. Beside Colab stands Kaggle; what is offered for
+download is the notebook that scripts/edition.py wrote beside the page, not the chapter's source. Who has no JavaScript
+is told what is missing, and reads formulas as MathML, which browsers set themselves; pages without a formula load no
+MathJax.
 """
 
 from __future__ import annotations

@@ -113,13 +113,17 @@ def _around(element: Tag) -> str:
     return "".join(spoken)
 
 
-def _asked(section: Tag) -> list[tuple[str, str]]:
-    """Recall questions and answers: folded boxes, and questions with a folded reason behind each choice."""
+def _fold(article: Tag, title: str) -> Tag:
+    """What a fold of the chapter's holds, found by the beginning of its title."""
+    names = article.find_all(class_="sd-summary-text")
+    name = next(name for name in names if name.get_text().strip().startswith(title))
+    return name.find_parent("details").find(class_="sd-summary-content")
+
+
+def _asked(recall: Tag) -> list[tuple[str, str]]:
+    """Recall questions and answers: questions with a folded reason behind each choice."""
     found = []
-    for folded in section.find_all("details", class_="sd-dropdown", recursive=False):
-        question, answer = folded.find(class_="sd-summary-text"), folded.find(class_="sd-summary-content")
-        found.append((f"<p>{question.decode_contents()}</p>", answer.decode_contents()))
-    for asked in section.find_all("p", recursive=False):
+    for asked in recall.find_all("p", recursive=False):
         choices, following = [], asked.find_next_sibling()
         while following is not None and "choice" in following.get("class", []):
             choices.append(following)
@@ -136,17 +140,17 @@ def chapter(article: Tag, note: str) -> list[str]:
     """Slides of one chapter."""
     title = article.h1.get_text().rstrip("#")
     opening = article.h1.find_parent("section").find_all("p", recursive=False)[0]
-    promise = article.find(class_="note").find("ul")
+    promise = _fold(article, "You will be able to").find("ul")
     slides = [_slide("", f"<h1>{title}</h1>{opening}{promise}", f"<p>{note}</p>", "title")]
     for section in article.find_all("section"):
         heading = section.find(["h2", "h3"], recursive=False)
         if heading is None:
             continue
         name = escape(heading.get_text().rstrip("#"))
-        if name.startswith("Recall"):
+        if name == "Before you go on":
             slides += [
                 _slide("Recall", f'{question}<div class="fragment answer">{answer}</div>', WAIT, "recall")
-                for question, answer in _asked(section)
+                for question, answer in _asked(_fold(section, "Recall"))
             ]
         for shown in section.select(f"figure, {BOXES}, .tempting"):
             if shown.find_parent("section") is not section or shown.find_parent(class_="solution"):

@@ -187,24 +187,44 @@ def test_imports_only_what_the_package_brings(path, chapter):
 # --- The eight parts of a chapter ---------------------------------------------------------------------------
 
 
-def test_part_1_promise(path, chapter):
+def test_part_1_opens_with_its_figure_and_its_question(path, chapter):
+    """The first lines are a heading and a sentence; then a figure, and the guess; all else comes after."""
     first = chapter.cells[0]
-    assert first.cell_type == "markdown" and re.search(r"^# \S", first.source, flags=re.M)
+    number = path.stem[:2]
+    assert first.cell_type == "markdown"
+    assert re.fullmatch(rf"(?:\(ch\d\d\)=\n)?# {number} [^\n]+\n\n[^\n]{{40,400}}", first.source), (
+        first.source
+    )
     assert (
         sum(line.startswith("# ") for line in prose(chapter).splitlines() if not line.startswith("# %")) == 1
     )
-    opening = prose(chapter).split("\n## ")[0]
-    _, found, after = opening.partition("You will be able to")
-    assert found, "“You will be able to” with three points"
-    points = re.match(r"[^\n]*\n(?::[^\n]*\n|\s*\n)*((?:[-*] [^\n]*\n(?: +[^\n]*\n)*)+)", after)
-    assert points and len(re.findall(r"^[-*] ", points[1], flags=re.M)) == 3
-    assert re.search(r"prerequisites", opening, flags=re.I)
-    assert re.search(r"minutes?", opening)
+    before = next(k for k, cell in enumerate(chapter.cells) if cell.source.startswith("## Before you go on"))
+    opening = chapter.cells[1:before]
+    drawn = [cell.cell_type == "code" and "figure" in cell.metadata.get("mystnb", {}) for cell in opening]
+    assert any(drawn) or number in ("03", "04", "12", "19"), "no figure before the guess"
+    assert all("hide" in str(cell.metadata.tags) for cell in opening if cell.cell_type == "code"), (
+        "code is in its way"
+    )
+    assert opening[-1].cell_type == "code" and "GUESSES" in opening[-1].source
+    text = "\n".join(cell.source for cell in opening if cell.cell_type == "markdown")
+    assert text.startswith("## ") and len(text) < 1700, "too long before the guess"
+
+
+def test_part_1_promise(path, chapter):
+    """What comes after the guess is folded: goals, prerequisites and time in one line, recall in another."""
+    folds = section(chapter, "Before you go on")
+    assert re.match(r"## Before you go on\n\n:::\{dropdown\} You will be able to", folds)
+    goals = re.search(r":::\{dropdown\} You will be able to.*?\n:::\n", folds, flags=re.S)[0]
+    assert len(re.findall(r"^[-*] ", goals, flags=re.M)) == 3, "three points"
+    assert re.search(r"^\*\*Prerequisites\.\*\*", goals, flags=re.M)
+    assert re.search(r"^\*\*Time\.\*\* .*minutes?", goals, flags=re.M)
+    assert re.search(r"^:::\{dropdown\} Recall", folds, flags=re.M)
 
 
 def test_part_2_recall_and_guess(path, chapter):
-    recall = section(chapter, "Recall")
-    assert recall, "a section that recalls earlier chapters"
+    recall = re.search(
+        r":::\{dropdown\} Recall.*?\n:::(?=\n|\Z)", section(chapter, "Before you go on"), flags=re.S
+    )[0]
     before = int(path.stem[:2])
     sources = re.findall(r"^\*\*Recall \d\*\* \((school|chapter (\d\d))\)\. \S", recall, flags=re.M)
     assert len(sources) == 2 and all(int(number or 0) < before for _, number in sources)

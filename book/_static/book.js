@@ -30,7 +30,7 @@ if (firstCell) {
     remembered.set(on);
     show(on);
   });
-  firstCell.before(all);
+  firstCell.after(all);
   show(remembered.get());
 }
 
