@@ -399,7 +399,7 @@ class VisionLanguageGame(SideBySide):
 
     Image players are the patches, row by row; text players are the tokens of the caption, special
     tokens excluded; both can be coarser (:mod:`~fixlip_helpers.players`). The value of a coalition is the model's
-    logit for what it leaves visible (Baniecki et al. 2025, Definition 3). A removed token is hidden by the
+    logit for what it leaves visible (the paper's Definition 3). A removed token is hidden by the
     attention mask (or as the model's ``text_removal`` says) and keeps its position; a removed patch is treated as
     ``removal`` says.
 
