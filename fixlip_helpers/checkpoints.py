@@ -64,6 +64,11 @@ class Remembered(SideBySide):
         """Text embeddings, (m, n_text) bool -> (m, d); only coalitions that are not known are encoded."""
         return self._look_up("text", self.game.encode_texts, as_coalitions(coalitions, self.n_text))
 
+    def knows(self, side: str, coalitions: np.ndarray) -> np.ndarray:
+        """Which coalitions of a side, ``"image"`` or ``"text"``, are known: (m, n) bool -> (m,) bool."""
+        known = self._known[side]
+        return np.array([row.tobytes() in known for row in np.packbits(coalitions, axis=1)], dtype=bool)
+
     def _look_up(
         self, side: str, encode: Callable[[np.ndarray], np.ndarray], coalitions: np.ndarray
     ) -> np.ndarray:

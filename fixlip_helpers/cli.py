@@ -9,9 +9,13 @@ Files are written whole or not at all: each is first written beside its place an
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import html
+import json
 import math
 import os
+import re
+import shutil
 import sys
 import tempfile
 import warnings
@@ -27,15 +31,18 @@ from fixlip_helpers.models import PHOTO_MODEL  # reads no torch
 from fixlip_helpers.streams import nobody_reads, write_anything
 
 if TYPE_CHECKING:
+    from fixlip_helpers.checkpoints import Checkpointed, Remembered
     from fixlip_helpers.coalitions import Design
     from fixlip_helpers.explanation import Explanation
     from fixlip_helpers.games import VisionLanguageGame
-    from fixlip_helpers.models import VisionLanguageModel
+    from fixlip_helpers.models import Picture, VisionLanguageModel
 
 NOT_RUN = 3
 PUBLISHED_BUDGET = 2**21  # gives 8 848 image and 237 text coalitions, 2 096 976 values, as published
 
 TERMS_SHOWN = 12
+BLOCK = 64
+"""Passes that are encoded between two writes: no more are lost to an interruption."""
 
 
 # --- Saying what is wrong -----------------------------------------------------------------------------------
@@ -156,7 +163,11 @@ def fixlip() -> None:
 
 @fixlip.command(short_help="Explain a picture and a caption.")
 @click.argument("image", type=click.Path(path_type=Path))
-@click.argument("caption")
+@click.argument("caption", required=False)
+@click.option(
+    "--captions", type=click.Path(path_type=Path, allow_dash=True), metavar="FILE",
+    help="In place of CAPTION: a text file with a caption a line, or - for the input. The picture is encoded once.",
+)  # fmt: skip
 @click.option(
     "--model", metavar="M", help="Embedded model, folder, or hub id.  [default: FIXLIP_MODEL, else mini-clip]"
 )
@@ -164,6 +175,18 @@ def fixlip() -> None:
 @click.option(
     "--budget", type=BudgetType(), default="auto", show_default=True,
     help="Values of the game; a number is split into image and text passes by the authors' rule.",
+)  # fmt: skip
+@click.option(
+    "--words", is_flag=True, help="Whole words as players, in place of the tokens they are spelt with."
+)
+@click.option(
+    "--patches", metavar="RxC|FILE",
+    help="Coarser image players, which need fewer passes: R rows of C blocks, or a label image, one flat colour for "
+    "each region (what is transparent stays visible); also .npy.",
+)  # fmt: skip
+@click.option(
+    "--seconds", type=float, metavar="N",
+    help="In place of a budget: spend about N seconds on passes, as many as this machine makes in that time.",
 )  # fmt: skip
 @_seed
 @_device
@@ -181,12 +204,14 @@ def fixlip() -> None:
 )  # fmt: skip
 @click.option(
     "--checkpoint", type=click.Path(path_type=Path), metavar="DIR",
-    help="Keep every embedding in this folder, and go on from what it holds.",
+    help="Keep every embedding in this folder, and go on from what it holds. Without it what is encoded is kept in "
+    "--out until all is done.",
 )  # fmt: skip
 @_out
 def explain(
-    image: Path, caption: str, model: str | None, p: float, budget: int | str, seed: int, device: str | None,
-    removal: str, index: str, errors: bool, tolerance: float | None, checkpoint: Path | None, out: Path,
+    image: Path, caption: str | None, captions: Path | None, model: str | None, p: float, budget: int | str,
+    words: bool, patches: str | None, seconds: float | None, seed: int, device: str | None, removal: str, index: str,
+    errors: bool, tolerance: float | None, checkpoint: Path | None, out: Path,
 ) -> None:  # fmt: skip
     """Explain why a model gives IMAGE and CAPTION their score, by FIxLIP.
 
@@ -197,7 +222,10 @@ def explain(
     explanation.png    picture, caption, heat of each word, strongest pairs
     explanation.html   one page to explore; needs no network
 
-    and prints the strongest pairs, and how well the explanation fits the model.
+    and prints the strongest pairs, and how well the explanation fits the model. With --captions each caption gets a
+    folder of its own with these three, and captions.csv and index.html list them all.
+
+    What an interrupted run has encoded is kept: the same command goes on from there.
 
     \b
     Examples:
@@ -205,35 +233,139 @@ def explain(
       fixlip explain photo.jpg "a dog on a sofa" --model openai/clip-vit-base-patch32
       fixlip explain scene.png "a red kite" --p 0.7 --removal drop --out kite
       fixlip explain scene.png "a red kite" --tolerance 0.5 --checkpoint passes
+      fixlip explain photo.jpg "a dog on a sofa" --words --patches 4x4 --seconds 60
+      fixlip explain photo.jpg --captions captions.txt --out many
     """
+    from fixlip_helpers import cli_captions
     from fixlip_helpers.coalitions import check_count, check_p
+    from fixlip_helpers.fixlip import check_seconds
     from fixlip_helpers.fixlip import fixlip as explain_game
     from fixlip_helpers.games import VisionLanguageGame
     from fixlip_helpers.models import load_model
 
+    if (caption is None) == (captions is None):
+        raise BadInput("give a CAPTION or --captions FILE, and not both")
     with _refusing():
         check_p(p)
         check_count("seed", seed)
+        check_seconds(seconds)
+        given = {
+            "--budget": budget != "auto",
+            "--tolerance": tolerance is not None,
+            "--index FSII": index == "FSII",
+        }
+        if seconds is not None and any(given.values()):
+            also = " and ".join(option for option, there in given.items() if there)
+            raise ValueError(f"--seconds decides how many passes there are: leave {also} out")
+        if captions is not None:
+            cli_captions.check_options(index, tolerance)
+            lines = cli_captions.read(captions)
     with _results_folder(out) as folder:
         with _refusing(), _notes():
             encoder = load_model(model, device)
             picture = encoder.prepare_image(image)
-        with _refusing():
-            with _notes():
-                game = VisionLanguageGame(encoder, picture, caption, removal=removal)
-            # what grows until it is good enough, and whole coalitions, are drawn as they are needed
-            known = tolerance is None and index == "FWBII"
-            designs = _designs(game, p, budget, seed, errors) if known else None
-        if known:
-            _say_plan(_plan(game, designs, p, seed))
-        with _refusing():
-            explanation = explain_game(
-                game, p, budget, index=index, design=designs, seed=seed, errors=errors, tolerance=tolerance,
-                checkpoint=checkpoint,
+            players = _image_players(patches, encoder, picture)
+        settings = {
+            "removal": removal,
+            "image_players": players,
+            "text_players": "words" if words else "tokens",
+        }
+        if captions is not None:
+            with _refusing():
+                texts = cli_captions.tokenize(encoder, lines)
+                longest = max(texts, key=lambda text: len(text.players))
+                with _notes():
+                    game = VisionLanguageGame(encoder, picture, longest, **settings)
+            cli_captions.explain(
+                game, texts, settings, p=p, budget=budget, seconds=seconds, seed=seed, errors=errors,
+                checkpoint=checkpoint, folder=folder,
             )  # fmt: skip
-        _write(explanation, picture, folder)
+            click.echo(f"\nWritten to {out}: captions.csv, index.html, and a folder for each caption.")
+            return
+        with _refusing(), _notes():
+            game = VisionLanguageGame(encoder, picture, caption, **settings)
+        with _kept(game, checkpoint, folder) as kept:
+            with _refusing():
+                # what grows until it is good enough, and whole coalitions, are drawn as they are needed
+                known = tolerance is None and seconds is None and index == "FWBII"
+                designs = _designs(game, p, budget, seed, errors) if known else None
+            if known:
+                _say_plan(_plan(kept, designs))
+            elif seconds is not None:
+                click.echo(f"Spending about {_duration(seconds)}.")
+            with _refusing():
+                explanation = explain_game(
+                    kept, p, budget, index=index, design=designs, seed=seed, errors=errors, tolerance=tolerance,
+                    seconds=seconds,
+                )  # fmt: skip
+            _write(explanation, picture, folder)
     _report(explanation)
     _say_files(out)
+
+
+def _image_players(patches: str | None, encoder: VisionLanguageModel, picture: Picture):
+    """What ``--patches`` says, as a game takes it."""
+    from fixlip_helpers.players import read_labels
+
+    if patches is None:
+        return "patches"
+    blocks, most = re.fullmatch(r"(\d{1,9})\s*[x×X]\s*(\d{1,9})", patches.strip()), encoder.grid
+    if blocks:
+        shape = tuple(map(int, blocks.groups()))
+        if not all(1 <= size <= limit for size, limit in zip(shape, most, strict=True)):
+            raise BadInput(
+                f"--patches {patches!r}: {encoder.name!r} sees {most[0]}x{most[1]} patches; expected rows and columns "
+                "from 1 to these"
+            )
+        return shape
+    if not Path(patches).is_file():
+        raise BadInput(
+            f"--patches {patches!r} is no file; expected ROWSxCOLUMNS, such as 4x4, or a label image"
+        )
+    try:
+        labels = read_labels(patches, picture)
+    except ValueError as error:
+        raise BadInput(f"--patches {patches!r}: {error}") from error
+    regions = len(np.unique(labels[labels >= 0]))
+    if not 1 <= regions <= encoder.n_patches:
+        raise BadInput(
+            f"--patches {patches!r} has {regions:,} regions; expected 1 to {encoder.n_patches}, the patches of "
+            f"{encoder.name!r}: one flat colour for each region, saved as PNG (JPEG blurs colours)"
+        )
+    return labels
+
+
+@contextlib.contextmanager
+def _kept(game: VisionLanguageGame, checkpoint: Path | None, folder: Path) -> Iterator[Checkpointed]:
+    """The game with each pass kept: in the folder of ``--checkpoint``, else beside the results until all is done."""
+    from fixlip_helpers.checkpoints import Checkpointed
+
+    with _unfinished(game.identity(), checkpoint, folder) as place, _refusing():
+        yield Checkpointed(game, place, BLOCK)
+
+
+@contextlib.contextmanager
+def _unfinished(identity: dict, checkpoint: Path | None, folder: Path) -> Iterator[Path]:
+    """A folder for passes: ``--checkpoint``; or, named after what is asked, one that goes when all is done.
+
+    What was refused leaves nothing; what was interrupted, or failed otherwise, leaves what it has encoded.
+    """
+    if checkpoint is not None:
+        yield checkpoint
+        return
+    name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
+    place = folder / f"unfinished-{name}"
+    try:
+        yield place
+    except BaseException as error:
+        # refused, or done but for a figure; not where the disk is full
+        over = isinstance(error, click.ClickException) and not isinstance(error.__cause__, OSError)
+        if over or not any(place.rglob("*.safetensors")):
+            shutil.rmtree(place, ignore_errors=True)
+        else:
+            _note(f"what was encoded is kept in {place}; the same command goes on from there")
+        raise
+    shutil.rmtree(place, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -285,40 +417,41 @@ def _designs(
                 f"budget = {budget:,} needs {m:,} coalitions of {n} players, more than memory holds: "
                 "ask for less"
             )
-    sides = (("image", game.n_image, sizes[0]), ("text", game.n_text, sizes[1]))
-    image, text = (choose_design(side, n, p, "auto", m, seed, independently) for side, n, m in sides)
+    name = "auto"
+    if budget == "auto" and game.n_image < len(game.image_players.owner):
+        name, m = _coarse_design(game.n_image, p, independently)
+        sizes = m, None
+    sides = (("image", game.n_image, name, sizes[0]), ("text", game.n_text, "auto", sizes[1]))
+    image, text = (choose_design(side, n, p, how, m, seed, independently) for side, n, how, m in sides)
     return image, text
 
 
-def _plan(game: VisionLanguageGame, designs: tuple[Design, Design], p: float, seed: int) -> Plan:
-    """Expect passes, memory and time; time from encoding a few coalitions and a small matrix product."""
-    from fixlip_helpers.coalitions import draw, n_monomials
+def _plan(game: Remembered, designs: tuple[Design, Design], n_captions: int = 1) -> Plan:
+    """Expect passes, memory and time of what is not known yet; time from encoding a few coalitions, which are kept."""
+    from fixlip_helpers.coalitions import n_monomials
+    from fixlip_helpers.effort import solving_seconds
 
-    passes, seconds, memory, flops = [], 0.0, 4.0 * game.model.n_parameters, 0.0
+    passes, seconds, memory = [], 0.0, 4.0 * game.game.model.n_parameters
     # Besides the design a side encodes 256 held-out and 128 ridge rows (for the text a quarter) and 2 ends.
-    for design, encode, besides in zip(
-        designs, (game.encode_images, game.encode_texts), (386, 98), strict=True
-    ):
-        probe = draw(design.n, p, 32, seed)
-        encode(probe[:2])  # the first call is slower than the rest
-        start = perf_counter()
-        width = encode(probe).shape[1]
-        each = (perf_counter() - start) / len(probe)
-        passes.append(min(len(design) + besides, 2**design.n))
+    for side, design, encode, besides, times in zip(
+        ("image", "text"), designs, (game.encode_images, game.encode_texts), (386, 98), (1, n_captions), strict=True
+    ):  # fmt: skip
+        new = design.coalitions[~game.knows(side, design.coalitions)]
+        passes.append(min(len(new) + besides, 2**design.n) * times)
+        each, width = 0.0, 512
+        if len(new) > 2:
+            encode(new[:2])  # the first call is slower than the rest
+            probe = new[2:34]
+            start = perf_counter()
+            width = encode(probe).shape[1]
+            each = (perf_counter() - start) / len(probe)
         terms = n_monomials(design.n)
-        seconds += each * passes[-1]
+        seconds += (
+            each * passes[-1] + solving_seconds(design.n, len(design), design.orthonormal, width) * times
+        )
         memory += passes[-1] * (12.0 * width + design.n) + 8.0 * terms * width * 3
-        if design.orthonormal:
-            flops += 2.0 * len(design) * terms * width
-        else:  # Gram matrix, and one factorisation for each penalty tried
-            flops += 2.0 * len(design) * terms**2 + 8 * terms**3 / 3
+        if not design.orthonormal:
             memory += 3 * 8.0 * terms**2
-    game.image_passes = game.text_passes = 0
-    square = np.ones((384, 384))
-    square @ square
-    start = perf_counter()
-    square @ square
-    seconds += flops * (perf_counter() - start) / (2 * 384.0**3)
     return Plan(*passes, seconds, memory / 1e9)
 
 
@@ -328,6 +461,20 @@ def _memory() -> float:
         return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     except (AttributeError, OSError, ValueError):  # not every system has it
         return math.inf
+
+
+def _coarse_design(n: int, p: float, independently: bool) -> tuple[str, int | None]:
+    """Design and size for coarser image players: four coalitions a term, without the least number for patches."""
+    from fixlip_helpers.coalitions import MOST_EXCHANGED, default_draws
+    from fixlip_helpers.effort import smallest_array
+
+    m = default_draws("text", n)
+    if 2**n <= max(m, 4096):
+        return "enumeration", None
+    if p == 0.5 and not independently:
+        runs = smallest_array(n)
+        return "orthogonal_array", max(1, m // runs) * runs
+    return "independent" if independently or m > MOST_EXCHANGED else "exchange", m
 
 
 def _say_plan(plan: Plan) -> None:
@@ -448,10 +595,10 @@ def _say_files(out: Path) -> None:
 
 def _page(explanation: Explanation, image) -> str:
     """The HTML page: scores and judgement, the explorer, the strongest pairs, how it was made."""
-    from fixlip_helpers.plots import scores
+    from fixlip_helpers.plots import scores, tile_name
     from fixlip_helpers.widgets import explorer_page
 
-    meta = explanation.meta
+    meta, tile = explanation.meta, tile_name(explanation)
     passes = ", ".join(f"{count:,} {side}" for side, count in meta.get("passes", {}).items())
     facts = {key: meta.get(key) for key in ("method", "model", "p", "removal", "budget", "seed", "source")}
     facts |= {"p": explanation.p, "passes": passes or None}
@@ -465,11 +612,11 @@ def _page(explanation: Explanation, image) -> str:
         f"<h1>“{html.escape(str(meta.get('caption', '')))}”</h1>"
         f"{_html_table(known)}"
         f"<p><strong>How far to trust it:</strong> {html.escape(_verdict(explanation))}.</p>"
-        f'<p class="muted">{html.escape(_what_was_asked(explanation))} A pair is the change in the patch’s '
-        "effect when the word enters, not “this patch shows the word”.</p>"
+        f'<p class="muted">{html.escape(_what_was_asked(explanation))} A pair is the change in the '
+        f"{tile}’s effect when the word enters, not “this {tile} shows the word”.</p>"
     )
     footer = (
-        f"<h2>Strongest pairs of a word and a patch</h2>{_html_table(_strongest_pairs(explanation))}"
+        f"<h2>Strongest pairs of a word and a {tile}</h2>{_html_table(_strongest_pairs(explanation))}"
         f"<h2>How it was made</h2>"
         f"{_html_table([(name, str(fact)) for name, fact in facts.items() if fact is not None])}"
     )
@@ -526,7 +673,7 @@ def _table(title: str, head: tuple[str, ...], rows: list[tuple[str, ...]]) -> No
 
 def _report(explanation: Explanation) -> None:
     """Print the words' values, the strongest pairs, and how far to trust them."""
-    from fixlip_helpers.plots import colour_limit, digits_for, scores, signed, value_name, words_of
+    from fixlip_helpers.plots import colour_limit, digits_for, scores, signed, tile_name, value_name, words_of
 
     values = explanation.first_order()[explanation.n_image :]
     sums = explanation.cross_modal().sum(axis=0)
@@ -535,9 +682,11 @@ def _report(explanation: Explanation) -> None:
         (name, signed(value, digits), signed(total, digits))
         for name, value, total in zip(words_of(explanation), values, sums, strict=True)
     ]
-    _table("Words", ("word", value_name(explanation), "sum of its pairs with patches"), words)
+    tile = tile_name(explanation)
+    tiles = "patches" if tile == "patch" else f"{tile}s"
+    _table("Words", ("word", value_name(explanation), f"sum of its pairs with {tiles}"), words)
     pairs = _strongest_pairs(explanation)
-    _table("Strongest pairs of a word and a patch", ("pair", "word", "patch"), pairs)
+    _table(f"Strongest pairs of a word and a {tile}", ("pair", "word", tile), pairs)
     click.echo(click.style("\nHow far to trust it", bold=True))
     for symbol, meaning, number in scores(explanation):
         padding = " " * (13 - len(symbol) + symbol.count("\u0302"))  # the hat of ν̂ takes no room of its own
@@ -546,12 +695,35 @@ def _report(explanation: Explanation) -> None:
     click.echo(f"  Fit: {_verdict(explanation)}.")
     if explanation.errors is not None:
         click.echo(
-            f"  Standard error of a pair of patch and word: {explanation.largest_error():.2g} logits at most."
+            f"  Standard error of a pair of {tile} and word: {explanation.largest_error():.2g} logits at most."
         )
+    if time := explanation.meta.get("time"):
+        click.echo(f"  {_what_time_bought(explanation, time)}")
     if "tolerance" in explanation.meta:
         known = explanation.meta["tolerance"]
         click.echo(f"  Asked for {known['asked']:g}: stopped as the {known['stopped']} was reached.")
     click.echo(f"  {_what_was_asked(explanation)}")
+
+
+def _what_time_bought(explanation: Explanation, time: dict) -> str:
+    """What ``--seconds`` reached."""
+    from fixlip_helpers.coalitions import default_draws
+    from fixlip_helpers.effort import smallest_array
+
+    meta, usual = explanation.meta, default_draws("image", explanation.n_image)
+    drawn = meta["design"]["image"]["coalitions"]
+    text = (
+        f"Asked for {_duration(time['asked'])}: took {_duration(time['taken'])}, {meta['passes']['image']:,} image and "
+        f"{meta['passes']['text']:,} text passes."
+    )
+    if time["stopped"] == "coalitions":
+        return f"{text} More would add nothing."
+    if meta["order"]["image"] == 1:
+        return f"{text} Too few to tell pairs within the picture apart: these are left out."
+    if meta["design"]["image"]["name"] == "orthogonal_array":
+        runs = smallest_array(explanation.n_image)
+        return f"{text} Image coalitions come in arrays of {runs:,}: one more would have taken too long."
+    return text + (f" Without a limit the image gets about {usual:,}." if drawn < usual else "")
 
 
 def _strongest_pairs(explanation: Explanation) -> list[tuple[str, str, str]]:
@@ -638,6 +810,7 @@ def verify(model: str, budget: int | str, seed: int, device: str | None) -> None
       fixlip verify
       fixlip verify --model path/to/clip-vit-base-patch32 --device cuda
     """
+    from fixlip_helpers.checkpoints import Remembered
     from fixlip_helpers.datasets import published_clip
     from fixlip_helpers.fixlip import fixlip as explain_game
     from fixlip_helpers.games import VisionLanguageGame
@@ -663,7 +836,8 @@ def verify(model: str, budget: int | str, seed: int, device: str | None) -> None
         )
     with _refusing():
         designs = _designs(game, 0.5, budget, seed)
-        _say_plan(_plan(game, designs, 0.5, seed))
+        game = Remembered(game)
+        _say_plan(_plan(game, designs))
         ours = explain_game(game, 0.5, budget, design=designs, solver="wls", seed=seed)
     _compare(ours, published, encoder)
 

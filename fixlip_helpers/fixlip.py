@@ -27,6 +27,7 @@ from fixlip_helpers.coalitions import (
     empty_and_full,
     n_monomials,
 )
+from fixlip_helpers.effort import MOST_COALITIONS, spend
 from fixlip_helpers.explanation import Explanation, player_names
 from fixlip_helpers.games import Game, TwoSidedGame, checked_values
 from fixlip_helpers.shapley import check_identified, shapley_design, solve_enforced
@@ -41,9 +42,6 @@ from fixlip_helpers.sides import (
 )
 from fixlip_helpers.uncertainty import joint_errors
 from fixlip_helpers.wls import MAX_TERMS, solve, solve_exact_text, solve_product
-
-MOST_COALITIONS = 65_536
-"""Draws of a side at which ``tolerance`` gives up with ``budget="auto"``."""
 
 
 def fixlip(
@@ -61,6 +59,7 @@ def fixlip(
     n_held_out: int = 256,
     errors: bool = False,
     tolerance: float | None = None,
+    seconds: float | None = None,
     checkpoint: str | os.PathLike | None = None,
 ) -> Explanation:
     """Explain a game by FIxLIP-p.
@@ -108,8 +107,14 @@ def fixlip(
         fits, or by joint sampling.
     tolerance : float, optional
         Spend passes until no cross-modal interaction has a standard error above this, in the game's unit, or the
-        budget is gone ("auto": :data:`MOST_COALITIONS` of a side); ``meta["tolerance"]`` says which. Implies
-        ``errors``; draws are independent and grow, so that no coalition is encoded twice. For cross-modal sampling.
+        budget is gone ("auto": :data:`~fixlip_helpers.effort.MOST_COALITIONS` of a side); ``meta["tolerance"]`` says
+        which. Implies ``errors``; draws are independent and grow, so that no coalition is encoded twice. For
+        cross-modal sampling.
+    seconds : float, optional
+        Spend about that long on encoding and solving, in place of a budget: the encoder's speed is measured in its
+        first passes, which are kept (:func:`~fixlip_helpers.effort.spend`). ``meta["time"]`` holds what was asked and
+        what it took. How many coalitions there are then depends on the machine: the result is not reproducible to the
+        bit. For cross-modal sampling by side fits.
     checkpoint : path, optional
         A folder that keeps every embedding of a two-sided game as soon as it is there
         (:class:`~fixlip_helpers.checkpoints.Checkpointed`): a run that was interrupted, or one with a larger budget,
@@ -163,6 +168,17 @@ def fixlip(
         isinstance(tolerance, bool) or not isinstance(tolerance, Real) or not 0 < tolerance < np.inf
     ):
         raise ValueError(f"tolerance = {tolerance!r}; expected a number above 0, in the game's unit, or None")
+    check_seconds(seconds)
+    if seconds is not None:
+        seconds = float(seconds)
+        taken = {
+            "budget": budget != "auto", "tolerance": tolerance is not None, "design": design is not None,
+            "the sizes of the sides": n_image_coalitions or n_text_coalitions,
+            "sampling='joint'": sampling == "joint", "index='FSII'": index == "FSII",
+            "solver='wls'": solver == "wls",
+        }  # fmt: skip
+        if given := [name for name, is_given in taken.items() if is_given]:
+            raise ValueError(f"seconds chooses the coalitions itself: leave {', '.join(given)} out")
     tolerance = None if tolerance is None else float(tolerance)
     errors = bool(errors) or tolerance is not None
     if errors and (index == "FSII" or (solver == "wls" and sampling != "joint")):
@@ -214,7 +230,9 @@ def fixlip(
             split = authors_split(budget, game.n_image, game.n_text)
             sizes = tuple(m if own is None else own for own, m in zip(sizes, split, strict=True))
         try:
-            if tolerance is not None:
+            if seconds is not None:
+                explanation = _within(game, p, seconds, seed, errors)
+            elif tolerance is not None:
                 explanation = _until(game, p, tolerance, sizes, seed, n_held_out)
             elif solver == "sides":
                 explanation = _sides(game, p, designs, sizes, seed, n_held_out, errors)
@@ -238,6 +256,32 @@ def _sides(
     image = fit_side(game, "image", p, designs[0], sizes[0], seed, n_held_out=n_held_out, errors=errors)
     text = fit_side(game, "text", p, designs[1], sizes[1], seed, n_held_out=n_held_out // 4, errors=errors)
     return combine(image, text, errors)
+
+
+def check_seconds(seconds: float | None) -> None:
+    """ValueError for a time that is neither None nor a number above 0."""
+    if seconds is None:
+        return
+    if isinstance(seconds, bool) or not isinstance(seconds, Real) or not 0 < seconds < np.inf:
+        raise ValueError(f"seconds = {seconds!r}; expected a number above 0")
+
+
+def _within(game: TwoSidedGame, p: float, seconds: float, seed: int, errors: bool) -> Explanation:
+    """Side fits on as many coalitions as a time allows."""
+    start = perf_counter()
+    game = game if isinstance(game, Remembered) else Remembered(game)
+    spent = spend(game, p, seconds, seed, errors)
+    image, text = (
+        fit_side(game, side, p, design, seed=seed, n_held_out=n_held_out, errors=errors)
+        for side, design, n_held_out in zip(
+            ("image", "text"), (spent.image, spent.text), spent.n_held_out, strict=True
+        )
+    )
+    explanation = combine(image, text, errors)
+    explanation.meta["time"] = {
+        "asked": seconds, "taken": perf_counter() - start, "stopped": spent.stopped
+    }  # fmt: skip
+    return explanation
 
 
 def _until(

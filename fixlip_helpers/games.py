@@ -593,26 +593,35 @@ class VisionLanguageGame(SideBySide):
             )
         return found
 
-    def identity(self) -> dict:
+    def identity(self, side: str | None = None) -> dict:
         """What decides the embeddings: model and weights, picture, caption, removal, players.
+
+        With ``side`` (``"image"`` or ``"text"``) what decides those of that side; the other may be any.
 
         A removal is known by its name and by what it leaves of the picture when all patches are gone, so that its
         options count. The device does not: on another one the same numbers are due, to rounding.
         """
         nothing = np.zeros(self.model.n_patches, dtype=bool)
-        return {
+        model = {
             "model": self.model.name,
             "dtype": str(self.model.dtype).removeprefix("torch."),
             "weights": self.model.fingerprint(),
+        }
+        image = {
             "image": digest(self.picture.pixels.detach().cpu().double().numpy()),
-            "caption": self.caption.text,
-            "tokens": self.caption.input_ids[0].tolist(),
-            "text removal": self.model.text_removal,
             "removal": self.removal_name,
             "emptied image": digest(np.asarray(self.removal.show(nothing))),
             "image players": self.image_players.owner.tolist(),
+        }
+        text = {
+            "caption": self.caption.text,
+            "tokens": self.caption.input_ids[0].tolist(),
+            "text removal": self.model.text_removal,
             "text players": self.text_players.owner.tolist(),
         }
+        if side is None:
+            return model | image | text
+        return model | {"image": image | {"n_text": None}, "text": text | {"n_image": None}}[side]
 
 
 # --- Reduced precision --------------------------------------------------------------------

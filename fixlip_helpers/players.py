@@ -11,11 +11,17 @@ Patches are whole: a player owns patches, not pixels, so that every way to remov
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from fixlip_helpers.models import Picture
 
 ALWAYS_VISIBLE = -1
 
@@ -71,7 +77,7 @@ def image_players(
     facts : dict
         For a game's ``meta``: ``grid``, rows and columns of players, where they tile the picture evenly, and,
         unless players are patches, ``image_groups`` with the patch ``grid`` and the player of each patch,
-        row by row, as ``owner``.
+        row by row, as ``owner``, and, where players are blocks, their rows and columns as ``blocks``.
 
     Raises
     ------
@@ -113,9 +119,12 @@ def image_players(
     if len(kept) == 0:
         raise ValueError("image_players leaves no player: every patch is always visible (-1)")
     if lost := sorted(set(np.unique(labels).tolist()) - set(kept.tolist()) - {ALWAYS_VISIBLE}):
+        from fixlip_helpers.models import ImageWarning
+
         warnings.warn(
             f"image_players: {len(lost)} of the labels cover most of no patch and are no players: "
             f"{', '.join(map(str, lost[:8]))}{', ...' if len(lost) > 8 else ''}",
+            ImageWarning,
             stacklevel=3,
         )
     owner = np.where(of_patch == ALWAYS_VISIBLE, ALWAYS_VISIBLE, np.searchsorted(kept, of_patch))
@@ -135,10 +144,91 @@ def _blocks(shape: np.ndarray, grid: tuple[int, int]) -> tuple[Players, dict]:
     row_of, column_of = (np.arange(most) * size // most for size, most in zip(shape, grid, strict=True))
     owner = (row_of[:, None] * columns + column_of).ravel()
     names = [f"region {row},{column}" for row in range(rows) for column in range(columns)]
-    facts = {"image_groups": {"grid": list(grid), "owner": owner.tolist()}}
+    facts = {"image_groups": {"grid": list(grid), "owner": owner.tolist(), "blocks": [rows, columns]}}
     if grid[0] % rows == 0 and grid[1] % columns == 0:  # what is drawn as even tiles must be even tiles
         facts["grid"] = [rows, columns]
     return Players(owner, names), facts
+
+
+def read_labels(path: str | os.PathLike, picture: Picture) -> np.ndarray:
+    """A label image as labels of the pixels that the encoder sees, which ``image_players`` takes.
+
+    Parameters
+    ----------
+    path : path
+        A picture with one flat colour for each region (PNG, GIF, TIFF; not JPEG, which blurs colours), or an array
+        of whole numbers saved by ``numpy.save``. It has the size or the proportions of the picture that is explained;
+        or the size of what the encoder sees. Labels are the values of a greyscale or palette picture or an array,
+        else colours are numbered from 1 as they appear, row by row. What is transparent, or -1 in an array, is
+        always visible.
+    picture : Picture
+        From the model's ``prepare_image``.
+
+    Returns
+    -------
+    ndarray of int64, of the shape of ``picture.seen``
+
+    Raises
+    ------
+    ValueError
+        If the file cannot be read, holds no labels, or has other proportions.
+    """
+    labels = _load_labels(Path(path))
+    height, width = labels.shape
+    whole, seen, box = picture.original.size, picture.seen.size, picture.box
+    if (width, height) != whole and (width, height) == seen:
+        return labels
+    across, down = whole[0] / width, whole[1] / height
+    if abs(across / down - 1) > max(0.01, 1 / min(width, height)):
+        raise ValueError(
+            f"labels are {width} × {height} pixels, the picture {whole[0]} × {whole[1]}: expected the same "
+            f"proportions, or {seen[0]} × {seen[1]}, what the encoder sees"
+        )
+    left, top, right, bottom = box
+    columns = (left + (np.arange(seen[0]) + 0.5) * (right - left) / seen[0]) / across
+    rows = (top + (np.arange(seen[1]) + 0.5) * (bottom - top) / seen[1]) / down
+    columns, rows = (
+        np.clip(places.astype(int), 0, most - 1) for places, most in ((columns, width), (rows, height))
+    )
+    return labels[np.ix_(rows, columns)]
+
+
+def _load_labels(path: Path) -> np.ndarray:
+    """The labels in a file, (height, width) int64, in its own pixels."""
+    from PIL import Image
+
+    try:
+        labels = np.load(path, allow_pickle=False) if path.suffix == ".npy" else _labels_of_picture(path)
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise ValueError(f"labels cannot be read: {reason}") from error
+    if labels.ndim != 2 or labels.size == 0 or labels.dtype.kind not in "iub":
+        raise ValueError(
+            f"labels are {labels.dtype} of shape {labels.shape}; expected whole numbers, (height, width)"
+        )
+    return labels.astype(np.int64)
+
+
+def _labels_of_picture(path: Path) -> np.ndarray:
+    """Grey values, palette numbers, or the numbers of colours as they appear; -1 where it is transparent."""
+    from PIL import Image, ImageOps
+
+    with Image.open(path) as opened:
+        picture = ImageOps.exif_transpose(opened)
+    hidden = np.zeros((picture.height, picture.width), dtype=bool)
+    if picture.has_transparency_data:
+        hidden = np.asarray(picture.convert("RGBA").getchannel("A")) < 128
+    if picture.mode in ("1", "L", "P") or picture.mode.startswith("I"):
+        labels = np.asarray(picture).astype(np.int64)
+    else:
+        colours = np.asarray(picture.convert("RGB")) @ np.array([1 << 16, 1 << 8, 1])
+        colours[hidden] = ALWAYS_VISIBLE
+        distinct, first, which = np.unique(colours, return_index=True, return_inverse=True)
+        first[distinct == ALWAYS_VISIBLE] = (
+            ALWAYS_VISIBLE  # comes first of all, so that the others count from 1
+        )
+        labels = np.argsort(np.argsort(first))[which.reshape(colours.shape)] + (not hidden.any())
+    return np.where(hidden, ALWAYS_VISIBLE, labels)
 
 
 def _majority(labels: np.ndarray, grid: tuple[int, int], patch_size: int) -> np.ndarray:

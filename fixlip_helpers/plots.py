@@ -29,6 +29,7 @@ import numpy as np
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
+from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap, Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch, Rectangle
@@ -256,6 +257,35 @@ def grid_of(explanation: Explanation) -> tuple[int, int]:
     return int(grid[0]), int(grid[1])
 
 
+def tiles_of(explanation: Explanation) -> tuple[tuple[int, int], np.ndarray]:
+    """The tiles that a picture is drawn in, and whose they are.
+
+    Where image players tile the picture evenly, each is a tile. Other groups of patches (uneven blocks, superpixels)
+    are drawn on their patches.
+
+    Returns
+    -------
+    (rows, columns) : tuple of int
+    owner : ndarray of int, shape (rows * columns,)
+        The image player of each tile, row by row; -1 where it is always visible.
+
+    Raises
+    ------
+    ValueError
+        As :func:`grid_of`, where there are no ``meta["image_groups"]`` of these players either.
+    """
+    groups = explanation.meta.get("image_groups")
+    if groups and "grid" not in explanation.meta and max(groups["owner"]) + 1 == explanation.n_image:
+        return tuple(groups["grid"]), np.array(groups["owner"])
+    return grid_of(explanation), np.arange(explanation.n_image)
+
+
+def _on_tiles(explanation: Explanation, values: np.ndarray) -> np.ndarray:
+    """Numbers of image players, (n_image,), on their tiles, (rows, columns); 0 on what is always visible."""
+    grid, owner = tiles_of(explanation)
+    return np.append(values, 0.0)[owner].reshape(grid)
+
+
 def picture_and_box(image: Any) -> tuple[Image.Image, tuple[float, float, float, float]]:
     """The picture to draw on, and where in it the encoder looks: left, top, right, bottom in its pixels."""
     if hasattr(image, "original") and hasattr(image, "box"):
@@ -398,7 +428,7 @@ def heat(
     Parameters
     ----------
     explanation : Explanation
-        Its image players are the patches of ``meta["grid"]``.
+        Its image players are the patches of ``meta["grid"]``, or the groups of ``meta["image_groups"]``.
     image : picture or Picture
     word : str or int, optional
         A text player's name, or its position from 0.
@@ -419,9 +449,8 @@ def heat(
     Raises
     ------
     ValueError
-        If the word is unknown or ambiguous, or the image players are no grid.
+        If the word is unknown or ambiguous, or it is not known where the image players are (:func:`tiles_of`).
     """
-    grid = grid_of(explanation)
     if word is None:
         values = explanation.first_order()[: explanation.n_image]
         name, shown = "first-order values", value_name(explanation)
@@ -433,7 +462,7 @@ def heat(
         limit = colour_limit(explanation.cross_modal()) if limit is None else limit
     title = f"{name}  (sum {signed(values.sum(), digits_for(limit))})" if title is None else title
     key = f"{shown} {_unit(explanation)}" if key == "" else key
-    return patch_heat(values.reshape(grid), image, ax=ax, limit=limit, title=title, key=key)
+    return patch_heat(_on_tiles(explanation, values), image, ax=ax, limit=limit, title=title, key=key)
 
 
 @_styled
@@ -530,7 +559,9 @@ def _draw_key(figure: Figure, limit: float, explanation: Explanation, centre: fl
     wide, high = figure.get_size_inches()
     ax = figure.add_axes(((centre - 1.1) / wide, (low + 0.1) / high, 2.2 / wide, 0.09 / high))
     colour_key(
-        ax, limit, f"interaction of a patch with the word {_unit(explanation)}; beside each word: its sum"
+        ax,
+        limit,
+        f"interaction of a {tile_name(explanation)} with the word {_unit(explanation)}; beside each word: its sum",
     )
 
 
@@ -628,7 +659,7 @@ def top_pairs(explanation: Explanation, image: Any, k: int = 10, *, ax: Axes | N
     -------
     Axes
     """
-    rows, columns = grid_of(explanation)
+    (rows, columns), owner = tiles_of(explanation)
     picture, (left, top, right, bottom) = picture_and_box(image)
     words, terms = words_of(explanation), explanation.top(k, "cross")
     unit, across, low, high, lanes = _link_layout(picture, len(words))
@@ -657,8 +688,9 @@ def top_pairs(explanation: Explanation, image: Any, k: int = 10, *, ax: Axes | N
     for term in reversed(terms):  # the strongest on top
         if not term.value:
             continue
-        patch, place = term.players[0], term.players[1] - explanation.n_image
-        x, y = left + (patch % columns + 0.5) * wide, top + (patch // columns + 0.5) * tall
+        place = term.players[1] - explanation.n_image
+        own = (owner == term.players[0]).reshape(rows, columns)
+        x, y = (_middle(own) + 0.5) * (wide, tall) + (left, top)
         colour, strength = (RAISES if term.value > 0 else LOWERS), abs(term.value) / limit
         end = (word_end, lanes[place])
         curve = Path([(x, y), (x + 0.35 * unit, y), (end[0] - 0.25 * unit, end[1]), end],
@@ -669,14 +701,28 @@ def top_pairs(explanation: Explanation, image: Any, k: int = 10, *, ax: Axes | N
         ax.add_patch(
             PathPatch(curve, fill=False, edgecolor=colour, linewidth=0.8 + 3.2 * strength, alpha=0.9)
         )
-        ax.add_patch(
-            Rectangle((x - wide / 2, y - tall / 2), wide, tall, fill=False, edgecolor="white", linewidth=3.2)
-        )
-        ax.add_patch(
-            Rectangle((x - wide / 2, y - tall / 2), wide, tall, fill=False, edgecolor=colour, linewidth=1.8)
-        )
+        edges = _outline(own) * (wide, tall) + (left, top)
+        for line_colour, width in (("white", 3.2), (colour, 1.8)):
+            ax.add_collection(
+                LineCollection(edges, colors=line_colour, linewidths=width, capstyle="projecting")
+            )
         ax.plot(*end, "o", color=colour, markersize=4.5)
     return ax
+
+
+def _middle(own: np.ndarray) -> np.ndarray:
+    """Column and row of the tile that is nearest to the centre of some tiles, (rows, columns) bool -> (2,) int."""
+    tiles = np.argwhere(own)
+    return tiles[np.square(tiles - tiles.mean(axis=0)).sum(axis=1).argmin()][::-1]
+
+
+def _outline(own: np.ndarray) -> np.ndarray:
+    """The edges around some tiles, (rows, columns) bool -> (k, 2, 2): two ends, each (column, row)."""
+    padded = np.pad(own, 1)
+    level = np.argwhere(padded[1:, 1:-1] != padded[:-1, 1:-1])  # between a tile and the one below it
+    upright = np.argwhere(padded[1:-1, 1:] != padded[1:-1, :-1])
+    ends = [np.stack([edges, edges + step], axis=1) for edges, step in ((level, (0, 1)), (upright, (1, 0)))]
+    return np.concatenate(ends)[..., ::-1].astype(float)
 
 
 @_styled
@@ -794,10 +840,19 @@ def headline(explanation: Explanation) -> str:
     return "   ·   ".join(literal(str(part)) for part in parts if part)
 
 
+def tile_name(explanation: Explanation) -> str:
+    """What image players are called: "patch", "block" (of patches), or "region"."""
+    groups = explanation.meta.get("image_groups")
+    return "patch" if not groups else "block" if "blocks" in groups else "region"
+
+
 def spot(explanation: Explanation, patch: int) -> str:
-    """Where a patch is, counted from 1, as figures and the explorer say it."""
-    _, columns = grid_of(explanation)
-    return f"patch in row {patch // columns + 1}, column {patch % columns + 1}"
+    """Where an image player is, counted from 1, as figures and the explorer say it; the name of a region."""
+    name = tile_name(explanation)
+    if name == "region":
+        return explanation.players[patch]
+    columns = explanation.meta["image_groups"]["blocks"][1] if name == "block" else grid_of(explanation)[1]
+    return f"{name} in row {patch // columns + 1}, column {patch % columns + 1}"
 
 
 def alt_text(explanation: Explanation, word: str | int | None = None) -> str:
@@ -806,7 +861,7 @@ def alt_text(explanation: Explanation, word: str | int | None = None) -> str:
     With a word: the strongest patches of its map. Without: the words with their first-order values and the
     strongest pairs.
     """
-    rows, columns = grid_of(explanation)
+    (rows, columns), _ = tiles_of(explanation)
     if word is not None:
         place = word_index(explanation, word)
         values = explanation.cross_modal()[:, place]

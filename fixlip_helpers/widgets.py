@@ -24,7 +24,7 @@ from PIL import Image
 
 from fixlip_helpers.choices import Choices, name_of, web
 from fixlip_helpers.models import open_image
-from fixlip_helpers.plots import alt_text, grid_of, heat, picture_and_box, word_index, words_of
+from fixlip_helpers.plots import alt_text, heat, picture_and_box, tiles_of, word_index, words_of
 
 if TYPE_CHECKING:
     from IPython.display import HTML
@@ -218,7 +218,7 @@ def explorer_page(
     Parameters
     ----------
     explanation : Explanation
-        With ``meta["grid"]``. Its numbers go into the page with six significant digits.
+        With ``meta["grid"]`` or ``meta["image_groups"]``. Its numbers go into the page with six significant digits.
     image : picture or Picture
         As for :func:`fixlip_helpers.plots.heat`.
     header, footer : str
@@ -235,9 +235,9 @@ def explorer_page(
     Raises
     ------
     ValueError
-        If the image players are not the patches of a grid.
+        If it is not known where the image players are (:func:`fixlip_helpers.plots.tiles_of`).
     """
-    grid_of(explanation)
+    tiles_of(explanation)
     picture, box = picture_and_box(image)
     width, height = picture.size
     shown = picture.copy()

@@ -136,8 +136,8 @@ def test_explain_is_the_package_s_explanation(call, picture, tmp_path, folder):
     ours = Explanation.load(tmp_path / "out" / "explanation.json")
     game = VisionLanguageGame(models.load_model(folder), picture, CAPTION, removal="drop")
     theirs = fixlip(game, 0.6, 1600, seed=3)
-    np.testing.assert_allclose(ours.main, theirs.main, atol=1e-9)
-    np.testing.assert_allclose(ours.pairs, theirs.pairs, atol=1e-9)
+    np.testing.assert_allclose(ours.main, theirs.main, atol=1e-5)  # in other batches, hence to rounding
+    np.testing.assert_allclose(ours.pairs, theirs.pairs, atol=1e-5)
     assert ours.meta["seed"] == 3 and ours.meta["removal"] == "drop" and ours.p == 0.6
 
 
@@ -458,21 +458,21 @@ def test_a_folder_in_the_place_of_a_result(call, picture, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("failure", "code", "text"),
+    ("failure", "code", "text", "kept"),
     [
-        (MemoryError(), 1, "out of memory"),
-        (KeyboardInterrupt(), 130, "interrupted"),
-        (OSError(28, "No space left on device"), 2, "No space left"),
-        (RuntimeError("a fault\nof ours"), 1, "unexpected RuntimeError: a fault of ours"),
+        (MemoryError(), 1, "explanation.png could not be made (MemoryError", False),
+        (KeyboardInterrupt(), 130, "interrupted", True),
+        (OSError(28, "No space left on device"), 2, "No space left", True),
+        (RuntimeError("a fault\nof ours"), 1, "could not be made (RuntimeError: a fault of ours)", False),
     ],
 )
-def test_failing_while_writing_leaves_what_was_there(
-    call, picture, tmp_path, monkeypatch, failure, code, text
+def test_failing_while_writing_leaves_whole_files(
+    call, picture, tmp_path, monkeypatch, failure, code, text, kept
 ):
     from fixlip_helpers import plots
 
     call("explain", picture, "dog")
-    before = {name: (tmp_path / "out" / name).read_bytes() for name in FILES}
+    before = (tmp_path / "out" / "explanation.png").read_bytes()
 
     def fail(*args, **kwargs):
         raise failure
@@ -480,16 +480,19 @@ def test_failing_while_writing_leaves_what_was_there(
     monkeypatch.setattr(plots, "explanation_figure", fail)
     found, _, errors = call("explain", picture, "red cat")
     assert found == code and text in errors.splitlines()[-1] and "Traceback" not in errors
-    assert {name: (tmp_path / "out" / name).read_bytes() for name in os.listdir(tmp_path / "out")} == before
+    explanation = Explanation.load(tmp_path / "out" / "explanation.json")  # the numbers come first
+    assert explanation.meta["caption"] == "red cat"
+    files = {name for name in written(tmp_path) if not name.startswith("unfinished-")}
+    if "explanation.png" in files:  # of the earlier run, whole; where the new one failed it is gone
+        assert kept and (tmp_path / "out" / "explanation.png").read_bytes() == before
+    assert files <= set(FILES) and (len(written(tmp_path)) > len(files)) == kept
 
 
 def test_a_folder_that_was_made_in_vain_is_removed(call, picture, tmp_path, monkeypatch):
-    from fixlip_helpers import plots
-
     def fail(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(plots, "explanation_figure", fail)
+    monkeypatch.setattr(VisionLanguageGame, "_encode_images", fail)
     code, *_ = call("explain", picture, "dog", "--out", tmp_path / "new" / "deep")
     assert code == 130 and not (tmp_path / "new").exists()
 
@@ -517,7 +520,7 @@ def test_control_c_ends_cleanly(tmp_path, picture, folder):
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate()
     assert process.returncode == 130 and "interrupted" in errors and "Traceback" not in errors
-    assert not (tmp_path / "out").exists()
+    assert [name[:11] for name in written(tmp_path)] == ["unfinished-"]  # the passes that were made
 
 
 # --- fixlip verify ------------------------------------------------------------------------------------------

@@ -32,11 +32,20 @@ def pages(tmp_path_factory):
         ("fixlip", fixlip, image),
         ("game", explanations["GAME"], image),
         ("small", small(words=("a", "dog", "a")), ramp()),
+        ("regions", regions(), ramp()),
     ):
         (folder / f"{name}.html").write_text(
             explorer_page(explanation, picture, header=header), encoding="utf-8"
         )
     return {"folder": folder, "fixlip": fixlip}
+
+
+def regions() -> Explanation:
+    """Two regions and a hole on a grid of 2 x 3 patches, and two words."""
+    explanation = small(1, 2, words=("red", "dog"))
+    del explanation.meta["grid"]
+    explanation.meta["image_groups"] = {"grid": [2, 3], "owner": [0, 0, 1, 1, 1, -1]}
+    return explanation
 
 
 @pytest.fixture
@@ -377,3 +386,19 @@ def test_sources_are_where_the_package_looks():
         "explorer.css",
         "page.html",
     }
+
+
+def test_regions_are_shown_on_their_patches(opened):
+    browser = opened("regions")
+    explanation = regions()
+    patches = browser.find_elements(By.CSS_SELECTOR, "[data-patch]")
+    labels = [patch.get_attribute("aria-label") for patch in patches]
+    assert len(patches) == 6 and labels[0] == labels[1] and labels[2] == labels[3] == labels[4] != labels[0]
+    assert labels[5] == "always visible"
+    patches[5].click()  # is nobody: nothing happens
+    patches[4].click()
+    word = browser.find_elements(By.CSS_SELECTOR, "[data-word] .fx-number")[1]
+    assert word.text.replace("−", "-").startswith(f"{explanation.pairs[1, 3]:+.1f}"[:4])
+    assert [patch.get_attribute("aria-selected") for patch in patches] == ["false"] * 2 + ["true"] * 3 + [
+        "false"
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from matplotlib import pyplot as plt
+from PIL import Image
 from stand_ins import CAPTION, PIECES, noise_image, small_model
 
 from fixlip_helpers import VisionLanguageGame, fixlip, plots
-from fixlip_helpers.players import image_players, on_patches, text_players
+from fixlip_helpers.players import image_players, on_patches, read_labels, text_players
 
 GRID = (4, 4)
 WORDS = [*((w, (i,)) for i, w in enumerate(PIECES[:6])), ("hydrant", (6, 7))]
@@ -37,13 +39,13 @@ def test_blocks_of_patches():
     players, facts = of_image((2, 4))
     assert players.owner.reshape(4, 4).tolist() == [[0, 1, 2, 3]] * 2 + [[4, 5, 6, 7]] * 2
     assert players.names[5] == "region 1,1" and facts["grid"] == [2, 4]
-    assert facts["image_groups"] == {"grid": [4, 4], "owner": players.owner.tolist()}
+    assert facts["image_groups"] == {"grid": [4, 4], "owner": players.owner.tolist(), "blocks": [2, 4]}
 
 
 def test_uneven_blocks_are_no_grid_to_draw():
     players, facts = of_image([2, 3], grid=(7, 7))
     assert Counter(players.owner.tolist()) == {0: 12, 1: 8, 2: 8, 3: 9, 4: 6, 5: 6}
-    assert "grid" not in facts
+    assert "grid" not in facts and facts["image_groups"]["blocks"] == [2, 3]
 
 
 def test_labels_of_patches_and_what_is_always_visible():
@@ -188,9 +190,85 @@ def test_its_explanation_is_drawn():
             np.testing.assert_allclose(np.kron(grid, np.ones((2, 2, 1))), drawn)
         else:
             assert (drawn[2:, 2, 3] == 0).all()  # always visible: no colour
-            with pytest.raises(ValueError, match="does not tile 5 image players"):
-                plots.heat(explanation, game.picture, "dog")
+            shown = plots.heat(explanation, game.picture, "dog").images[-1].get_array()
+            np.testing.assert_array_equal(shown, drawn)
+            assert plots.spot(explanation, 0) == explanation.players[0]
+        plots.explanation_figure(explanation, game.picture)
         plt.close("all")
+
+
+@pytest.mark.parametrize(
+    ("own", "edges"),
+    [
+        ([[1]], {"0,0-1,0", "0,1-1,1", "0,0-0,1", "1,0-1,1"}),
+        (
+            [[0, 1], [1, 1]],
+            {"1,0-2,0", "0,1-1,1", "0,2-1,2", "1,2-2,2", "1,0-1,1", "0,1-0,2", "2,0-2,1", "2,1-2,2"},
+        ),
+    ],
+)
+def test_outline_of_tiles(own, edges):
+    found = plots._outline(np.array(own, dtype=bool)).astype(int)
+    assert {"-".join(f"{x},{y}" for x, y in edge) for edge in found.tolist()} == edges and len(found) == len(
+        edges
+    )
+
+
+# --- Label images -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cropped():
+    """A picture of 120 x 60 pixels of which the encoder sees the middle half, as 8 x 8 pixels."""
+    return SimpleNamespace(
+        original=Image.new("RGB", (120, 60)), seen=Image.new("RGB", (8, 8)), box=(30.0, 0.0, 90.0, 60.0)
+    )
+
+
+def halves(mode: str, size: tuple[int, int], left, right) -> Image.Image:
+    image = Image.new(mode, size, left)
+    image.paste(right, (size[0] // 2, 0, *size))
+    return image
+
+
+@pytest.mark.parametrize("scale", [1, 2, 0.1])
+def test_labels_lie_where_the_encoder_looks(cropped, tmp_path, scale):
+    size = int(120 * scale), int(60 * scale)
+    image = halves("L", size, 3, 5)
+    image.paste(9, (0, 0, size[0] // 6, size[1]))  # not seen
+    image.save(tmp_path / "labels.png")
+    np.testing.assert_array_equal(read_labels(tmp_path / "labels.png", cropped), [[3] * 4 + [5] * 4] * 8)
+
+
+@pytest.mark.parametrize(
+    ("name", "image", "labels"),
+    [
+        ("a.png", halves("RGB", (8, 8), "red", "blue"), (1, 2)),
+        ("b.png", halves("RGB", (8, 8), "blue", "red"), (1, 2)),  # as they appear, not by their value
+        ("c.png", halves("RGBA", (8, 8), (0, 0, 0, 0), (9, 9, 9, 255)), (-1, 1)),
+        ("d.png", Image.fromarray(np.array([[300] * 4 + [7] * 4] * 8, dtype=np.uint16)), (300, 7)),
+        ("e.gif", halves("P", (8, 8), 1, 0), (1, 0)),
+        ("f.png", halves("1", (8, 8), 1, 0), (1, 0)),
+        ("g.npy", np.array([[4] * 4 + [-1] * 4] * 8), (4, -1)),
+    ],
+)
+def test_kinds_of_label_images(cropped, tmp_path, name, image, labels):
+    path = tmp_path / name
+    np.save(path, image) if name.endswith("npy") else image.save(path)
+    np.testing.assert_array_equal(read_labels(path, cropped), [[labels[0]] * 4 + [labels[1]] * 4] * 8)
+
+
+def test_label_images_that_are_none(cropped, tmp_path):
+    Image.new("L", (60, 60)).save(tmp_path / "square.png")
+    (tmp_path / "text.png").write_text("x")
+    np.save(tmp_path / "cube.npy", np.zeros((2, 2, 2), dtype=int))
+    np.save(tmp_path / "objects.npy", np.array([["a"]], dtype=object))
+    for name, message in (
+        ("square.png", "60 × 60 pixels, the picture 120 × 60"), ("text.png", "cannot be read"), ("no.png", "No such"),
+        ("cube.npy", r"\(2, 2, 2\)"), ("objects.npy", "cannot be read"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=message):
+            read_labels(tmp_path / name, cropped)
 
 
 def test_players_that_do_not_fit_are_refused_by_the_game():

@@ -12,7 +12,11 @@ const PARTNERS_SHOWN = 6;
 
 export function explore(root, record, picture) {
   const original = decode(record);
-  const [rows, columns] = record.meta.grid;
+  // Image players tile the picture evenly, or own patches: groups.owner has the player of each, -1 for none.
+  const groupsOfPatches = record.meta.grid ? null : record.meta.image_groups;
+  const blocks = record.meta.image_groups?.blocks;
+  const piece = blocks ? ["block", "blocks"] : record.meta.image_groups ? ["region", "regions"] : ["patch", "patches"];
+  const [rows, columns] = record.meta.grid ?? groupsOfPatches.grid;
   const unit = ["FWBII", "FSII"].includes(record.index) ? "logits" : "the method's own unit";
   const paired = original.pairs.some((row, i) => i < original.n_image && row.subarray(original.n_image).some(Boolean));
   const pieces = (record.meta.words ?? []).filter(([, members]) => members.length > 1);
@@ -73,7 +77,11 @@ export function explore(root, record, picture) {
     if (!button || !root.contains(button)) return null;
     return button.dataset.word !== undefined ? Number(button.dataset.word) : ownerOf(Number(button.dataset.patch));
   };
-  const ownerOf = (patch) => e.members.findIndex((members) => members.includes(patch));
+  const ownerOf = (patch) => {
+    const player = groupsOfPatches ? groupsOfPatches.owner[patch] : patch;
+    const owner = e.members.findIndex((members) => members.includes(player));
+    return owner === -1 ? null : owner;
+  };
 
   stage.addEventListener("pointerover", (event) => {
     if (event.pointerType === "mouse") look(playerOf(event.target));
@@ -142,7 +150,7 @@ export function explore(root, record, picture) {
     const made = sides
       .filter((members) => members.length > 1)
       .map((members) => ({
-        name: members[0] < original.n_image ? `region of ${members.length} patches` : members.map((i) => original.players[i]).join(" + "),
+        name: members[0] < original.n_image ? `region of ${members.length} ${piece[1]}` : members.map((i) => original.players[i]).join(" + "),
         members,
       }));
     regroup([...kept, ...made]);
@@ -162,6 +170,7 @@ export function explore(root, record, picture) {
 
   /** The number that a player shows now, or null. */
   function shown(player, chosen) {
+    if (player === null) return null;
     if (chosen === null || !paired) return values[player];
     if (player === chosen) return null;
     const across = player < e.n_image !== chosen < e.n_image;
@@ -174,9 +183,9 @@ export function explore(root, record, picture) {
     const digits = digitsFor(limit);
     patches.forEach((patch, index) => {
       const player = ownerOf(index);
-      paint(patch, shown(player, chosen), limit, player === chosen, isMarked(player));
+      paint(patch, shown(player, chosen), limit, player !== null && player === chosen, isMarked(player));
       patch.setAttribute("aria-label", `${nameOf(player)}${said(shown(player, chosen), digits)}`);
-      patch.setAttribute("aria-selected", String(player === pinned || isMarked(player)));
+      patch.setAttribute("aria-selected", String(player !== null && (player === pinned || isMarked(player))));
     });
     for (const word of words.children) {
       const player = Number(word.dataset.word);
@@ -196,7 +205,7 @@ export function explore(root, record, picture) {
   }
 
   function isMarked(player) {
-    return marked !== null && e.members[player].every((i) => marked.has(i));
+    return marked !== null && player !== null && e.members[player].every((i) => marked.has(i));
   }
 
   function paint(button, value, limit, chosen, isMarkedNow) {
@@ -213,7 +222,7 @@ export function explore(root, record, picture) {
     const what =
       chosen === null || !paired
         ? `value of each player (${unit})`
-        : `interaction with ${chosen < e.n_image ? "this patch" : `“${e.players[chosen]}”`} (${unit})`;
+        : `interaction with ${chosen < e.n_image ? `this ${piece[0]}` : `“${e.players[chosen]}”`} (${unit})`;
     key.replaceChildren();
     key.setAttribute("aria-label", `Colours: ${what}; blue lowers, down to ${signed(-limit, digits)}; red raises, up to ${signed(limit, digits)}`);
     add(key, "div", "fx-what").textContent = what;
@@ -228,11 +237,11 @@ export function explore(root, record, picture) {
     readout.replaceChildren();
     if (marked) {
       add(readout, "p").textContent =
-        "Mark two or more words, or two or more patches, then merge them: they become one player, with the sum of their terms.";
+        `Mark two or more words, or two or more ${piece[1]}, then merge them: they become one player, with the sum of their terms.`;
       return;
     }
     if (chosen === null) {
-      add(readout, "p").textContent = "Point at a word or a patch, tap it, or move to it with Tab and the arrow keys. A click keeps it.";
+      add(readout, "p").textContent = `Point at a word or a ${piece[0]}, tap it, or move to it with Tab and the arrow keys. A click keeps it.`;
       return;
     }
     add(readout, "h3").textContent = nameOf(chosen);
@@ -252,7 +261,7 @@ export function explore(root, record, picture) {
     }
     const found = paired ? partners(e, chosen, PARTNERS_SHOWN) : [];
     if (!found.length) return;
-    add(readout, "h4").textContent = `Strongest ${chosen < e.n_image ? "words" : "patches"}`;
+    add(readout, "h4").textContent = `Strongest ${chosen < e.n_image ? "words" : piece[1]}`;
     const list = add(readout, "ol", "fx-partners");
     for (const { player, value } of found) {
       const item = add(list, "li");
@@ -265,10 +274,13 @@ export function explore(root, record, picture) {
   }
 
   function nameOf(player) {
+    if (player === null) return "always visible";
     if (player >= e.n_image) return `“${e.players[player]}”`;
     const [patch] = e.members[player];
     if (e.members[player].length > 1) return e.players[player];
-    return `patch in row ${Math.floor(patch / columns) + 1}, column ${(patch % columns) + 1}`;
+    if (piece[0] === "region") return e.players[player];
+    const across = blocks ? blocks[1] : columns;
+    return `${piece[0]} in row ${Math.floor(patch / across) + 1}, column ${(patch % across) + 1}`;
   }
 
   // --- Small things ----------------------------------------------------------------------------------------------
