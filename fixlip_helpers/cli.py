@@ -68,7 +68,8 @@ def _refusing() -> Iterator[None]:
     except (ValueError, TypeError) as error:
         raise BadInput(str(error)) from error
     except OSError as error:  # a disk that is full, a folder that may not be written to
-        raise BadInput(error.strerror or str(error)) from error
+        reason = error.strerror or str(error)
+        raise BadInput(f"{error.filename}: {reason}" if error.filename else reason) from error
 
 
 def main(arguments: list[str] | None = None) -> None:

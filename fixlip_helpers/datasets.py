@@ -31,6 +31,7 @@ import numpy as np
 from PIL import Image
 
 from fixlip_helpers.games import TableGame
+from fixlip_helpers.models import decode_image, open_image
 
 if TYPE_CHECKING:
     from fixlip_helpers.explanation import Explanation
@@ -214,12 +215,24 @@ class Input:
         At least one. For the pointing game each is made of class names.
     quarters : tuple of str
         For the pointing game: the class names of the quarters in reading order; else empty.
+    places : tuple of str
+        Where each caption stands, for messages: ``"pairs.csv, line 3"``. Empty where nobody wrote them down.
+    fault : str
+        Why it cannot be used, where its entry in the list says so; else empty. It then has no captions.
     """
 
     id: str
     captions: tuple[str, ...]
     _open: Callable[[], object] = field(repr=False)
     quarters: tuple[str, ...] = ()
+    places: tuple[str, ...] = ()
+    fault: str = ""
+
+    def named(self, reason: str, caption: str | None = None) -> str:
+        """What is wrong with it, or with one of its captions, with the file and row in which that stands."""
+        if not self.places:
+            return reason
+        return f"{self.places[0 if caption is None else self.captions.index(caption)]}: {reason}"
 
     def image(self) -> object:
         """The picture, as :class:`~fixlip_helpers.games.VisionLanguageGame` takes it: a path or a PIL image.
@@ -231,8 +244,13 @@ class Input:
         """
         try:
             return self._open()
-        except (OSError, KeyError, tarfile.TarError) as error:
+        except Exception as error:  # archives, decoders and disks fail in as many ways
             raise ValueError(f"the picture of input {self.id!r} cannot be read: {error}") from error
+
+
+def _faulty(name: str, place: str, reason: str) -> Input:
+    """An entry that cannot be used: it is skipped and named, and ends nothing."""
+    return Input(name, (), lambda: None, places=(place,), fault=reason)
 
 
 def open_inputs(data: str | Path, seed: int = 0) -> list[Input]:
@@ -265,6 +283,8 @@ def open_inputs(data: str | Path, seed: int = 0) -> list[Input]:
     Returns
     -------
     list of Input
+        Entries that cannot be used are among them, with their ``fault``: a row without a caption, an annotation
+        that is none, a picture of an archive without a text.
 
     Raises
     ------
@@ -332,19 +352,26 @@ def _scene_inputs(text: str) -> list[Input]:
 
 
 def _csv_inputs(path: Path) -> list[Input]:
-    found: dict[str, tuple[str, list[str]]] = {}
+    found: dict[str, tuple[str, list[str], list[str]]] = {}
+    faulty = []
     for line, row in _csv_rows(path):
+        place = f"{path.name}, line {line}"
         name = row.get("id") or row["image"]
-        image, captions = found.setdefault(name, (row["image"], []))
+        if empty := [column for column in ("image", "caption") if not row[column]]:
+            faulty.append(_faulty(place, place, f"no {' and no '.join(empty)}"))
+            continue
+        image, captions, places = found.setdefault(name, (row["image"], [], []))
         if image != row["image"]:
             raise ValueError(
                 f"{path}, line {line}: the id {name!r} belongs to {image!r} and to {row['image']!r}"
             )
         captions.append(row["caption"])
-    return [
-        Input(name, tuple(captions), lambda file=path.parent / image: file)
-        for name, (image, captions) in found.items()
+        places.append(place)
+    inputs = [
+        Input(name, tuple(captions), lambda file=path.parent / image: file, places=tuple(places))
+        for name, (image, captions, places) in found.items()
     ]
+    return inputs + faulty
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
@@ -427,49 +454,95 @@ def _csv_text(path: Path) -> str:
 def _coco_inputs(folder: Path, captions_file: Path) -> list[Input]:
     try:
         stored = json.loads(captions_file.read_text(encoding="utf-8"))
-        files_ = {image["id"]: image["file_name"] for image in stored["images"]}
-        captions: dict[int, list[str]] = {}
-        for annotation in stored["annotations"]:
-            captions.setdefault(annotation["image_id"], []).append(annotation["caption"].strip())
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        images, annotations = list(stored["images"]), list(stored["annotations"])
+    except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"{captions_file} is no list of COCO captions ({type(error).__name__}: {error})"
         ) from error
+    faulty, files_ = [], {}
+    captions: dict[object, list[tuple[str, str]]] = {}
+    for number, image in enumerate(images):
+        try:
+            identity, name = image["id"], image["file_name"]
+            if not isinstance(name, str) or not name:
+                raise TypeError
+            files_[identity] = name
+        except (KeyError, TypeError):
+            place = f"{captions_file.name}, image {number}"
+            faulty.append(_faulty(place, place, f"expected an id and a file_name, found {_clipped(image)}"))
+    for number, annotation in enumerate(annotations):
+        place = f"{captions_file.name}, annotation {number}"
+        try:
+            text, image = annotation["caption"], annotation["image_id"]
+            if not isinstance(text, str) or not text.strip():
+                raise TypeError
+            captions.setdefault(image, []).append((text.strip(), place))
+        except (KeyError, TypeError):
+            faulty.append(
+                _faulty(place, place, f"expected a caption and an image_id, found {_clipped(annotation)}")
+            )
     places = [folder, *sorted(place for place in folder.iterdir() if place.is_dir())]
 
     def find(name: str) -> Path:
         return next((place / name for place in places if (place / name).is_file()), folder / name)
 
-    return [
-        Input(str(number), tuple(captions[number]), lambda name=name: find(name))
+    inputs = [
+        Input(
+            str(number),
+            tuple(text for text, _ in captions[number]),
+            lambda name=name: find(name),
+            places=tuple(place for _, place in captions[number]),
+        )
         for number, name in files_.items()
         if number in captions
     ]
+    return inputs + faulty
+
+
+def _clipped(entry: object) -> str:
+    """An entry of a JSON file for a message."""
+    text = json.dumps(entry, ensure_ascii=False)
+    return text if len(text) <= 80 else f"{text[:79]}…"
 
 
 def _tar_inputs(path: Path) -> list[Input]:
-    captions, pictures = {}, {}
+    captions: dict[str, tuple[str, ...]] = {}
+    pictures: dict[str, str] = {}
+    faulty, unread = [], {}
     try:
         with tarfile.open(path) as archive:
-            for member in archive:
-                stem, _, kind = member.name.rpartition(".")
-                if kind == "txt":
-                    lines = archive.extractfile(member).read().decode("utf-8").splitlines()
-                    captions[stem] = tuple(line.strip() for line in lines if line.strip())
-                elif f".{kind.lower()}" in _PICTURES:
-                    pictures[stem] = member.name
-    except tarfile.TarError as error:
+            try:
+                for member in archive:
+                    stem, _, kind = member.name.rpartition(".")
+                    if not member.isfile():
+                        continue
+                    if f".{kind.lower()}" in _PICTURES:
+                        pictures[stem] = member.name
+                    elif kind == "txt":
+                        try:
+                            lines = archive.extractfile(member).read().decode("utf-8").splitlines()
+                        except UnicodeDecodeError:
+                            unread[stem] = f"{member.name} is not in UTF-8"
+                            continue
+                        captions[stem] = tuple(line.strip() for line in lines if line.strip())
+            except (tarfile.TarError, EOFError, OSError) as error:  # half of it was downloaded, say
+                faulty.append(_faulty(f"{path.name}, its end", path.name, f"the archive ends early: {error}"))
+    except (tarfile.TarError, EOFError) as error:
         raise ValueError(f"{path} is no tar archive: {error}") from error
 
     def picture(name: str) -> Image.Image:
         with tarfile.open(path) as archive:
-            return Image.open(io.BytesIO(archive.extractfile(name).read()))
+            return decode_image(archive.extractfile(name).read(), f"{path.name}: {name}")
 
-    return [
-        Input(f"{path.stem}/{stem}", captions[stem], lambda name=name: picture(name))
-        for stem, name in pictures.items()
-        if captions.get(stem)
-    ]
+    inputs = []
+    for stem, name in pictures.items():
+        if texts := captions.get(stem):
+            places = tuple(f"{path.name}, {stem}.txt" for _ in texts)
+            inputs.append(Input(f"{path.stem}/{stem}", texts, lambda name=name: picture(name), places=places))
+        else:
+            lacking = f"no caption: {stem}.txt is {'empty' if stem in captions else 'not there'}"
+            faulty.append(_faulty(f"{path.stem}/{stem}", f"{path.name}, {name}", unread.get(stem, lacking)))
+    return inputs + faulty
 
 
 def _class_inputs(folder: Path, seed: int, grids: int = 50) -> list[Input]:
@@ -509,12 +582,12 @@ def _grid(photographs: Sequence[Path]) -> Image.Image:
     """Four photographs, each cut to its middle square, as the quarters of one picture."""
     whole = Image.new("RGB", (2 * _TILE, 2 * _TILE))
     for k, path in enumerate(photographs):
-        with Image.open(path) as photograph:
-            width, height = photograph.size
-            side = min(width, height)
-            left, top = (width - side) // 2, (height - side) // 2
-            square = photograph.convert("RGB").resize(
-                (_TILE, _TILE), Image.Resampling.BICUBIC, (left, top, left + side, top + side)
-            )
+        photograph = open_image(path)
+        width, height = photograph.size
+        side = min(width, height)
+        left, top = (width - side) // 2, (height - side) // 2
+        square = photograph.resize(
+            (_TILE, _TILE), Image.Resampling.BICUBIC, (left, top, left + side, top + side)
+        )
         whole.paste(square, (_TILE * (k % 2), _TILE * (k // 2)))
     return whole

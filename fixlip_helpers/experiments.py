@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import re
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -311,7 +312,8 @@ def evaluate(
     failures, parts, reused, measured = [], [], 0, 0
     for model in models:
         rows_of_model = folder / "rows" / f"{_slug(model.name)}-{model.fingerprint[:8]}"
-        units = _units(request, model, rows_of_model, contents, device)
+        units, refused = _units(request, model, rows_of_model, contents, device)
+        failures += [(model.name, *each) for each in refused]
         files = {unit: rows_of_model / f"{_key(request, model, contents, unit)}.parquet" for unit in units}
         # two inputs of one content are one unit's work
         missing = list({file: unit for unit, file in files.items() if not file.exists()}.values())
@@ -342,7 +344,12 @@ def evaluate(
         table = summary(rows)
         _write_text(folder / "summary.csv", table.to_csv(index=False))
         _write_text(folder / "summary.md", as_markdown(table))
-        draw_figures(table, folder)
+        try:
+            draw_figures(table, folder)
+        except OSError:
+            raise
+        except Exception as error:  # rows and tables are written, and do not fail with it
+            warnings.warn(f"a figure could not be drawn ({type(error).__name__}: {error})", stacklevel=2)
     return Outcome(rows, failures, reused, measured)
 
 
@@ -409,10 +416,10 @@ def _distinct_names(models: Sequence[str], names: Sequence[str]) -> list[str]:
 
 
 class Unit(NamedTuple):
-    """An input, by its number, with the one caption that was selected for it, or with all of them."""
+    """An input, by its number, with those of its captions that are to be measured."""
 
     number: int
-    caption: str | None
+    captions: tuple[str, ...]
 
 
 class _Work:
@@ -433,14 +440,18 @@ class _Work:
 
         def work(unit: Unit) -> list[dict] | str:
             one = inputs[unit.number]
-            if unit.caption is not None:
-                one = replace(one, captions=(unit.caption,))
             try:
-                return measure(Bench(model, one, self.request))
-            except ValueError as error:
-                return str(error)
+                return measure(Bench(model, replace(one, captions=unit.captions), self.request))
+            except Exception as error:  # whatever it is, it is this input's; the others are measured
+                return one.named(_reason(error), unit.captions[0])
 
         return work
+
+
+def _reason(error: Exception) -> str:
+    """An error in one line: refusals as they are, other kinds with their name."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, ValueError) and text else f"{type(error).__name__}: {text}"
 
 
 def _keep_request(request: Request, folder: Path) -> None:
@@ -475,7 +486,6 @@ def _content(one: Input) -> str:
 def _key(request: Request, model: Identified, contents: Sequence[str], unit: Unit) -> str:
     """Everything that decides the rows of a unit, as 16 digits."""
     one = request.inputs[unit.number]
-    captions = one.captions if unit.caption is None else (unit.caption,)
     settings = asdict(request)
     for name in ("data", "models", "select"):  # they choose units, and do not change any
         del settings[name]
@@ -483,48 +493,77 @@ def _key(request: Request, model: Identified, contents: Sequence[str], unit: Uni
         version = metadata.version("fixlip-helpers")
     except metadata.PackageNotFoundError:  # run from a checkout that is not installed
         version = ""
-    return short_digest([version, model.fingerprint, contents[unit.number], captions, one.quarters, settings])
+    return short_digest(
+        [version, model.fingerprint, contents[unit.number], unit.captions, one.quarters, settings]
+    )
 
 
 def _units(
     request: Request, model: Identified, folder: Path, contents: Sequence[str], device: str | None
-) -> list[Unit]:
-    """All inputs, or the paper's selection for this model, whose scores are kept in the folder by content."""
+) -> tuple[list[Unit], list[tuple[str, str]]]:
+    """What is to be measured, and the inputs and captions that cannot be, each with its reason.
+
+    All inputs, or the paper's selection for this model, whose scores are kept in the folder by content.
+    """
+    usable, refused = usable_captions(model.asked, request.inputs, device)
+    units = [Unit(number, captions) for number, captions in enumerate(usable) if captions]
     if request.select is None:
-        return [Unit(number, None) for number in range(len(request.inputs))]
+        return units, refused
     path = folder / "selection.json"
     known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    keys = [
-        short_digest([content, one.captions]) for content, one in zip(contents, request.inputs, strict=True)
-    ]
-    if lacking := [number for number, key in enumerate(keys) if key not in known]:
-        found = best_captions(model.asked, [request.inputs[number] for number in lacking], device)
-        known |= {keys[number]: found.get(place) for place, number in enumerate(lacking)}
+    keys = {unit: short_digest([contents[unit.number], unit.captions]) for unit in units}
+    if lacking := [unit for unit in units if keys[unit] not in known]:
+        for unit, found in best_captions(model.asked, request.inputs, lacking, device):
+            if isinstance(found, str):
+                refused.append((request.inputs[unit.number].id, found))
+            else:
+                known[keys[unit]] = found
         path.parent.mkdir(parents=True, exist_ok=True)
         _write_text(path, json.dumps(known, ensure_ascii=False, indent=1) + "\n")
-    scored = [(number, *known[key]) for number, key in enumerate(keys) if known[key] is not None]
+    scored = [(unit.number, *known[key]) for unit, key in keys.items() if key in known]
     ranked = sorted(scored, key=lambda entry: (-entry[1], entry[0]))[: request.select]
-    return [Unit(number, caption) for number, _, caption in ranked]
+    return [Unit(number, (caption,)) for number, _, caption in ranked], refused
+
+
+def usable_captions(
+    model: str, inputs: Sequence[Input], device: str | None = None
+) -> tuple[list[tuple[str, ...]], list[tuple[str, str]]]:
+    """The captions of each input that a model can read, and what cannot be used: ``(input's id, reason)``."""
+    from fixlip_helpers.models import load_model
+
+    encoder, usable, refused = load_model(model, device), [], []
+    for one in inputs:
+        captions = []
+        if one.fault:
+            refused.append((one.id, one.named(one.fault)))
+        for caption in dict.fromkeys(one.captions):
+            try:
+                encoder.tokenize(caption)
+                captions.append(caption)
+            except Exception as error:  # a word that the model does not know, too many of them, ...
+                refused.append((one.id, one.named(_reason(error), caption)))
+        usable.append(tuple(captions))
+    return usable, refused
 
 
 def best_captions(
-    model: str, inputs: Sequence[Input], device: str | None = None
-) -> dict[int, tuple[float, str]]:
-    """Each input's caption with the highest score, by number: ``(score, caption)``; unreadable inputs are left out."""
+    model: str, inputs: Sequence[Input], units: Sequence[Unit], device: str | None = None
+) -> Iterator[tuple[Unit, tuple[float, str] | str]]:
+    """Each unit's caption with the highest score, as ``(score, caption)``, or why there is none."""
     from fixlip_helpers.models import load_model
 
-    encoder, best = load_model(model, device), {}
-    for number, one in enumerate(tqdm(inputs, "selection", delay=2, leave=False)):
+    encoder = load_model(model, device)
+    for unit in tqdm(units, "selection", delay=2, leave=False):
+        one = inputs[unit.number]
         try:
             picture = encoder.prepare_image(one.image())
             scores = []
-            for caption in one.captions:
+            for caption in unit.captions:
                 game = VisionLanguageGame(encoder, picture, caption, progress=False)
                 scores.append((float(game(np.ones((1, game.n_players), dtype=bool))[0]), caption))
-        except ValueError:
-            continue
-        best[number] = max(scores)
-    return best
+            yield unit, max(scores)
+        except Exception as error:  # a picture that cannot be read, ...
+            yield unit, one.named(_reason(error), unit.captions[0])
 
 
 def _slug(name: str) -> str:
@@ -699,31 +738,49 @@ class Plan(NamedTuple):
 
 
 def plan(request: Request, device: str | None = None) -> Iterator[Plan]:
-    """For each model: how many passes and seconds, from the sizes of the designs and a short probe of the first input.
+    """For each model: how many passes and seconds, from the sizes of the designs and a short probe of the first input
+    that can be used; nothing where none can.
 
     Raises
     ------
     ValueError
-        If a model cannot be loaded or the first input cannot be used.
+        If a model cannot be loaded.
     """
     from fixlip_helpers.models import load_model
 
     for name in request.models:
         model = load_model(name, device)
-        bench = Bench(model, request.inputs[0], request)
-        game = VisionLanguageGame(model, bench.picture, request.inputs[0].captions[0], progress=False)
+        one, game = _first_usable(model, request)
+        if game is None:
+            yield Plan(name, 0, 0, 0, 0.0)
+            continue
         probe = np.random.default_rng(0).random((32, game.n_image)) < 0.5
         game.encode_images(probe[:2])
         start = perf_counter()
         game.encode_images(probe)
         each = (perf_counter() - start) / len(probe)
         images, texts = _passes(request, game.n_image, game.n_text)
-        captions = 1 if request.select else len(request.inputs[0].captions)
-        inputs = min(len(request.inputs), request.select or len(request.inputs))
+        captions = 1 if request.select else len(one.captions)
+        there = sum(not each.fault for each in request.inputs)
+        inputs = min(there, request.select or there)
         image_passes = inputs * (images[0] + captions * images[1])
         text_passes = inputs * captions * texts
         seconds = each * (image_passes + text_passes / 4)
         yield Plan(name, inputs, image_passes, text_passes, seconds)
+
+
+def _first_usable(
+    model: VisionLanguageModel, request: Request
+) -> tuple[Input | None, VisionLanguageGame | None]:
+    """The first input that can be used, with its game."""
+    for one in request.inputs:
+        for caption in one.captions:
+            try:
+                picture = Bench(model, one, request).picture
+                return one, VisionLanguageGame(model, picture, caption, progress=False)
+            except Exception:  # it is named when its turn comes
+                continue
+    return None, None
 
 
 def _passes(request: Request, n_image: int, n_text: int) -> tuple[tuple[int, int], int]:
@@ -808,13 +865,13 @@ def draw_figures(table: pandas.DataFrame, folder: Path) -> list[Path]:
     """A figure for each metric of a summary: every method's mean with its interval; models side by side."""
     import matplotlib.pyplot as plt
 
-    from fixlip_helpers.plots import INK, STYLE
+    from fixlip_helpers.plots import INK, own_style
 
     paths = []
     for metric, rows in table.groupby("metric", sort=False):
         panels = list(rows.groupby(["model", "p", "words"], dropna=False, sort=False))
         methods = list(dict.fromkeys(rows["method"]))
-        with plt.rc_context(STYLE):
+        with own_style(list(rows["model"]), methods):
             shape = {"figsize": (3.1 * len(panels) + 1.2, 0.34 * len(methods) + 1.3), "layout": "constrained"}
             fig, axes = plt.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False, **shape)
             for ax, ((model, p, words), panel) in zip(axes[0], panels, strict=True):
