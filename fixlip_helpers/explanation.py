@@ -483,42 +483,62 @@ class Explanation:
 
     @classmethod
     def from_shapiq(
-        cls, values: shapiq.InteractionValues, n_image: int | None = None, players: list[str] | None = None
+        cls,
+        values: shapiq.InteractionValues,
+        n_image: int | None = None,
+        players: list[str] | None = None,
+        p: float | None = None,
     ) -> Explanation:
-        """From ``shapiq.InteractionValues`` with index FBII, FSII, or of order one (SV, BV, ...).
+        """From ``shapiq.InteractionValues``: shapiq's own, and those that the FIxLIP release stores.
 
-        ``n_image`` of the players are patches (default: all of them); the rest are tokens.
+        Parameters
+        ----------
+        values : shapiq.InteractionValues
+            Of order one (SV, BV, ...) or two: FBII, FSII, and from the release FWBII and exCLIP ("exclip", "xclip").
+            The release takes the empty value off first, so that ``baseline`` is then less by that much.
+        n_image : int, optional
+            How many of the players are patches (default: all of them); the rest are tokens.
+        players : list of str, optional
+        p : float, optional
+            Of FWBII, which the release does not store with the values; default 0.5, as for FBII.
+
+        Raises
+        ------
+        ValueError
+            If the values are of another index or of higher order, or ``p`` is given for an index that has none.
         """
-        if values.max_order > 1 and (values.index not in ("FBII", "FSII") or values.max_order > 2):
-            raise ValueError(
-                f"values have index {values.index} up to order {values.max_order}; "
-                "expected FBII or FSII of order 2, or order 1"
-            )
+        index = "first-order"
+        if values.max_order > 1:
+            known = {"FBII": "FWBII", "FWBII": "FWBII", "FSII": "FSII", "exclip": "exCLIP", "xclip": "exCLIP"}
+            if values.index not in known or values.max_order > 2:
+                raise ValueError(
+                    f"values have index {values.index} up to order {values.max_order}; "
+                    f"expected {', '.join(known)} of order 2, or order 1"
+                )
+            index = known[values.index]
+        if p is not None and (index != "FWBII" or (values.index == "FBII" and p != 0.5)):
+            raise ValueError(f"p = {p!r}; values of index {values.index!r} have no p to choose: leave it out")
         n = values.n_players
         n_image = n if n_image is None else n_image
         baseline, main, pairs = float(values.baseline_value), np.zeros(n), np.zeros((n, n))
-        for members, value in values.interactions.items():
+        stored = vars(values)
+        if "interaction_lookup" in stored:  # pickled by an older shapiq, whose attributes are properties now
+            found = {
+                members: stored["values"][place] for members, place in stored["interaction_lookup"].items()
+            }
+        else:
+            found = values.interactions
+        for members, value in found.items():
             if len(members) == 0:
                 baseline = float(value)
             elif len(members) == 1:
                 main[members[0]] = value
             else:
                 pairs[members] = pairs[members[::-1]] = value
-        index = {"FBII": "FWBII", "FSII": "FSII"}[values.index] if values.max_order > 1 else "first-order"
         names = player_names(n_image, n - n_image) if players is None else players
-        p = 0.5 if index == "FWBII" else None
-        return cls(
-            baseline,
-            None,
-            main,
-            pairs,
-            index,
-            p,
-            names,
-            n_image,
-            n - n_image,
-            {"method": f"shapiq {values.index}"},
-        )
+        p = (0.5 if p is None else p) if index == "FWBII" else None
+        meta = {"method": f"shapiq {values.index}".strip()}
+        return cls(baseline, None, main, pairs, index, p, names, n_image, n - n_image, meta)
 
     def to_dict(self) -> dict:
         """As JSON-able dictionary, described by ``assets/explanation.schema.json``; ``meta`` in Python's own types.

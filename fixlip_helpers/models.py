@@ -44,6 +44,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from fixlip_helpers.coalitions import check_count
 from fixlip_helpers.pieces import Words, name_players, name_spans
 from fixlip_helpers.switches import SWITCHES, one_at_a_time
 
@@ -567,7 +568,7 @@ class VisionLanguageModel(Scoring):
         If the network is of another kind, or pools its text anywhere but at EOS (see :meth:`_check_pooling`).
     """
 
-    text_removal = "attention mask"  # what hides a removed token
+    hidden_token: int | None = None  # the id that takes a removed token's place; None: nobody attends to it
     replicas: tuple[VisionLanguageModel, ...] = ()  # the same model on further devices
 
     def __init__(self, network: Any, tokenizer: Any, image_processor: Any, name: str = "model") -> None:
@@ -599,6 +600,11 @@ class VisionLanguageModel(Scoring):
         if self.family == "clip":
             self._check_pooling()
 
+    @property
+    def text_removal(self) -> str:
+        """What hides a removed token."""
+        return "attention mask" if self.hidden_token is None else f"token {self.hidden_token} in its place"
+
     def __repr__(self) -> str:
         rows, columns = self.grid
         return (
@@ -628,7 +634,10 @@ class VisionLanguageModel(Scoring):
             [getattr(part, name, None) for name in _SETTINGS]
             for part in (config.text_config, config.vision_config)
         ]
-        return short_digest([self._fingerprint_of_weights(), towers, self._how_it_sees(), self.reading.key])
+        hidden = [] if self.hidden_token is None else [self.hidden_token]
+        return short_digest(
+            [self._fingerprint_of_weights(), towers, self._how_it_sees(), self.reading.key, *hidden]
+        )
 
     def _fingerprint_of_weights(self) -> str:
         """:func:`fingerprint` of the network; of a large one it is kept as long as its weights seem untouched."""
@@ -804,9 +813,12 @@ class VisionLanguageModel(Scoring):
     def embed_tokens(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Text embeddings: ids and masks, each (m, L) -> (m, d), unit norm, float32 or float64.
 
-        A token whose mask is 0 is attended to by nobody; it keeps its position, as do all others.
+        A token whose mask is 0 is hidden as ``text_removal`` says; it keeps its position, as do all others.
         """
         input_ids, attention_mask = input_ids.to(self.device), attention_mask.to(self.device)
+        if self.hidden_token is not None:
+            input_ids = input_ids.masked_fill(attention_mask == 0, self.hidden_token)
+            attention_mask = attention_mask.new_ones(attention_mask.shape)
         return unit_rows(
             _pooled(self.network.get_text_features(input_ids=input_ids, attention_mask=attention_mask))
         )
@@ -979,6 +991,7 @@ def load_model(
     dtype: str | torch.dtype | None = None,
     compile: bool = False,
     devices: Sequence[str | torch.device] | None = None,
+    hidden_token: int | None = None,
 ) -> VisionLanguageModel:
     """Load an embedded model, a local folder, or a hub id of CLIP, SigLIP or SigLIP 2.
 
@@ -1002,6 +1015,10 @@ def load_model(
     devices : sequence of str or torch.device, optional
         In place of ``device``: several, such as ``["cuda:0", "cuda:1"]``. Each gets a copy of the network, and a
         game's coalitions are split over them (``model.replicas``).
+    hidden_token : int, optional
+        A removed token is replaced by the token of this id, which the encoder then reads. Default: it is hidden by the
+        attention mask, and nobody attends to it. These are two games. FIxLIP's release uses both: the mask with
+        transformers' CLIP, id 289 with OpenAI's, on which it judges GAME, Grad-ECLIP and exCLIP.
 
     Returns
     -------
@@ -1024,7 +1041,9 @@ def load_model(
             raise ValueError(
                 f"devices is {devices!r}; expected a list of at least one device, and no device besides"
             )
-        copies = [load_model(name_or_path, each, dtype, compile) for each in devices]
+        copies = [
+            load_model(name_or_path, each, dtype, compile, hidden_token=hidden_token) for each in devices
+        ]
         copies[0].replicas = tuple(copies[1:])
         return copies[0]
     name = os.fspath(name_or_path or os.environ.get("FIXLIP_MODEL") or "mini-clip")
@@ -1058,6 +1077,11 @@ def load_model(
             tower.encoder.compile(dynamic=True)  # dropping tokens gives sequences of many lengths
     model = VisionLanguageModel(network, tokenizer, image_processor, name)
     model.embedded = name in EMBEDDED and not local
+    if hidden_token is not None:
+        size = network.config.text_config.vocab_size
+        if check_count("hidden_token", hidden_token) >= size:
+            raise ValueError(f"hidden_token = {hidden_token}; {name!r} knows the ids 0 to {size - 1}")
+        model.hidden_token = int(hidden_token)
     return model
 
 

@@ -124,3 +124,16 @@ def test_what_cannot_be_enumerated_is_refused():
         multilinear_extension(random_game(3), [0.5, 0.5])
     with pytest.raises(ValueError, match="gave NaN"):
         all_values(TableGame([0.0, np.nan]))
+
+
+@given(st.integers(2, 6), st.integers(0, 1000), st.floats(0.05, 0.95))
+def test_a_merged_pair_has_both_values_and_a_part_of_their_interaction(n, seed, p):
+    """``β_i + β_j + (1 - 2p) β_ij``: only at p = ½ is the value of a merged pair the sum of both."""
+    game = random_game(n, seed)
+    together = np.column_stack([np.eye(n - 1), np.eye(n - 1)[:, -1]]).astype(
+        bool
+    )  # the last two are one player
+    merged = TableGame(game(all_coalitions(n - 1) @ together))
+    values = banzhaf_values(game, p)
+    expected = values[-2] + values[-1] + (1 - 2 * p) * banzhaf_interactions(game, p)[-2, -1]
+    assert banzhaf_values(merged, p)[-1] == pytest.approx(expected, abs=1e-9)

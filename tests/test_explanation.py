@@ -2,6 +2,7 @@
 
 import json
 from itertools import combinations
+from types import SimpleNamespace
 
 import jsonschema
 import numpy as np
@@ -155,8 +156,28 @@ def test_shapiq_round_trip():
     assert_terms(terms(back), terms(explanation), 1e-15)
     assert (back.index, back.p, back.n_text) == ("FWBII", 0.5, 2)
     assert make(p=0.3).to_shapiq().index == "Moebius"
-    with pytest.raises(ValueError, match="expected FBII or FSII"):
+    with pytest.raises(ValueError, match="expected FBII, FWBII, FSII, exclip, xclip of order 2"):
         Explanation.from_shapiq(make(p=0.3).to_shapiq())
+    with pytest.raises(ValueError, match=r"p = 0\.3; values of index 'FBII' have no p to choose"):
+        Explanation.from_shapiq(values, p=0.3)
+
+
+def test_what_the_release_stores_is_read():
+    """Its own index names, set on shapiq's objects afterwards; pickles of an older shapiq lack what came later."""
+    explanation = make(p=0.3)
+    values = explanation.to_shapiq()
+    old = SimpleNamespace(**{
+        name: getattr(values, name)
+        for name in ("values", "interaction_lookup", "n_players", "max_order", "baseline_value")
+    })  # fmt: skip
+    old.index = "FWBII"
+    back = Explanation.from_shapiq(old, 3, explanation.players, p=0.3)
+    assert_terms(terms(back), terms(explanation), 1e-15)
+    assert (back.index, back.p) == ("FWBII", 0.3) and Explanation.from_shapiq(old, 3).p == 0.5
+    old.index = "xclip"
+    assert Explanation.from_shapiq(old, 3).index == "exCLIP" and Explanation.from_shapiq(old, 3).p is None
+    old.max_order, old.index = 1, ""  # GAME and Grad-ECLIP
+    assert Explanation.from_shapiq(old, 3).index == "first-order"
 
 
 def test_json_round_trip_and_schema(tmp_path):

@@ -28,6 +28,7 @@ from fixlip_helpers.metrics import (
     shuffled_patches,
     words_only,
 )
+from fixlip_helpers.metrics.statistics import kendall_tau
 from fixlip_helpers.metrics.subsets import quadratic
 
 
@@ -621,3 +622,41 @@ def test_randomised_weights_change_the_explanation():
         seed_agreement(*(coarse(VisionLanguageGame(model, hero.image, "black dog")) for _ in range(2))).values
         > 0.999
     )
+
+
+# --- What the release reports besides -------------------------------------------------------
+
+
+def test_other_scores_of_faithfulness_are_scipys():
+    game = random_embeddings(8, 6, seed=3)
+    judged = faithfulness(fixlip(game, n_image_coalitions=64), game, m=150)
+    found, values, predictions = judged.others(), judged.values, judged.predictions
+    assert found["kendall"] == pytest.approx(stats.kendalltau(values, predictions)[0])
+    assert found["mse"] == pytest.approx(np.mean((values - predictions) ** 2))
+    assert found["mae"] == pytest.approx(np.mean(np.abs(values - predictions)))
+    assert found["cosine"] == pytest.approx(
+        values @ predictions / np.linalg.norm(values) / np.linalg.norm(predictions)
+    )
+
+
+def test_kendalls_tau_with_ties_and_weights():
+    rng = np.random.default_rng(0)
+    a, b = rng.integers(4, size=(2, 60)).astype(float)
+    assert kendall_tau(a, b) == pytest.approx(stats.kendalltau(a, b)[0])
+    counts = rng.integers(1, 4, size=60)
+    copies = stats.kendalltau(np.repeat(a, counts), np.repeat(b, counts))[0]
+    assert kendall_tau(a, b, counts) == pytest.approx(copies)
+    assert np.isnan(kendall_tau(a, np.ones(60)))
+
+
+def test_pointing_by_signs_and_pooled():
+    """Two words: 3 of 4 and 2 of 4 signs right, masses 6 of 8 and 10 of 20."""
+    cells = {"a": [0], "b": [1]}
+    maps = np.array([[3.0, -1, -2, 2], [-9, 1, 5, 5]]).T
+    explanation = make(maps, words="ab")
+    everywhere = cells | {"c": [2], "d": [3]}
+    assert pointing_game(explanation, everywhere, "ab") == pytest.approx((6 / 8 + 10 / 20) / 2)
+    assert pointing_game(explanation, everywhere, "ab", pooled=True) == pytest.approx(16 / 28)
+    assert pointing_game(explanation, everywhere, "ab", by="signs") == pytest.approx((3 / 4 + 2 / 4) / 2)
+    with pytest.raises(ValueError, match="by = 'count'; expected 'mass' or 'signs'"):
+        pointing_game(explanation, everywhere, "ab", by="count")

@@ -1150,3 +1150,25 @@ def test_any_size_gives_a_box_inside_the_picture(width, height):
 
 
 CLIP, MINI = small_model("clip"), small_model("mini-clip")
+
+
+def test_a_removed_token_can_be_replaced_by_another():
+    """As the release's game of OpenAI's CLIP does: the encoder reads the other token there, nothing is masked."""
+    masked, replaced = load_model("mini-clip"), load_model("mini-clip", hidden_token=7)
+    assert (masked.text_removal, replaced.text_removal) == ("attention mask", "token 7 in its place")
+    picture, text = noise_image(), "a dog and a bus"
+    games = [VisionLanguageGame(model, picture, text, progress=False) for model in (masked, replaced)]
+    keep = np.random.default_rng(0).random((6, games[0].n_text)) < 0.5
+    caption = masked.tokenize(text)
+    ids = caption.input_ids.repeat(len(keep), 1)
+    for row, visible in zip(ids, keep, strict=True):
+        row[[player for player, seen in zip(caption.players, visible, strict=True) if not seen]] = 7
+    truth = masked.embed_tokens(ids, torch.ones_like(ids)).numpy()
+    assert np.abs(games[1].encode_texts(keep) - truth).max() < 1e-6
+    assert np.abs(games[0].encode_texts(keep) - truth).max() > 0.01
+    everything = np.ones((1, games[0].n_players), dtype=bool)
+    assert games[0](everything) == pytest.approx(games[1](everything))
+    assert games[1].meta["text_removal"] == "token 7 in its place" and "text_removal" not in games[0].meta
+    assert masked.fingerprint() != replaced.fingerprint()
+    with pytest.raises(ValueError, match="hidden_token = 99999; 'mini-clip' knows the ids 0 to"):
+        load_model("mini-clip", hidden_token=99999)

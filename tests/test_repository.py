@@ -209,3 +209,20 @@ def test_types_of_the_scripts(tmp_path):
     check = [str(tmp_path / "node_modules" / ".bin" / "tsc"), "-p", str(ROOT / "web" / "jsconfig.json")]
     result = subprocess.run(check, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout
+
+
+def test_the_map_and_the_chapters_agree_on_what_a_chapter_needs():
+    def chapters_in(text):
+        spans = re.findall(r"\b(\d\d) to (\d\d)\b", text)
+        named = {int(number) for number in re.findall(r"(?<![\d–])(\d\d)(?=_|\b)", text)}
+        return named | {number for low, high in spans for number in range(int(low), int(high) + 1)}
+
+    rows = re.findall(
+        r"^\| \{doc\}`(\d\d) <[^>]*>` [^|]*\| ([^|]*) \|", (ROOT / "book/map.md").read_text("utf-8"), re.M
+    )
+    assert len(rows) == 19
+    for number, needs in rows:
+        (path,) = (ROOT / "notebooks").glob(f"{number}_*.ipynb")
+        opening = "".join(json.loads(path.read_text("utf-8"))["cells"][0]["source"])
+        asked = opening.split("**Prerequisites.**")[1].split("\n")[0]
+        assert chapters_in(asked) == chapters_in(needs), (number, asked, needs)

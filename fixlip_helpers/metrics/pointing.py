@@ -48,6 +48,9 @@ def pointing_game(
     explanation: Explanation,
     cells: Mapping[str, np.ndarray],
     pieces: Sequence[str] | Mapping[str, Sequence[int]] | None = None,
+    *,
+    by: str = "mass",
+    pooled: bool = False,
 ) -> float:
     """Pointing game recognition (PGR): the share of a word's evidence that lies where the word's picture is.
 
@@ -66,6 +69,12 @@ def pointing_game(
     pieces : mapping of word to its text players, or sequence of words, optional
         Words to score; default: every word of ``cells`` that is a text player. A mapping gives the
         numbers of the players that spell each word, whose interactions are added up.
+    by : "mass" or "signs"
+        ``"signs"`` counts patches in place of their mass: those with the right sign, of all that lie in a cell (a patch
+        with the number 0 has no right sign).
+    pooled : bool
+        Divide the words' sums of ``right`` and ``right + wrong``, as the FIxLIP release does for mass, in place of
+        averaging their ratios: then words with more evidence count for more.
 
     Returns
     -------
@@ -75,8 +84,10 @@ def pointing_game(
     Raises
     ------
     ValueError
-        If a word has no cell or is not exactly one text player, or a cell is no set of patches.
+        If a word has no cell or is not exactly one text player, a cell is no set of patches, or ``by`` is neither.
     """
+    if by not in ("mass", "signs"):
+        raise ValueError(f"by = {by!r}; expected 'mass' or 'signs'")
     cells = {word: _mask(word, cell, explanation.n_image) for word, cell in cells.items()}
     pieces = _find_words(explanation, cells, pieces)
     anywhere = np.any(list(cells.values()), axis=0)
@@ -87,10 +98,15 @@ def pointing_game(
         else:
             heat = explanation.pairs[: explanation.n_image, players].sum(axis=1)
         inside, outside = heat[cells[word]], heat[anywhere & ~cells[word]]
-        right = inside[inside > 0].sum() - outside[outside < 0].sum()
-        total = np.abs(inside).sum() + np.abs(outside).sum()
-        scores.append(right / total if total > 0 else 0.5)
-    return float(np.mean(scores))
+        if by == "signs":
+            scores.append([(inside > 0).sum() + (outside < 0).sum(), len(inside) + len(outside)])
+        else:
+            right = inside[inside > 0].sum() - outside[outside < 0].sum()
+            scores.append([right, np.abs(inside).sum() + np.abs(outside).sum()])
+    right, total = np.array(scores, dtype=float).T
+    if pooled:
+        right, total = right.sum(keepdims=True), total.sum(keepdims=True)
+    return float(np.mean(np.divide(right, total, out=np.full(len(right), 0.5), where=total > 0)))
 
 
 def _mask(word: str, cell: np.ndarray | Sequence[int], n_image: int) -> np.ndarray:

@@ -23,6 +23,7 @@ from fixlip_helpers.games import Game, TwoSidedGame, checked_embeddings
 from fixlip_helpers.metrics.statistics import (
     check_level,
     intervals_of,
+    kendall_tau,
     pearson_correlation,
     quantiles,
     resample,
@@ -71,6 +72,27 @@ class Faithfulness:
     weights: np.ndarray = field(repr=False)
     exact: bool = False
     intervals: dict[str, tuple[float, float]] | None = None
+
+    def others(self) -> dict[str, float]:
+        """What else the FIxLIP release reports, from the same coalitions and with their weights.
+
+        Returns
+        -------
+        dict
+            ``mse`` and ``mae``, in the game's unit (squared); ``cosine`` of the two series; ``kendall``, tau-b over
+            all pairs of coalitions, NaN where either series does not vary. The release subtracts ν(∅) from the values
+            first; what is in ν̂'s baseline counts here.
+        """
+        wrong = self.values - self.predictions
+        length = np.sqrt((self.weights @ self.values**2) * (self.weights @ self.predictions**2))
+        return {
+            "mse": float(self.weights @ wrong**2),
+            "mae": float(self.weights @ np.abs(wrong)),
+            "cosine": float((self.weights * self.values) @ self.predictions / length)
+            if length
+            else float("nan"),
+            "kendall": kendall_tau(self.values, self.predictions, self.weights),
+        }
 
     def __str__(self) -> str:
         how = "all" if self.exact else "drawn"

@@ -39,6 +39,21 @@ def spearman_correlation(a: np.ndarray, b: np.ndarray, weights: np.ndarray | Non
     return pearson_correlation(ranks(a, weights), ranks(b, weights), weights)
 
 
+def kendall_tau(a: np.ndarray, b: np.ndarray, weights: np.ndarray | None = None) -> float:
+    """Kendall's tau-b of two series of m numbers; NaN if either is constant.
+
+    A pair counts as the product of its weights.
+    """
+    weights = np.full(len(a), 1 / len(a)) if weights is None else weights / np.sum(weights)
+    same, both = 0.0, np.zeros(2)
+    for row in range(len(a)):  # m numbers at a time, not m² signs
+        signs = np.sign(a - a[row]), np.sign(b - b[row])
+        pairs = weights[row] * weights
+        same += pairs @ (signs[0] * signs[1])
+        both += [pairs @ signs[0] ** 2, pairs @ signs[1] ** 2]
+    return float(same / np.sqrt(both.prod())) if both.all() else float("nan")
+
+
 def bootstrap_interval(
     values: Sequence[float], level: float = 0.95, draws: int = 2000, seed: int = 0
 ) -> tuple[float, float, float]:
