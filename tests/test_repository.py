@@ -223,6 +223,10 @@ def test_the_map_and_the_chapters_agree_on_what_a_chapter_needs():
     assert len(rows) == 19
     for number, needs in rows:
         (path,) = (ROOT / "notebooks").glob(f"{number}_*.ipynb")
-        opening = "".join(json.loads(path.read_text("utf-8"))["cells"][0]["source"])
-        asked = opening.split("**Prerequisites.**")[1].split("\n")[0]
+        cells = ["".join(cell["source"]) for cell in json.loads(path.read_text("utf-8"))["cells"]]
+        (asked,) = [
+            re.search(r"\*\*Prerequisites\.\*\*(.*)", text)[1]
+            for text in cells
+            if "**Prerequisites.**" in text
+        ]
         assert chapters_in(asked) == chapters_in(needs), (number, asked, needs)
