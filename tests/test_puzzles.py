@@ -1,5 +1,6 @@
 """Guess the sign: its numbers hold when asked anew; the page works by mouse, keyboard, address and from a folder."""
 
+import io
 import json
 import re
 import shutil
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from classroom import puzzles as script
 from fixlip_helpers import VisionLanguageGame, load_model
@@ -196,3 +198,28 @@ def test_an_unknown_address_opens_the_first_puzzle_and_storage_may_be_missing(op
     assert text(driver, ".gs-title") == "Puzzle 1 of 50"
     driver.execute_script("localStorage.setItem('guess-the-sign', 'no JSON')")
     assert text(opened(), ".gs-title") == "Puzzle 1 of 50"
+
+
+def test_a_link_within_the_page_and_a_broken_address_keep_the_puzzle(opened):
+    driver = opened(f"#{PUZZLES[17]['id']}")
+    driver.execute_script(
+        "document.body.insertAdjacentHTML('beforeend', '<h2 id=numbers tabindex=-1>Numbers</h2>')"
+    )
+    for hash_ in ("#numbers", "#%E0%A4%A", ""):
+        driver.execute_script("location.hash = arguments[0]", hash_)
+        assert text(driver, ".gs-title") == "Puzzle 18 of 50", hash_
+    driver.find_element("css selector", "[data-step=next]").click()
+    assert text(driver, ".gs-title") == "Puzzle 19 of 50"
+    assert text(opened("#%E0%A4%A"), ".gs-title") == "Puzzle 1 of 50"
+
+
+def test_a_white_thing_stays_white_in_the_dark(opened):
+    """The veil over the patches that are not asked about is white in both themes: it keeps what is light and dark."""
+    one = next(one for one in PUZZLES if one["picture"] == "hero")
+    shots = []
+    for dark in (False, True):
+        driver = opened(f"#{one['id']}", dark=dark)
+        shots.append(driver.find_element("css selector", ".gs-picture").screenshot_as_png)
+    light, dark = (np.asarray(Image.open(io.BytesIO(shot)).convert("L")).astype(int) for shot in shots)
+    inner = np.s_[4:-4, 4:-4]
+    assert np.abs(light[inner] - dark[inner]).mean() < 1

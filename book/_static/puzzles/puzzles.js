@@ -42,9 +42,11 @@
   const signed = (value, digits) => (value > 0 ? "+" : "−") + Math.abs(value).toFixed(digits);
   const rightOnes = () => [...answers].filter(([id, answer]) => truth(puzzles[numbers.get(id)]) === answer).length;
 
+  let shown = 0; // number of the puzzle that is shown
+
+  /** The puzzle that the address names; where it names something else (a heading of the page), the one that is shown. */
   function current() {
-    const id = decodeURIComponent(location.hash.slice(1));
-    return numbers.get(id) ?? 0;
+    return (shown = numbers.get(location.hash.slice(1)) ?? shown);
   }
 
   // --- The picture, with the marked patches bright and framed ---------------------------------------------------
@@ -226,6 +228,8 @@
     }
   });
 
-  window.addEventListener("popstate", () => show(".gs-title"));
+  window.addEventListener("popstate", () => {
+    if (numbers.has(location.hash.slice(1))) show(".gs-title"); // else a link within the page: the focus is its own
+  });
   show();
 })();
