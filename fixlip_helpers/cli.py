@@ -537,7 +537,7 @@ def _write(explanation: Explanation, image, folder: Path) -> None:
     A page or a figure that cannot be made costs neither the numbers nor the other one.
     """
     makers = {
-        "explanation.json": explanation.save,
+        "explanation.json": lambda path: explanation.save(path, image),
         "explanation.html": lambda path: path.write_text(_page(explanation, image), encoding="utf-8"),
         "explanation.png": lambda path: _draw(explanation, image, path),
     }

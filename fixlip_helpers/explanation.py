@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -562,7 +562,7 @@ class Explanation:
 
     @classmethod
     def from_dict(cls, record: dict) -> Explanation:
-        """The inverse of :meth:`to_dict`.
+        """The inverse of :meth:`to_dict`; a picture that a file holds (:meth:`save`) is left there.
 
         Raises
         ------
@@ -579,11 +579,27 @@ class Explanation:
             )
         pairs = from_upper_triangle(record["pairs"], record["n_image"] + record["n_text"])
         errors = StandardErrors.from_dict(record["errors"]) if record.get("errors") else None
+        if isinstance(record["meta"], dict):
+            record["meta"] = {key: value for key, value in record["meta"].items() if key != "picture"}
         return cls(**{**record, "pairs": pairs, "errors": errors})
 
-    def save(self, path: str | os.PathLike) -> Path:
-        """Write as JSON, whole or not at all; returns the path."""
-        text = json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False)
+    def save(self, path: str | os.PathLike, image: Any = None) -> Path:
+        """Write as JSON, whole or not at all; returns the path.
+
+        Parameters
+        ----------
+        path : path
+            Usually ``explanation.json``.
+        image : picture or Picture, optional
+            As for :func:`fixlip_helpers.plots.heat`. It goes into the file as ``meta["picture"]``, at most 1 000 pixels
+            wide or high, so that the page *Try it* can open the file by itself.
+        """
+        record = self.to_dict()
+        if image is not None:
+            from fixlip_helpers.widgets import picture_record
+
+            record["meta"] = {**self.meta, "picture": picture_record(image)}
+        text = json.dumps(record, ensure_ascii=False, allow_nan=False)
         with written_whole(path) as part:
             # half a surrogate pair, which no file can hold, becomes JSON's own \\udddd
             part.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")

@@ -2,7 +2,8 @@
 
 The page *Try it* of the book explains a picture on the reader's own device. This module writes what it loads:
 
-* ``facts.js``: the pictures and captions of :func:`~fixlip_helpers.scenes.examples`, and of each model all but weights;
+* ``facts.js``: the pictures and captions of :func:`~fixlip_helpers.scenes.examples`, stored explanations of those that
+  are shown (``results/try_it_examples.json``), and of each model all but weights;
 * ``mini-clip.js``, ``mini-siglip.js``: each model's weights, float16 as they are stored, loaded when they are wanted;
 * ``try_it.js``: the modules of ``web/try_it`` and of the explorer as one script, with the worker and the compiled
   kernels inside, so that the page works from a folder too, where a browser fetches nothing;
@@ -26,13 +27,36 @@ from PIL import Image
 
 from fixlip_helpers import scenes
 from fixlip_helpers.choices import web
-from fixlip_helpers.models import MOST_COLOURS_OF_A_DRAWING, SOUND, VisionLanguageModel, load_model
+from fixlip_helpers.models import (
+    COLOURED_SHARE,
+    GREY_LEVELS,
+    MOST_COLOURS_OF_A_DRAWING,
+    MOST_GREYS_OF_A_DRAWING,
+    SOUND,
+    VisionLanguageModel,
+    load_model,
+)
 from fixlip_helpers.streams import write_anything
 from fixlip_helpers.widgets import data_uri
 
 WORKER = ("coalitions.js", "encoder.js", "gpu.js", "sides.js", "captions.js", "worker.js")
-PAGE = ("../explanation.js", "../explorer.js", "captions.js", "pictures.js", "scenes.js", "page.js")
+PAGE = (
+    "../explanation.js", "../explorer.js", "address.js", "captions.js", "pictures.js", "numbers.js", "drawing.js",
+    "field.js", "engine.js", "result.js", "scenes.js", "page.js"
+)  # fmt: skip
 """Modules of ``web/try_it`` in an order in which each finds above it what it imports."""
+
+SHOWN = {
+    "hero": ("Colour", "a white dog next to a yellow bus", "a black dog next to a yellow bus"),
+    "pair": ("Binding", "a red car and a blue house", "a blue car and a red house"),
+    "left": ("Side", "a fish left of a crab", "a fish right of a crab"),
+    "place": ("Ground", "a camel on sand", "a camel on grass"),
+    "absent": ("Thing", "a cat and a drum", "a cat and a guitar"),
+    "count": ("Number", "three red balloons in the sky", "two red balloons in the sky"),
+}
+"""The examples that the page shows, by name: what differs, a true caption and a false one."""
+STORED = ("mini-clip", 0.5, "good")
+"""Encoder, p and accuracy of the stored explanations of those."""
 
 
 def model_record(model: VisionLanguageModel) -> dict:
@@ -141,8 +165,31 @@ def script() -> str:
     )
 
 
+def stored_explanations() -> dict[str, list[dict]]:
+    """The explanations of :data:`SHOWN` as ``scripts/store_examples.py`` stored them: a true and a false one each.
+
+    Raises
+    ------
+    ValueError
+        If the captions have changed since.
+    """
+    stored = Path(__file__).parent.parent / "results" / "try_it_examples.json"
+    records = json.loads(stored.read_text(encoding="utf-8"))["explanations"]
+    captions = {name: [record["meta"]["caption"] for record in pair] for name, pair in records.items()}
+    if captions != {name: list(shown[1:]) for name, shown in SHOWN.items()}:
+        raise ValueError(f"{stored} explains other captions: run scripts/store_examples.py")
+    return records
+
+
 def example_records() -> list[dict]:
-    """Name, title, caption, note and picture (data URI) of each example."""
+    """Name, title, caption, note and picture (data URI) of each example; label and captions of those that are shown."""
+
+    def shown(name: str) -> dict:
+        if name not in SHOWN:
+            return {}
+        label, true, false = SHOWN[name]
+        return {"label": label, "captions": [{"text": true, "fits": True}, {"text": false, "fits": False}]}
+
     return [
         {
             "name": example.name,
@@ -150,6 +197,7 @@ def example_records() -> list[dict]:
             "caption": example.caption,
             "note": example.note,
             "picture": data_uri(example.image),
+            **shown(example.name),
         }
         for example in scenes.examples().values()
     ]
@@ -177,12 +225,25 @@ def write(folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     models = {name: model_record(load_model(name, "cpu")) for name in SOUND}
     weights = {name: {key: models[name].pop(key) for key in ("tensors", "weights")} for name in SOUND}
+    files = {
+        f"{name}.js": f'(globalThis.fixlipWeights ??= {{}})["{name}"] = {json.dumps(weights[name])};\n'
+        for name in SOUND
+    }
+    for name in SOUND:
+        models[name]["bytes"] = len(files[f"{name}.js"])
+    model, p, accuracy = STORED
     facts = {
         "examples": example_records(),
+        "stored": {"model": model, "p": p, "accuracy": accuracy, "records": stored_explanations()},
         "models": models,
-        "mostColours": MOST_COLOURS_OF_A_DRAWING,
+        "photograph": {
+            "mostColours": MOST_COLOURS_OF_A_DRAWING,
+            "mostGreys": MOST_GREYS_OF_A_DRAWING,
+            "greyLevels": GREY_LEVELS,
+            "colouredShare": COLOURED_SHARE,
+        },
     }
-    files = {
+    files |= {
         "facts.js": f"globalThis.fixlipFacts = {json.dumps(facts)};\n",
         "scenes.js": f"globalThis.fixlipDrawings = {json.dumps(drawings())};\n",
         "try_it.js": script(),
@@ -190,10 +251,6 @@ def write(folder: Path) -> list[Path]:
             (web() / name).read_text(encoding="utf-8") for name in ("explorer.css", "try_it/try_it.css")
         ),
     }
-    for name in SOUND:
-        files[f"{name}.js"] = (
-            f'(globalThis.fixlipWeights ??= {{}})["{name}"] = {json.dumps(weights[name])};\n'
-        )
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")
     return [folder / name for name in files]

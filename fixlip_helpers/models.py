@@ -75,8 +75,12 @@ PHOTO_MODEL = "openai/clip-vit-base-patch32"  # what messages name for photograp
 
 # 1 000 pictures of fixlip_helpers.scenes, 700 of them 2 x 2 scenes, had at most 4 119 distinct colours in their
 # 128 x 128 pixels, and 34 photographs brought to that size had 4 791 or more. Between the two lies this bound; it is
-# a heuristic.
+# a heuristic. A grey photograph has at most 256 colours, but the picture world has no grey pictures: where next to no
+# pixel's channels differ, far fewer colours than shades of grey make a photograph.
 MOST_COLOURS_OF_A_DRAWING = 4500
+MOST_GREYS_OF_A_DRAWING = 64
+GREY_LEVELS = 12  # channels of a grey pixel differ by no more
+COLOURED_SHARE = 0.005  # of the pixels of a grey picture, at most
 
 MAX_IMAGE_PIXELS = 100_000_000  # a decoded RGB picture of this size takes 300 MB
 MAX_ASPECT_RATIO = 50.0
@@ -151,11 +155,19 @@ def distinct_colours(picture: Image.Image) -> int:
     return len(np.unique(np.asarray(small).reshape(-1, 3) @ np.array([1 << 16, 1 << 8, 1])))
 
 
+def looks_like_photograph(picture: Image.Image) -> bool:
+    """Whether an RGB picture has more colours, or a grey one more shades, than the picture world's drawings."""
+    small = picture if picture.size == (128, 128) else picture.resize((128, 128))
+    pixels = np.asarray(small).reshape(-1, 3).astype(int)
+    is_grey = np.mean(np.ptp(pixels, axis=1) > GREY_LEVELS) <= COLOURED_SHARE
+    return distinct_colours(small) > (MOST_GREYS_OF_A_DRAWING if is_grey else MOST_COLOURS_OF_A_DRAWING)
+
+
 def warn_of_photograph(name: str, picture: Image.Image) -> None:
     """Warn that an embedded encoder, which knows drawings only, is asked about what looks like a photograph."""
-    if distinct_colours(picture) > MOST_COLOURS_OF_A_DRAWING:
+    if looks_like_photograph(picture):
         warnings.warn(
-            f"this looks like a photograph (more than {MOST_COLOURS_OF_A_DRAWING:,} distinct colours; a heuristic). "
+            "this looks like a photograph (by its number of colours or of shades of grey; a heuristic). "
             f"{name} has seen drawn scenes only, so its score means little here, and so does an explanation of it. "
             f"For photographs: --model {PHOTO_MODEL}, in Python load_model({PHOTO_MODEL!r})",
             ImageWarning,

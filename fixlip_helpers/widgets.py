@@ -204,6 +204,20 @@ def _inline_json(record: Any) -> str:
     return text.translate({ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"})
 
 
+def picture_record(image: Any) -> dict:
+    """What the explorer shows of a picture: ``src`` (data URI), ``alt``, and ``box``, what the encoder sees of it, as
+    shares (left, top, right, bottom)."""
+    picture, box = picture_and_box(image)
+    width, height = picture.size
+    shown = picture.copy()
+    shown.thumbnail((MOST_PIXELS, MOST_PIXELS))
+    return {
+        "src": data_uri(shown),
+        "alt": "The picture that is explained.",
+        "box": [box[0] / width, box[1] / height, box[2] / width, box[3] / height],
+    }
+
+
 def explorer_page(
     explanation: Explanation,
     image: Any,
@@ -238,10 +252,7 @@ def explorer_page(
         If it is not known where the image players are (:func:`fixlip_helpers.plots.tiles_of`).
     """
     tiles_of(explanation)
-    picture, box = picture_and_box(image)
-    width, height = picture.size
-    shown = picture.copy()
-    shown.thumbnail((MOST_PIXELS, MOST_PIXELS))
+    picture = picture_record(image)
     record = explanation.to_dict()
     for numbers in ("main", "pairs"):
         record[numbers] = [float(f"{value:.6g}") for value in record[numbers]]
@@ -253,13 +264,7 @@ def explorer_page(
         footer=footer,
         kind=' class="fx-brief"' if brief else "",
         record=_inline_json(record),
-        picture=_inline_json(
-            {
-                "src": data_uri(shown),
-                "alt": f"The picture that is explained. {alt_text(explanation)}",
-                "box": [box[0] / width, box[1] / height, box[2] / width, box[3] / height],
-            }
-        ),
+        picture=_inline_json({**picture, "alt": f"{picture['alt']} {alt_text(explanation)}"}),
         modules=_modules(),
     )
 

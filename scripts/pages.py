@@ -187,6 +187,10 @@ def finish(folder: Path) -> None:
             script = (path.parent / loaded[1]).resolve()
             page = _ICON.sub(functools.partial(_drawn, script=script), _ICONS_SCRIPT.sub("", page))
         page = re.sub(r"(?<=_images/)[^\"/]+\.png", lambda found: pictures.get(found[0], found[0]), page)
+        if (
+            "Content-Security-Policy" in page
+        ):  # Firefox would fetch the next page, be refused, and complain of it
+            page = re.sub(r'<link rel="next"[^>]*>\n?', "", page)
         if path.name != "search.html":
             page = _SEARCH.sub("", page)
         page = _FORMULA.sub(_kept_together, page)

@@ -301,6 +301,8 @@ def loaded_files(driver, address: str, pages: Path) -> set[Path]:
         message = json.loads(entry["message"])["message"]
         if message["method"] == "Network.requestWillBeSent":
             asked = message["params"]["request"]["url"]
+            if re.search(r"/try_it/mini-[a-z]+\.js$", asked):
+                continue  # the encoder, which the page fetches when it is idle
             if asked.startswith(address):
                 files.add(pages / unquote(re.split("[?#]", asked.removeprefix(f"{address}/"))[0]))
             elif not asked.startswith(HERE):
@@ -565,6 +567,48 @@ def test_try_it_explains_in_the_page(place, pages, server, browser):
     state = "return document.getElementById('explain-here').dataset.state"
     wait(lambda: browser.execute_script(state) == "idle", "the end")
     assert not [complaint for complaint in complaints(browser) if "favicon" not in complaint]
+
+
+def test_try_it_has_map_and_caption_on_one_screen(pages, server, engine):
+    """On a desk and a phone, at once and without scrolling, and the console stays clean."""
+    driver = engine.start()
+    try:
+        for width, height in ((1280, 720), (390, 844)):
+            engine.look(driver, width, height)
+            driver.get(f"{server[0]}/book/try_it.html")
+            arrived = "return document.querySelector('#explain-here[data-ready]') !== null"
+            wait(functools.partial(driver.execute_script, arrived), "the stored explanation")
+            places = driver.execute_script(
+                """
+                return [".ti-caption input", ".ti-go", ".ti-score", ".fx-words", ".fx-frame"].map((selector) => {
+                  const { top, bottom, left, right } = document.querySelector(selector).getBoundingClientRect();
+                  return [selector, top, bottom, left, right];
+                });
+                """
+            )
+            for selector, top, bottom, left, right in places:
+                assert 0 <= top < bottom <= height and 0 <= left < right <= width, (
+                    selector,
+                    width,
+                    top,
+                    bottom,
+                )
+            assert driver.execute_script("return document.querySelectorAll('.fx-patch').length") == 64
+        driver.execute_script("scrollTo(0, 600)")  # on the phone the caption stays in sight
+        caption = driver.execute_script(
+            "return document.querySelector('.ti-caption input').getBoundingClientRect().top"
+        )
+        assert 0 <= caption < 200
+        ended = "return document.querySelector('.ti-loading').textContent === '' && Boolean(globalThis.fixlipWeights)"
+        wait(functools.partial(driver.execute_script, ended), "the encoder")
+        own = [
+            line
+            for line in engine.complaints(driver)
+            if not re.search("PST|togglebutton|adapters|favicon", line)
+        ]
+        assert own == []
+    finally:
+        driver.quit()
 
 
 @needs_browser

@@ -1,6 +1,66 @@
 // An Explanation's JSON (fixlip_helpers/assets/explanation.schema.json) and what can be computed from it.
 // The same numbers as fixlip_helpers.explanation.Explanation gives; tests compare the two.
 
+const INDICES = ["FWBII", "FSII", "exCLIP", "first-order"];
+const MOST_PATCHES = 4096;
+const PICTURE = /^data:image\/(png|jpeg|webp);base64,[A-Za-z0-9+/]+=*$/;
+
+/**
+ * The record in a file's text; throws an Error with a sentence where it is no explanation that can be shown.
+ * Its picture, where it holds one, is meta.picture: { src: a data URI, alt, box }.
+ */
+export function readExplanation(text) {
+  let record;
+  try {
+    record = JSON.parse(text);
+  } catch {
+    throw new Error("This file is no explanation: it is not JSON. Choose an explanation.json.");
+  }
+  const fault = faultOf(record);
+  if (fault) throw new Error(`This file is no explanation that can be shown: ${fault}.`);
+  return record;
+}
+
+/** What is wrong with a record, in words; null for an explanation on a grid of patches. */
+function faultOf(record) {
+  const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
+  const finite = (value, count) => Array.isArray(value) && value.length === count && value.every(Number.isFinite);
+  if (!isObject(record) || record.format !== "fixlip-explanation") {
+    return 'it lacks "format": "fixlip-explanation", which Explanation.save, the command line and the page Try it write';
+  }
+  if (record.version !== 1) return `it has version ${JSON.stringify(record.version)}, and this page reads version 1`;
+  const { n_image: patches, n_text: words, index, p, players, meta } = record;
+  if (!INDICES.includes(index)) return `its index ${JSON.stringify(index)} is not one of ${INDICES.join(", ")}`;
+  if (![patches, words].every((count) => Number.isInteger(count) && count > 0)) return "it has no patches or no words";
+  const n = patches + words;
+  if (!Array.isArray(players) || players.length !== n || !players.every((name) => typeof name === "string")) {
+    return `it does not name its ${n} players`;
+  }
+  if (!finite(record.main, n) || !finite(record.pairs, (n * (n - 1)) / 2)) return "it is cut short, or numbers are missing";
+  if (!Number.isFinite(record.baseline)) return "its baseline is no number";
+  if (index === "FWBII" && !(p > 0 && p < 1)) return `its p is ${JSON.stringify(p)}, and should lie between 0 and 1`;
+  if (!isObject(meta)) return "it lacks its meta";
+  const isGrid = (grid, count) => finite(grid, 2) && grid.every(Number.isInteger) && grid[0] * grid[1] === count;
+  const owner = meta.image_groups?.owner;
+  const isOwner = (player) => Number.isInteger(player) && player >= -1 && player < patches;
+  const grouped = Array.isArray(owner) && owner.every(isOwner) && isGrid(meta.image_groups.grid, owner.length);
+  if (!(meta.grid ? isGrid(meta.grid, patches) : grouped)) return "its image players are not patches of a grid";
+  const count = meta.grid ? patches : owner.length;
+  if (count > MOST_PATCHES) return `it has ${count} patches, and at most ${MOST_PATCHES} can be shown`;
+  const inWords = (entry) =>
+    Array.isArray(entry) &&
+    typeof entry[0] === "string" &&
+    Array.isArray(entry[1]) &&
+    entry[1].every((i) => Number.isInteger(i) && i >= patches && i < n);
+  if (meta.words !== undefined && !(Array.isArray(meta.words) && meta.words.every(inWords))) return "its words are no words";
+  const { picture } = meta;
+  if (picture !== undefined && !(isObject(picture) && PICTURE.test(picture.src))) return "its picture is none";
+  if (picture?.box !== undefined && !(finite(picture.box, 4) && picture.box.every((x) => x >= 0 && x <= 1))) {
+    return "the box of its picture is none";
+  }
+  return null;
+}
+
 /** Read a record: a full symmetric matrix of pairs in place of its upper triangle. Throws if it is something else. */
 export function decode(record) {
   if (record.format !== "fixlip-explanation" || record.version !== 1) {

@@ -1,6 +1,6 @@
 // The explorer: the patches of a word and the words of a patch, on hover, tap or keyboard focus.
 //
-//   explore(element, record, { src, alt, box })   ->   { pinned(), pin(player) }
+//   explore(element, record, { src, alt, box })   ->   { pinned(), pin(player), point(patch), update(record, picture) }
 //
 // record: an Explanation's JSON. src: the picture. box: left, top, right, bottom of what the encoder sees, as shares
 // of the picture. Red raises the similarity, blue lowers it. The state is small: which player is pinned (by a click or
@@ -11,15 +11,15 @@ import { decode, firstOrder, limitOf, merge, pairLimit, partners, sum } from "./
 const PARTNERS_SHOWN = 6;
 
 export function explore(root, record, picture) {
-  const original = decode(record);
   // Image players tile the picture evenly, or own patches: groups.owner has the player of each, -1 for none.
   const groupsOfPatches = record.meta.grid ? null : record.meta.image_groups;
   const blocks = record.meta.image_groups?.blocks;
   const piece = blocks ? ["block", "blocks"] : record.meta.image_groups ? ["region", "regions"] : ["patch", "patches"];
   const [rows, columns] = record.meta.grid ?? groupsOfPatches.grid;
   const unit = ["FWBII", "FSII"].includes(record.index) ? "logits" : "the method's own unit";
-  const paired = original.pairs.some((row, i) => i < original.n_image && row.subarray(original.n_image).some(Boolean));
-  const pieces = (record.meta.words ?? []).filter(([, members]) => members.length > 1);
+  let original = decode(record);
+  const paired = isPaired(original);
+  let pieces = piecesOf(record);
 
   let groups = []; // merged players: { name, members } in the original's numbers
   let marked = null; // original players marked for merging; null: not merging
@@ -37,7 +37,10 @@ export function explore(root, record, picture) {
   const stage = add(root, "div", "fx-stage");
   const frame = add(stage, "div", "fx-frame");
   const image = add(frame, "img", "fx-image", { src: picture.src, alt: picture.alt, draggable: "false" });
-  image.addEventListener("load", () => image.classList.toggle("fx-small", image.naturalWidth <= 256));
+  image.addEventListener("load", () => {
+    image.classList.toggle("fx-small", image.naturalWidth <= 256);
+    image.style.setProperty("--fx-lift", String(lift(image)));
+  });
   add(frame, "div", "fx-veil");
   const [left, top, right, bottom] = picture.box ?? [0, 0, 1, 1];
   const place = { left: percent(left), top: percent(top), width: percent(right - left), height: percent(bottom - top) };
@@ -77,11 +80,12 @@ export function explore(root, record, picture) {
     if (!button || !root.contains(button)) return null;
     return button.dataset.word !== undefined ? Number(button.dataset.word) : ownerOf(Number(button.dataset.patch));
   };
-  const ownerOf = (patch) => {
-    const player = groupsOfPatches ? groupsOfPatches.owner[patch] : patch;
-    const owner = e.members.findIndex((members) => members.includes(player));
-    return owner === -1 ? null : owner;
+  const playerOfPatch = (patch) => (groupsOfPatches ? groupsOfPatches.owner[patch] : patch);
+  const groupOf = (player) => {
+    const group = e.members.findIndex((members) => members.includes(player));
+    return group === -1 ? null : group;
   };
+  const ownerOf = (patch) => groupOf(playerOfPatch(patch));
 
   stage.addEventListener("pointerover", (event) => {
     if (event.pointerType === "mouse") look(playerOf(event.target));
@@ -128,10 +132,11 @@ export function explore(root, record, picture) {
 
   // --- Merging ---------------------------------------------------------------------------------------------------
 
-  function regroup(next) {
+  function regroup(next, kept = null) {
     groups = next;
-    marked = pinned = preview = null;
+    marked = preview = null;
     e = merge(original, groups);
+    pinned = kept === null ? null : groupOf(kept);
     values = firstOrder(e);
     limits = { pair: pairLimit(e), value: limitOf(values) };
     makeWords();
@@ -302,20 +307,80 @@ export function explore(root, record, picture) {
     return button;
   }
 
-  regroup([]);
-  if (paired) {
-    const strength = (j) => sum(e.pairs[j].subarray(0, e.n_image).map(Math.abs));
-    const all = e.players.map((_, j) => j).slice(e.n_image);
-    pinned = all.reduce((best, j) => (strength(j) > strength(best) ? j : best), all[0]);
-    draw();
+  /** The word whose pairs are strongest, in the original's numbers. */
+  function strongestWord() {
+    const strength = (j) => sum(original.pairs[j].subarray(0, original.n_image).map(Math.abs));
+    const all = original.players.map((_, j) => j).slice(original.n_image);
+    return all.reduce((best, j) => (strength(j) > strength(best) ? j : best), all[0]);
   }
+
+  regroup([], paired ? strongestWord() : null);
   return {
-    pinned: () => pinned,
+    /** The player that is kept in sight, in the record's numbers (its first member where players are merged), or null. */
+    pinned: () => (pinned === null ? null : e.members[pinned][0]),
     pin(player) {
-      pinned = player;
+      pinned = player === null ? null : groupOf(player);
       draw();
     },
+    /** Frame an image player, or none (null), without choosing it. */
+    point: (player) =>
+      patches.forEach((one, index) => one.classList.toggle("fx-pointed", playerOfPatch(index) === player)),
+    /**
+     * Show another explanation on the same grid, perhaps of another picture; what was chosen stays as far as it is
+     * there. False, and nothing done, where the grid or the kind differs.
+     */
+    update(next, nextPicture) {
+      const decoded = decode(next);
+      const kindOf = ({ index, meta }) => JSON.stringify([index, meta.grid, meta.image_groups]);
+      if (kindOf(next) !== kindOf(record) || isPaired(decoded) !== paired || String(nextPicture.box) !== String(picture.box)) return false;
+      const before = original;
+      const kept = pinned === null ? null : e.members[pinned][0];
+      const within = groups.filter(({ members }) =>
+        members.every((i) => i < before.n_image || before.players[i] === decoded.players[i]),
+      );
+      [original, pieces, record, picture] = [decoded, piecesOf(next), next, nextPicture];
+      if (image.getAttribute("src") !== picture.src) image.src = picture.src;
+      image.alt = picture.alt;
+      const again = kept === null || kept < before.n_image ? kept : wordAgain(kept, before);
+      const focused = stage.contains(document.activeElement) ? document.activeElement.getAttribute("data-word") : null;
+      regroup(within, again);
+      if (focused !== null) /** @type {HTMLElement} */ (words.querySelector(`[data-word="${focused}"]`))?.focus();
+      return true;
+    },
   };
+
+  /** Where a word of the record before is now: in its place, elsewhere, or the strongest word in its stead. */
+  function wordAgain(player, before) {
+    const name = before.players[player];
+    if (original.players[player] === name) return player;
+    const place = original.players.indexOf(name, original.n_image);
+    return place < 0 ? strongestWord() : place;
+  }
+}
+
+function isPaired(e) {
+  return e.pairs.some((row, i) => i < e.n_image && row.subarray(e.n_image).some(Boolean));
+}
+
+function piecesOf(record) {
+  return (record.meta.words ?? []).filter(([, members]) => members.length > 1);
+}
+
+/** By how much a dark picture is made brighter, so that colours laid over its grey can be told apart; 1 to 6. */
+export function lift(image) {
+  const canvas = Object.assign(document.createElement("canvas"), { width: 16, height: 16 });
+  const context = canvas.getContext("2d", { alpha: false });
+  context.fillStyle = "white";
+  context.fillRect(0, 0, 16, 16);
+  context.drawImage(image, 0, 0, 16, 16);
+  try {
+    const { data } = context.getImageData(0, 0, 16, 16);
+    let light = 0;
+    for (let i = 0; i < data.length; i += 4) light += 0.299 * data[i] + 0.587 * data[i + 1] + 0.114 * data[i + 2];
+    return Math.min(6, Math.max(1, 0.45 / (light / 256 / 255 || 0.01)));
+  } catch {
+    return 1; // a picture of another place, which a page may show and not read
+  }
 }
 
 export function add(parent, tag, className = "", attributes = {}) {

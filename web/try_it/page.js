@@ -1,298 +1,264 @@
-// The page "Try it": choose a picture, type a caption, press Explain. Everything happens on the reader's own device.
+// The page "Try it": choose a picture, type a caption, see what made the score. All of it on the reader's own device.
 //
-// What is on the page: inputs, made once by `build`; the worker, started when it is first needed; and the result, drawn
-// anew for each explanation that the worker sends. The address bar holds the state (`remember`, `recall`).
+// Three things, each of which belongs to itself. The draft is what the form says now, and changes with every key. A run
+// is a picture and settings that are being encoded, and never changes: a message of another run's is dropped by its number
+// (engine.js). A result is what a run, a stored explanation or a file gave, with its own picture, caption, model and
+// settings, and is drawn, saved and linked as one (result.js). A result of another picture than the draft's is not shown.
 
-import { add, explore, signed } from "../explorer.js";
+import { readExplanation } from "../explanation.js";
+import { add, signed } from "../explorer.js";
+import { ACCURACY_NAMES, checksum, fromFragment, keep, kept, toFragment } from "./address.js";
 import { readCaption } from "./captions.js";
-import { distinctColours, normalised, readPicture } from "./pictures.js";
+import { Engine, bytesOf, script } from "./engine.js";
+import { captionField } from "./field.js";
+import { bitmapOf, looksLikePhotograph, lossy, readPicture } from "./pictures.js";
+import { resultView } from "./result.js";
 import { buildScene, scenePainter, sceneToText, textToScene } from "./scenes.js";
 
-const BASE = new URL(".", /** @type {HTMLScriptElement} */ (document.currentScript).src);
-const WANTED = new URLSearchParams(location.search).get("engine"); // "wasm", "webgpu" (simulated ones too), or null
-const TOP_PAIRS = 8;
-const POOR_FIT = 0.7; // as fixlip_helpers.explanation has it
 const FIRST_SCENE = "grass;dog,blue,60,6,50;car,red,56,68,14";
-const ACCURACY_NAMES = {
-  fast: "fast (1 024 passes)",
-  good: "good (4 096)",
-  best: "best (16 384)",
-};
+const P_NAMES = { 0.3: "0.3: few visible", 0.5: "0.5: half", 0.7: "0.7: most visible" };
 const ENGINES = { webgpu: "on this device's GPU", wasm: "on one CPU thread" };
+const LINK_QUALITY = 0.8; // of the WebP in an address
+const TYPING = 400; // milliseconds without a key, after which a caption starts a run
 
 /** @param {HTMLElement} root @param {any} facts what fixlip_helpers.export wrote */
 function tryIt(root, facts) {
   const compact = root.hasAttribute("data-compact"); // within a chapter: the address stays the chapter's
-  const state = {
+  const draft = {
     picture: null,
-    captions: ["", ""],
     compare: false,
-    model: "mini-clip",
-    p: 0.5,
-    accuracy: compact ? "fast" : "good",
+    model: facts.stored.model,
+    p: facts.stored.p,
+    accuracy: compact ? "fast" : facts.stored.accuracy,
   };
-  let worker = null;
-  let loaded = null; // name of the model that the worker holds
-  let run = 0; // number of the explanation that is shown or made
+  let run = null; // what is encoded, or was last, while its picture's side can take other captions
   let running = false;
-  let wanted = null; // what Explain was pressed for last (keyOf)
-  let explained = null; // the same, once the worker has it: other captions may follow
-  let engine = null; // what encodes the picture, a key of ENGINES
-  let began = 0;
-  let times = {};
-  let records = []; // explanations of the captions, as they come
-  let shown = "a";
-  let view = null; // the explorer's handle
+  let live = false; // whether a changed caption is explained at once: after the first explanation of a picture
+  let progressOf = null; // { began, engine, times } of the run
+  let reading = 0; // number of the picture that is read last
+  let runs = 0;
+  let recalls = 0; // number of the address that is done last
   let painter = null; // paints scenes, made when first needed
+  const engine = new Engine(facts, heard);
 
-  // --- Inputs ---------------------------------------------------------------------------------------------------
+  // --- The form -------------------------------------------------------------------------------------------------
 
   root.replaceChildren();
   root.classList.add("ti");
   const form = add(root, "form", "ti-form", { novalidate: "" });
 
-  const pictureSet = group(form, "Picture");
+  const pictureSet = add(form, "div", "ti-pictures", { role: "group", "aria-label": "Picture" });
   const examples = add(pictureSet, "div", "ti-examples", { role: "group", "aria-label": "Examples" });
-  const exampleButtons = facts.examples.map((example) => {
-    const button = add(examples, "button", "ti-example", {
-      type: "button",
-      title: `${example.title}: “${example.caption}”`,
-    });
-    add(button, "img", "", { src: example.picture, alt: `Example: ${example.title}`, width: 56, height: 56 });
+  const shownExamples = facts.examples.filter(({ captions }) => captions);
+  const exampleButtons = shownExamples.map((example) => {
+    const button = add(examples, "button", "ti-example", { type: "button", title: example.title });
+    add(button, "img", "", { src: example.picture, alt: "", width: 56, height: 56 });
+    add(button, "span").textContent = example.label;
     button.addEventListener("click", () => choose(example));
     return button;
   });
   const own = add(pictureSet, "div", "ti-own");
-  const preview = add(own, "img", "ti-preview", {
-    alt: "The picture as the encoder sees it",
-    width: 128,
-    height: 128,
-  });
-  const ownText = add(own, "div");
-  const fileLabel = add(ownText, "label", "ti-file");
-  add(fileLabel, "span").textContent = "Load a picture file, or drop one here";
-  const file = add(fileLabel, "input", "", { type: "file", accept: "image/*" });
-  const build = add(ownText, "button", "fx-action", { type: "button", "aria-expanded": "false" });
+  const preview = add(own, "img", "ti-preview", { alt: "The picture as the encoder sees it", width: 44, height: 44 });
+  const file = chooser(own, "Your picture", { accept: "image/*" });
+  const build = add(own, "button", "fx-action", { type: "button", "aria-expanded": "false" });
   build.textContent = "Build a scene";
   build.addEventListener("click", () => (builder.hidden ? openBuilder(FIRST_SCENE) : closeBuilder()));
-  const note = add(ownText, "p", "ti-note");
+  const opener = chooser(own, "Open an explanation", { accept: ".json,application/json,image/*", multiple: "" });
   const builder = add(pictureSet, "div", "ti-builder");
   builder.hidden = true;
+  const note = add(pictureSet, "p", "ti-note");
 
-  const captionSet = group(form, "Caption");
-  const fields = ["Caption", "Second caption"].map((label, which) => {
-    const line = add(captionSet, "div", "ti-caption");
-    const input = add(line, "input", "", {
-      type: "text",
-      "aria-label": label,
-      autocomplete: "off",
-      autocapitalize: "off",
-      spellcheck: "false",
-      maxlength: 300,
-    });
-    const hints = add(line, "div", "ti-hints", { "aria-live": "polite" });
-    input.addEventListener("input", () => typed(which));
-    input.addEventListener("keydown", (event) => {
-      const first = hints.querySelector("button[data-tab]");
-      if (event.key === "Tab" && !event.shiftKey && first) {
-        event.preventDefault();
-        first.click();
-      }
-    });
-    return { line, input, hints };
-  });
-  const compare = add(captionSet, "button", "fx-action", { type: "button", "aria-pressed": "false" });
-  compare.textContent = "Compare with a second caption";
-  compare.addEventListener("click", () => {
-    setCompare(!state.compare);
-    if (state.compare) fields[1].input.focus();
-    typed(0);
-  });
-
-  const options = add(form, "div", "ti-options");
-  const model = choice(
-    "Encoder",
-    Object.fromEntries(Object.keys(facts.models).map((name) => [name, name])),
-    (value) => (state.model = value),
-  );
-  const p = choice(
-    "p, the share left visible",
-    { 0.3: "0.3: few visible", 0.5: "0.5: half", 0.7: "0.7: most visible" },
-    (value) => (state.p = Number(value)),
-  );
-  const accuracy = choice("Accuracy", ACCURACY_NAMES, (value) => (state.accuracy = value));
+  const captionSet = add(form, "div", "ti-captions", { role: "group", "aria-label": "Caption" });
+  const given = add(captionSet, "div", "ti-given", { role: "group", "aria-label": "Captions of this example" });
+  const line = add(captionSet, "div", "ti-line");
+  const encoder = () => facts.models[draft.model];
+  const fields = ["Caption", "Second caption"].map((label) => captionField(line, label, encoder, typed));
 
   const actions = add(form, "div", "ti-actions");
   const go = add(actions, "button", "ti-go", { type: "submit" });
   go.textContent = "Explain";
   const stop = add(actions, "button", "fx-action", { type: "button" });
   stop.textContent = "Cancel";
-  stop.hidden = true;
-  const progress = add(actions, "progress", "ti-progress", {
-    max: 1,
-    value: 0,
-    "aria-label": "Encoder passes",
-  });
+  const progress = add(actions, "progress", "ti-progress", { max: 1, value: 0, "aria-label": "Encoder passes" });
   const count = add(actions, "span", "ti-count");
-  progress.hidden = count.hidden = true;
-  const status = add(form, "p", "ti-status", { role: "status" });
+  const status = add(actions, "p", "ti-status", { role: "status" });
+  const loading = add(actions, "p", "ti-loading");
+  engine.tell = (sentence) => (loading.textContent = sentence);
 
-  const result = add(root, "section", "ti-result", { "aria-label": "Explanation" });
-  result.hidden = true;
-  const score = add(result, "p", "ti-score");
-  const unit = add(result, "p", "ti-unit");
-  const trust = add(result, "p", "ti-trust");
-  const tabs = add(result, "div", "fx-bar", { role: "group", "aria-label": "Which caption" });
-  const tabButtons = Object.fromEntries(
-    [
-      ["a", "Caption A"],
-      ["b", "Caption B"],
-      ["difference", "A minus B"],
-    ].map(([name, label]) => {
-      const button = add(tabs, "button", "fx-action", { type: "button" });
-      button.textContent = label;
-      button.addEventListener("click", () => {
-        shown = name;
-        drawResult();
-      });
-      return [name, button];
-    }),
-  );
-  const explorer = add(result, "div", "ti-explorer");
-  const pairs = add(result, "table", "ti-pairs");
-  const saves = add(result, "div", "fx-bar ti-saves");
-  save("Download JSON", () =>
-    download(new Blob([json.textContent + "\n"], { type: "application/json" }), "explanation.json"),
-  );
-  save("Download PNG", async () =>
-    download(await pictureOf(current(), state.picture, view.pinned()), "explanation.png"),
-  );
-  save("Copy link", copyLink);
-  const json = add(result, "script", "", { type: "application/json" });
+  const more = add(form, "details", "ti-more");
+  add(more, "summary").textContent = "Options";
+  const compare = add(more, "button", "fx-action", { type: "button", "aria-pressed": "false" });
+  compare.textContent = "Compare with a second caption";
+  compare.addEventListener("click", () => {
+    setCompare(!draft.compare);
+    if (draft.compare) fields[1].input.focus();
+    typed();
+  });
+  const options = add(more, "div", "ti-options");
+  const names = Object.fromEntries(Object.keys(facts.models).map((name) => [name, name]));
+  const model = choice("Encoder", names, (value) => (draft.model = value));
+  const p = choice("p, the share left visible", P_NAMES, (value) => (draft.p = Number(value)));
+  const accuracy = choice("Accuracy", ACCURACY_NAMES, (value) => (draft.accuracy = value));
+
+  const view = resultView(root, { facts, say, link: linkOf });
 
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     explain();
   });
   stop.addEventListener("click", () => {
-    worker?.postMessage({ type: "cancel" });
-    if (loaded !== state.model) finished("idle"); // the model was still on its way
+    abandon();
+    finished("idle", view.get() ? "Cancelled: what is shown is as far as it came." : "Cancelled.");
   });
-  file.addEventListener("change", () => file.files[0] && load(file.files[0]));
+  file.addEventListener("change", () => take([...file.files]));
+  opener.addEventListener("change", () => take([...opener.files]));
   for (const type of ["dragover", "drop"]) {
-    form.addEventListener(type, (event) => {
+    root.addEventListener(type, (event) => {
       if (![...event.dataTransfer.types].includes("Files")) return;
       event.preventDefault();
-      if (type === "drop") load(event.dataTransfer.files[0]);
+      if (type === "drop") take([...event.dataTransfer.files]);
     });
   }
 
-  function group(parent, legend) {
-    const set = add(parent, "fieldset", "ti-group");
-    add(set, "legend").textContent = legend;
-    return set;
+  function chooser(parent, label, attributes) {
+    const box = add(parent, "label", "ti-file fx-action");
+    add(box, "span").textContent = label;
+    return add(box, "input", "ti-hidden", { type: "file", ...attributes });
   }
 
   function choice(label, values, set) {
-    const line = add(options, "label", "ti-choice");
-    add(line, "span").textContent = label;
-    const select = add(line, "select");
+    const box = add(options, "label", "ti-choice");
+    add(box, "span").textContent = label;
+    const select = add(box, "select");
     for (const [value, text] of Object.entries(values))
       add(select, "option", "", { value }).textContent = text;
     select.addEventListener("change", () => {
       set(select.value);
-      fields.forEach((_, which) => hint(which));
-      if (records.length && !matches()) say("The settings have changed: press Explain.");
+      fields.forEach(({ hint }) => hint());
+      if (view.get()) say("The settings have changed: press Explain. What is shown was found with those that it names.");
     });
     return select;
   }
 
-  function save(label, run) {
-    const button = add(saves, "button", "fx-action", { type: "button" });
-    button.textContent = label;
-    button.addEventListener("click", run);
-  }
-
   // --- Pictures -------------------------------------------------------------------------------------------------
 
-  async function choose(example) {
-    const data = Uint8Array.from(atob(example.picture.split(",")[1]), (c) => c.charCodeAt(0));
-    await take(new Blob([data], { type: "image/png" }), {
-      example: example.name,
-      alt: example.title,
-      src: example.picture,
-    });
+  /** An example, and what is known of it. */
+  async function choose(example, caption = example.caption) {
+    const mine = ++reading;
+    const picture = await drawnExample(example);
+    if (mine !== reading) return;
+    show(picture);
     note.textContent = example.note;
-    fields[0].input.value = example.caption;
-    typed(0);
+    fields[0].input.value = caption;
+    setCompare(false);
+    fields[0].hint();
+    offerCaptions(example);
+    typed();
   }
 
-  async function load(blob) {
-    if (await take(blob, { example: null, alt: "Your picture" })) {
-      note.textContent =
-        `It stays on this device. ${isPhotograph(state.picture) ? "It looks like a photograph. " : ""}` +
-        "The encoder has seen drawings of about a hundred things, and no photograph: " +
-        "of one it knows colours at best.";
+  async function drawnExample(example) {
+    const blob = new Blob([bytesOf(example.picture.split(",")[1])], { type: "image/png" });
+    const read = await readPicture(blob, encoder().vision.size);
+    return { ...read, src: example.picture, alt: example.title, example: example.name };
+  }
+
+  /** The true and the false caption of an example, side by side. */
+  function offerCaptions(example) {
+    given.replaceChildren();
+    for (const { text, fits } of example?.captions ?? []) {
+      const button = add(given, "button", "ti-hint", { type: "button" });
+      add(button, "b").textContent = fits ? "true " : "false ";
+      button.append(text);
+      button.dataset.caption = text;
+      button.addEventListener("click", () => {
+        fields[0].input.value = text;
+        fields[0].hint();
+        typed();
+      });
     }
   }
 
-  /** Whether a file that was loaded looks like what the encoder never saw. */
-  function isPhotograph(picture) {
-    const loaded = picture.example === null; // neither an example nor a scene that was built here
-    return loaded && distinctColours(picture.seen) > facts.mostColours;
-  }
-
-  /** Make a file the picture; false, with a sentence, where it is none. */
-  async function take(blob, about) {
-    const { vision } = facts.models[state.model];
+  /** Files that were chosen or dropped: a picture, an explanation, or an explanation and its picture. */
+  async function take(files) {
+    file.value = opener.value = ""; // the same file may be chosen again
+    const isRecord = ({ name, type }) => type === "application/json" || /\.json$/i.test(name);
+    const record = files.find(isRecord);
+    const picture = files.find((one) => one !== record);
     try {
-      const read = await readPicture(blob, vision.size);
-      closeBuilder();
-      show({ ...read, ...about, src: about.src ?? read.src });
+      if (record) await open(record, picture);
+      else if (picture) await load(picture, "Your picture");
     } catch (error) {
       say(error.message, true);
-      return false;
     }
-    return true;
   }
 
-  /** Make this the picture: { seen, src, alt } with `example` or `scene`, where it is one. */
+  /** Make a file of the reader's the picture; throws where it is none. */
+  async function load(blob, alt, box) {
+    const picture = await ownPicture(blob, alt, box);
+    if (!picture) return;
+    show(picture);
+    say("Type a caption and press Explain.");
+    const photograph = looksLikePhotograph(picture.seen, facts.photograph);
+    note.textContent =
+      `It stays on this device. ${photograph ? "It looks like a photograph. " : ""}` +
+      "The encoder has seen drawings of about a hundred things, and no photograph: " +
+      "of one it knows colours at best.";
+    remember();
+  }
+
+  /** A file as a picture, or null where another one was chosen meanwhile. */
+  async function ownPicture(blob, alt, box) {
+    const mine = ++reading;
+    const tell = (sentence) => mine === reading && say(sentence);
+    tell("Reading the picture.");
+    await new Promise((resolve) => setTimeout(resolve)); // the sentence is seen before the work begins
+    const { size } = encoder().vision;
+    const read = await readPicture(blob, size, tell);
+    if (mine !== reading) return null;
+    const picture = { ...read, alt, box, own: true, id: checksum(read.seen) };
+    keep(picture, bitmapOf(picture.seen, size).toDataURL("image/png"));
+    return picture;
+  }
+
+  /** Make this the picture, or none (null): { seen, src, alt } and what it is: example, scene, or own with its id. */
   function show(picture) {
-    state.picture = picture;
-    preview.src = bitmapOf(picture.seen, facts.models[state.model].vision.size).toDataURL("image/png");
+    reading++;
+    if (!picture?.scene) closeBuilder();
+    if (run && run.picture !== picture) abandon();
+    draft.picture = picture && Object.freeze(picture);
+    live = false;
+    if (view.get()?.picture !== draft.picture) view.set(null, draft.picture);
+    preview.hidden = !picture;
+    root.toggleAttribute("data-own", Boolean(picture && !picture.example));
+    if (picture) preview.src = bitmapOf(picture.seen, encoder().vision.size).toDataURL("image/png");
     exampleButtons.forEach((button, i) =>
-      button.setAttribute("aria-pressed", String(facts.examples[i].name === picture.example)),
+      button.setAttribute("aria-pressed", String(shownExamples[i].name === picture?.example)),
     );
-    say(running || records.length ? "The picture has changed: press Explain." : "");
+    if (!picture?.example) offerCaptions(null);
+    note.textContent = "";
+    say("");
+    finished("idle", "");
   }
 
   /** Show the builder with a scene given as text; whether it is one. */
   async function openBuilder(text) {
-    try {
-      await script("scenes.js", () => globalThis.fixlipDrawings);
-    } catch (error) {
-      say(error.message, true);
-      return false;
-    }
+    await script("scenes.js", () => globalThis.fixlipDrawings);
     const drawings = globalThis.fixlipDrawings;
     const scene = textToScene(text, drawings);
     if (!scene) return false;
     painter ??= await scenePainter(drawings);
     builder.hidden = false;
     build.setAttribute("aria-expanded", "true");
-    note.textContent = "Drag the drawings; choose colours and things. Press Explain when it is done.";
     buildScene(builder, drawings, painter, scene, (now, canvas) => {
       const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
       const seen = new Uint8ClampedArray((data.length / 4) * 3).map(
         (_, i) => data[4 * Math.floor(i / 3) + (i % 3)],
       );
       const things = now.objects.map(({ noun, colour }) => `${colour} ${noun}`.trim()).join(", ");
-      show({
-        seen,
-        src: canvas.toDataURL("image/png"),
-        alt: `A scene: ${things} on ${now.background}`,
-        scene: sceneToText(now),
-      });
+      const alt = `A scene: ${things} on ${now.background}`;
+      show({ seen, src: canvas.toDataURL("image/png"), alt, scene: sceneToText(now) });
+      note.textContent = "Drag the drawings; choose colours and things. Press Explain when it is done.";
+      remember();
     });
     return true;
   }
@@ -302,206 +268,183 @@ function tryIt(root, facts) {
     build.setAttribute("aria-expanded", "false");
   }
 
+  // --- Explanations of files ------------------------------------------------------------------------------------
+
+  async function open(blob, pictureFile) {
+    const record = readExplanation(await blob.text());
+    const { picture, ...meta } = record.meta;
+    if (!picture && !pictureFile) {
+      throw new Error(`“${blob.name}” holds no picture: choose the explanation and its picture together.`);
+    }
+    const box = picture?.box?.join() === "0,0,1,1" ? undefined : picture?.box;
+    const read = await ownPicture(pictureFile ?? blobOf(picture.src), picture?.alt ?? "The picture of the file", box);
+    if (!read) return;
+    if (picture && !pictureFile) read.src = picture.src;
+    show(read);
+    setCompare(false);
+    fields[0].input.value = meta.caption ?? "";
+    fields[0].hint();
+    view.set(
+      Object.freeze({
+        origin: "opened",
+        picture: draft.picture,
+        model: meta.model ?? "an encoder that the file does not name",
+        p: record.p,
+        explanations: [{ ...record, meta }],
+        final: true,
+      }),
+    );
+    finished("done", `“${blob.name}” is shown. Explain asks ${draft.model}, in this page, about its picture.`);
+  }
+
+  function blobOf(uri) {
+    const [, type, data] = uri.match(/^data:([^;]+);base64,(.*)$/);
+    return new Blob([bytesOf(data)], { type });
+  }
+
   // --- Captions -------------------------------------------------------------------------------------------------
 
   function setCompare(on) {
-    state.compare = on;
+    draft.compare = on;
     compare.setAttribute("aria-pressed", String(on));
     fields[1].line.hidden = !on;
     if (on && !fields[1].input.value) fields[1].input.value = fields[0].input.value;
-    hint(1);
+    fields[1].hint();
   }
 
-  const recaption = debounced(20, () => {
-    const captions = readCaptions();
-    if (!captions.fault && matches()) {
-      began = performance.now();
-      worker.postMessage({ type: "captions", id: run, captions });
-    }
-  });
-
-  function typed(which) {
-    hint(which);
-    if (matches()) recaption();
-  }
-
-  /** Completions of the word that is being typed, and known words near unknown ones. */
-  function hint(which) {
-    const { input, hints } = fields[which];
-    state.captions[which] = input.value;
-    hints.replaceChildren();
-    const { vocabulary } = facts.models[state.model];
-    const replace = (word, by, completes) => {
-      const button = add(hints, "button", "ti-hint", {
-        type: "button",
-        ...(completes && !isKnown ? { "data-tab": "" } : {}),
-      });
-      button.textContent = by;
-      button.setAttribute("aria-label", completes ? `Complete ${word} to ${by}` : `Replace ${word} by ${by}`);
-      button.addEventListener("click", () => {
-        input.value = completes
-          ? `${input.value.slice(0, input.value.length - word.length)}${by} `
-          : input.value.replace(new RegExp(`(^|[^\\p{L}\\p{N}])${word}(?![\\p{L}\\p{N}])`, "iu"), `$1${by}`);
-        input.focus();
-        typed(which);
-      });
-    };
-    const last = input.value.match(/[\p{L}\p{N}]+$/u)?.[0] ?? "";
-    const isKnown = Object.hasOwn(vocabulary, last.toLowerCase()); // Tab then leaves the field as always
-    const known = Object.keys(vocabulary);
-    const completions = last
-      ? known.filter((word) => word.startsWith(last.toLowerCase()) && word !== last.toLowerCase()).slice(0, 6)
-      : [];
-    const { unknown = [], near = {}, fault } = readCaption(input.value, facts.models[state.model]);
-    const wrong = unknown.filter((word) => !(completions.length && word === last.toLowerCase()));
-    input.setAttribute(
-      "aria-invalid",
-      String(Boolean(fault) && Boolean(wrong.length || !unknown.length) && input.value !== ""),
-    );
-    for (const word of wrong) {
-      add(hints, "span", "ti-unknown").textContent =
-        `“${word}” is not known${near[word].length ? "; nearest:" : ""}`;
-      for (const by of near[word]) replace(word, by, false);
-    }
-    if (completions.length) {
-      add(hints, "span").textContent = isKnown ? "or" : "Tab completes:";
-      for (const by of completions) replace(last, by, true);
-    }
-    if (fault && !unknown.length && input.value) add(hints, "span", "ti-unknown").textContent = fault;
+  /** The captions as they stand. */
+  function texts() {
+    return fields.slice(0, draft.compare ? 2 : 1).map(({ input }) => input.value);
   }
 
   /** @returns {any} the captions as the encoder reads them, or { fault } with a sentence */
   function readCaptions() {
-    const texts = state.captions.slice(0, state.compare ? 2 : 1);
-    const captions = texts.map((text) => readCaption(text, facts.models[state.model]));
-    const faulty = captions.find(({ fault }) => fault);
-    return faulty ? { fault: faulty.fault } : captions;
+    const captions = texts().map((text) => readCaption(text, encoder()));
+    return captions.find(({ fault }) => fault) ?? captions;
   }
 
-  // --- The worker -----------------------------------------------------------------------------------------------
-
-  /** Whether the picture's side, fitted or on its way, is that of the present settings. */
-  function matches() {
-    return Boolean(explained && state.picture && explained === keyOf());
-  }
-
-  function keyOf() {
-    return [(state.picture.number ??= ++pictureCount), state.model, state.p, state.accuracy].join(" ");
-  }
-
-  async function explain() {
+  const recaption = debounced(20, () => {
     const captions = readCaptions();
-    if (!state.picture) return say("Choose a picture first.", true);
+    if (captions.fault || !matches()) return;
+    progressOf.began = performance.now();
+    engine.recaption(captions);
+  });
+  const begin = debounced(TYPING, () => {
+    if (live && draft.picture && !matches() && !readCaptions().fault && !isShown()) explain();
+  });
+
+  /** The captions have changed: what is shown of them is stored, or a text pass away, or a run of the picture. */
+  function typed() {
+    if (readCaptions().fault || !draft.picture) return;
+    if (status.classList.contains("ti-wrong")) say("");
+    remember();
+    for (const button of /** @type {NodeListOf<HTMLElement>} */ (given.querySelectorAll("button")))
+      button.setAttribute("aria-pressed", String(button.dataset.caption === fields[0].input.value));
+    const known = stored();
+    if (matches()) recaption();
+    else if (known) {
+      abandon();
+      view.set(known);
+      live = true;
+      finished("stored", "Change the caption: it is explained as you type.");
+    } else begin();
+  }
+
+  /** Whether the result that is shown is of the captions and settings of the form. */
+  function isShown() {
+    const result = view.get();
+    const same = ["model", "p", "accuracy"].every((key) => result?.[key] === draft[key]);
+    return same && result.final && texts().join("\n") === result.explanations.map(({ meta }) => meta.caption).join("\n");
+  }
+
+  /** The stored result of the form, or null. */
+  function stored() {
+    const { model, p, accuracy, records } = facts.stored;
+    const known = texts().map((text) => records[draft.picture.example]?.find(({ meta }) => meta.caption === text));
+    const settings = draft.model === model && draft.p === p && (compact || draft.accuracy === accuracy);
+    if (!settings || !known.every(Boolean)) return null;
+    return Object.freeze({ origin: "stored", picture: draft.picture, model, p, accuracy, explanations: known, final: true });
+  }
+
+  // --- Runs -----------------------------------------------------------------------------------------------------
+
+  /** Whether the run, under way or done, is of the form's picture and settings. */
+  function matches() {
+    return Boolean(run && ["picture", "model", "p", "accuracy"].every((key) => run[key] === draft[key]));
+  }
+
+  function explain() {
+    const captions = readCaptions();
+    if (!draft.picture) return say("Choose a picture first.", true);
     if (captions.fault) return say(captions.fault, true);
-    if (running && wanted === keyOf()) return say("This is being explained already: wait for it, or cancel it first.");
-    const number = ++run;
-    wanted = keyOf();
-    const asked = { ...state };
-    explained = null;
-    running = true;
-    engine = null;
-    began = performance.now();
-    times = {};
+    if (running && matches()) {
+      return say("This is being explained already: wait for it, or cancel it first.");
+    }
+    if (draft.picture.box) show({ ...draft.picture, box: undefined }); // our own encoders see the whole picture
+    const { picture, model, p, accuracy } = draft;
+    run = Object.freeze({ id: ++runs, picture, model, p, accuracy });
+    progressOf = { began: performance.now(), engine: null, score: "", times: {} };
+    running = live = true;
     root.dataset.state = "running";
     stop.hidden = progress.hidden = count.hidden = false;
     count.textContent = "";
     progress.removeAttribute("value");
+    say(`Starting ${model}.`);
     remember();
-    try {
-      await ready(asked.model);
-    } catch (error) {
-      if (number === run) finished("failed", error.message);
-      return;
-    }
-    if (number !== run || !running) return;
-    explained = wanted;
-    say("Encoding the picture with patches removed, over and over.");
-    const pixels = normalised(asked.picture.seen, facts.models[asked.model].vision);
-    worker.postMessage(
-      { type: "explain", id: number, pixels, captions, p: asked.p, accuracy: asked.accuracy },
-      [pixels.buffer],
-    );
+    engine.explain(run, captions);
   }
 
-  /** A worker with this model in it. */
-  async function ready(name) {
-    if (loaded === name) return;
-    say(`Loading ${name} (5 MB, once).`);
-    await script(`${name}.js`, () => globalThis.fixlipWeights?.[name]);
-    const { tensors, weights } = globalThis.fixlipWeights[name];
-    worker?.terminate();
-    loaded = null;
-    const source = new Blob([`"use strict";\n${WORKER}\nserve(self);`], { type: "text/javascript" });
-    const address = URL.createObjectURL(source);
-    try {
-      worker = new Worker(address);
-    } catch {
-      throw new Error("This browser lets the page start no worker, which the encoder needs.");
-    }
-    await new Promise((resolve, reject) => {
-      worker.onmessage = ({ data }) => (data.type === "loaded" ? resolve() : reject(new Error(data.message)));
-      worker.onerror = () =>
-        reject(new Error("The worker, which runs the encoder, could not be started here."));
-      const bytes = bytesOf(weights);
-      const kernels = { fma: bytesOf(KERNELS.fma), plain: bytesOf(KERNELS.plain) };
-      worker.postMessage(
-        { type: "load", record: { ...facts.models[name], tensors }, weights: bytes, kernels, engine: WANTED },
-        [bytes.buffer],
-      );
-    });
-    URL.revokeObjectURL(address);
-    worker.onmessage = ({ data }) => data.id === run && heard(data);
-    worker.onerror = (event) => {
-      event.preventDefault();
-      loaded = null;
-      finished("failed", `The encoder stopped: ${event.message}`);
-    };
-    loaded = name;
+  /** Give the run up. */
+  function abandon() {
+    run = null;
+    engine.cancel();
   }
 
+  /** A message of the run's. */
   function heard(message) {
+    const { began, times } = progressOf;
     const seconds = (performance.now() - began) / 1000;
     if (message.type === "score") {
       times.score ??= seconds;
-      drawScore(message.values);
+      const values = message.values.map((value) => signed(value, 2));
+      progressOf.score = `${run.model} scores ${values.join(" and ")} logits. `;
+      if (running) say(`${progressOf.score}Which parts made it?`);
     } else if (message.type === "progress") {
-      if (message.engine !== engine) {
-        root.dataset.engine = engine = message.engine;
-        say(`Encoding the picture with patches removed, over and over, ${ENGINES[engine]}.`);
+      if (message.engine !== progressOf.engine) {
+        root.dataset.engine = progressOf.engine = message.engine;
+        say(`${progressOf.score}Encoding the picture with patches removed, ${ENGINES[message.engine]}.`);
       }
       progress.value = message.done / message.total;
-      const rate = (message.done / (performance.now() - began)) * 1000;
+      const rate = message.done / seconds;
       const left = Math.ceil((message.total - message.done) / rate);
       count.textContent = `${message.done} of ${message.total} passes, about ${left} s to go`;
     } else if (message.type === "partial" || message.type === "done") {
-      records = message.explanations;
-      times[message.type === "done" ? "done" : "heat"] ??= seconds;
-      drawResult();
-      if (message.type === "done" && running) finished("done");
-      if (message.type === "done") root.dataset.state = "done";
-    } else if (message.type === "cancelled") {
-      explained = null;
-      finished("idle", records.length ? "Cancelled: what is shown is as far as it came." : "Cancelled.");
+      const final = message.type === "done";
+      times[final ? "done" : "heat"] ??= seconds;
+      view.set(Object.freeze({ ...run, origin: "run", explanations: message.explanations, final }));
+      if (final && running) finished("done", sentenceOf(progressOf));
+      if (final) root.dataset.state = "done";
     } else if (message.type === "failed") {
-      explained = null;
+      run = null;
       finished("failed", message.message);
     }
+  }
+
+  function sentenceOf({ engine: by, times }) {
+    const at = (name) => `${times[name].toFixed(1)} s`;
+    return (
+      `Done ${ENGINES[by]}: ${times.heat ? `first heat after ${at("heat")}, ` : ""}` +
+      `all after ${at("done")}. Change the caption: it is explained as you type.`
+    );
   }
 
   function finished(how, sentence) {
     running = false;
     stop.hidden = progress.hidden = count.hidden = true;
+    loading.textContent = "";
     root.dataset.state = how;
-    root.dataset.times = JSON.stringify(times);
-    const at = (name) => `${times[name].toFixed(1)} s`;
-    say(
-      sentence ??
-        (how === "done"
-          ? `Done ${ENGINES[engine]}: score after ${at("score")}, ${times.heat ? `first heat after ${at("heat")}, ` : ""}` +
-            `all after ${at("done")}. Change the caption: it is explained as you type.`
-          : "Cancelled."),
-      how === "failed",
-    );
+    if (progressOf) root.dataset.times = JSON.stringify(progressOf.times);
+    say(sentence, how === "failed");
   }
 
   function say(sentence, wrong = false) {
@@ -509,330 +452,108 @@ function tryIt(root, facts) {
     status.classList.toggle("ti-wrong", wrong);
   }
 
-  // --- The result -----------------------------------------------------------------------------------------------
+  // --- Addresses ------------------------------------------------------------------------------------------------
 
-  function drawScore(values) {
-    result.hidden = false;
-    const names = values.length > 1 ? ["A", "B"] : [""];
-    score.replaceChildren();
-    values.forEach((value, i) => {
-      const line = add(score, "span", "ti-value");
-      add(line, "span").textContent =
-        `${state.model} scores ${names[i] ? `caption ${names[i]}` : "the pair"} `;
-      add(line, "strong").textContent = `${signed(value, 2)} logits`;
-    });
-    const photograph = isPhotograph(state.picture);
-    unit.classList.toggle("ti-photograph", photograph);
-    unit.textContent = photograph
-      ? `This looks like a photograph, and ${state.model} has seen drawings only: the number means little, ` +
-        "and what follows explains a number that means little."
-      : "Logits are the encoder's own points: the more, the better it finds that picture and caption fit. " +
-        "They are no percentages and have no top mark; compare them with other scores of this encoder only.";
-  }
-
-  /** The explanation that is shown. */
-  function current() {
-    const [a, b] = records;
-    if (!b || shown === "a") return a;
-    return shown === "b" ? b : difference(a, b);
-  }
-
-  function drawResult() {
-    const [a, b] = records;
-    tabs.hidden = !b;
-    const comparable = b && a.n_text === b.n_text;
-    if (!b || (shown === "difference" && !comparable)) shown = "a";
-    for (const [name, button] of Object.entries(tabButtons))
-      button.setAttribute("aria-pressed", String(name === shown));
-    tabButtons.difference.disabled = !comparable;
-    tabButtons.difference.title = comparable ? "" : "For captions of the same number of words";
-    const record = current();
-    json.textContent = JSON.stringify(record);
-    const r2 = record.meta.held_out_r2;
-    const { image } = record.meta.order;
-    const judged = r2 !== null && r2 !== undefined;
-    trust.textContent = judged
-      ? `R² ${r2.toFixed(3)}: the share of the score's variance that this explanation gets right on coalitions ` +
-        `it was not fitted to${image === 1 ? " (patch–patch pairs left out)" : ""}.` +
-        (r2 < POOR_FIT ? " A poor fit: read it with care." : "")
-      : "A first look: rough still.";
-    const focused = explorer.contains(document.activeElement) ? { .../** @type {HTMLElement} */ (document.activeElement).dataset } : null;
-    const kept = view?.pinned();
-    const picture = { src: state.picture.src, alt: `${state.picture.alt}, with the explanation` };
-    view = explore(explorer, record, picture);
-    if (kept !== undefined && (kept === null || kept < record.players.length)) view.pin(kept);
-    const selector =
-      focused &&
-      (focused.word ? `[data-word="${focused.word}"]` : focused.patch && `[data-patch="${focused.patch}"]`);
-    if (selector) explorer.querySelector(selector)?.focus();
-    drawPairs(record);
-  }
-
-  function drawPairs(record) {
-    pairs.replaceChildren();
-    add(pairs, "caption").textContent = "Strongest patch–word pairs";
-    const head = add(add(pairs, "thead"), "tr");
-    for (const name of ["word", "patch", "logits"]) add(head, "th", "", { scope: "col" }).textContent = name;
-    const body = add(pairs, "tbody");
-    for (const { patch, word, value } of strongest(record, TOP_PAIRS)) {
-      const line = add(body, "tr");
-      const [row, column] = [Math.floor(patch / record.meta.grid[1]) + 1, (patch % record.meta.grid[1]) + 1];
-      for (const text of [record.players[word], `row ${row}, column ${column}`])
-        add(line, "td").textContent = text;
-      add(line, "td", value < 0 ? "fx-number fx-lowers" : "fx-number").textContent = signed(value, 2);
-    }
-  }
-
-  // --- Links ----------------------------------------------------------------------------------------------------
-
-  /** The state as the address's fragment; a loaded picture is part of it only where `whole`. */
-  function fragment(whole) {
-    const parts = new URLSearchParams();
-    const { picture } = state;
-    if (picture?.example) parts.set("e", picture.example);
-    else if (picture?.scene) parts.set("s", picture.scene);
-    else if (picture && whole)
-      parts.set(
-        "x",
-        bitmapOf(picture.seen, facts.models[state.model].vision.size).toDataURL("image/png").split(",")[1],
-      );
-    parts.set("c", state.captions[0]);
-    if (state.compare) parts.set("c2", state.captions[1]);
-    parts.set("m", state.model);
-    parts.set("p", String(state.p));
-    parts.set("a", state.accuracy);
-    return parts.toString();
-  }
-
+  /** The address holds what the form says. */
   function remember() {
-    if (!compact) history.replaceState(null, "", `#${fragment(false)}`);
-  }
-
-  async function copyLink() {
-    remember();
-    const address = `${location.href.split("#")[0]}#${fragment(true)}`;
-    const holds =
-      state.picture.example || state.picture.scene ? "" : " It holds your picture, as the encoder sees it.";
+    if (compact || !draft.picture) return;
+    const fragment = toFragment({ ...draft, captions: texts() });
     try {
-      await navigator.clipboard.writeText(address);
-      say(`The link is copied.${holds}`);
+      if (fragment !== location.hash.slice(1)) history.replaceState(history.state, "", `#${fragment}`);
     } catch {
-      say(`Your browser does not let the page copy. The link: ${address}`);
+      // browsers allow so many changes of the address in a while: the next one holds this one too
     }
   }
 
-  /** Take the state from the address; whether it had any. */
-  async function recall() {
-    const parts = new URLSearchParams(compact ? "" : location.hash.slice(1));
-    const example = facts.examples.find(({ name }) => name === parts.get("e"));
-    if (Object.hasOwn(facts.models, parts.get("m") ?? "")) model.value = state.model = parts.get("m");
-    if ([...p.options].some(({ value }) => value === parts.get("p")))
-      state.p = Number((p.value = parts.get("p")));
-    if (Object.hasOwn(ACCURACY_NAMES, parts.get("a") ?? "")) accuracy.value = state.accuracy = parts.get("a");
-    if (parts.has("x")) {
-      let bytes = new Uint8Array();
-      try {
-        bytes = bytesOf(parts.get("x"));
-      } catch {
-        // not base64: the empty file is refused below
-      }
-      await take(new Blob([bytes]), { example: null, alt: "The picture of the link" });
-    }
-    if (parts.has("s")) await openBuilder(parts.get("s"));
-    if (example || !state.picture) await choose(example ?? facts.examples[0]);
-    if (parts.has("c")) fields[0].input.value = parts.get("c");
-    if (parts.has("c2")) fields[1].input.value = parts.get("c2");
-    setCompare(parts.has("c2"));
-    hint(0);
-    return parts.has("c");
+  /** A link to a result, its own picture in it. */
+  function linkOf(result) {
+    const { picture } = result;
+    const size = Math.sqrt(picture.seen.length / 3);
+    const packed = picture.own ? lossy(bitmapOf(picture.seen, size), LINK_QUALITY).split(",")[1] : undefined;
+    const captions = result.explanations.map(({ meta }) => meta.caption);
+    return `${location.href.split("#")[0]}#${toFragment({ ...result, captions }, packed)}`;
   }
+
+  /** Do what the address asks for, or say why not. An address that asks for nothing is none of ours. */
+  async function recall() {
+    const asked = compact ? null : fromFragment(location.hash.slice(1), facts);
+    if (!asked) return;
+    const mine = ++recalls;
+    if (asked.model) model.value = draft.model = asked.model;
+    if (asked.p) draft.p = Number((p.value = asked.p));
+    if (asked.accuracy) accuracy.value = draft.accuracy = asked.accuracy;
+    more.open = [draft.model, draft.p, draft.accuracy].join() !== [facts.stored.model, facts.stored.p, facts.stored.accuracy].join();
+    let fault = asked.fault;
+    let example = null;
+    if (!fault) {
+      try {
+        example = facts.examples.find(({ name }) => name === asked.picture.example);
+        fault = await recallPicture(asked.picture, example);
+      } catch (error) {
+        fault = `The picture of this address cannot be shown. ${error.message}`;
+      }
+    }
+    if (mine !== recalls) return;
+    if (fault) show(null);
+    else if (example) offerCaptions(example);
+    fields.forEach(({ input }, i) => (input.value = asked.captions[i] ?? (i ? "" : (example?.caption ?? ""))));
+    setCompare(asked.captions.length > 1);
+    fields[0].hint();
+    if (fault) return finished("failed", fault);
+    if (example) note.textContent = example.note;
+    const known = readCaptions().fault ? null : stored();
+    if (known) typed();
+    else if (asked.captions.length) explain();
+  }
+
+  /** Show the picture that an address asks for; a sentence where that cannot be. */
+  async function recallPicture({ example: name, scene, packed, own: id }, example) {
+    if (name) {
+      if (draft.picture?.example !== name) show(await drawnExample(example));
+    } else if (scene) {
+      if (draft.picture?.scene !== scene && !(await openBuilder(scene))) {
+        return "This address is cut short or mistyped: its scene is none. Choose a picture.";
+      }
+    } else if (packed) {
+      await load(new Blob([bytesOf(packed)]), "The picture of the link");
+    } else if (draft.picture?.id !== id) {
+      const found = kept(id);
+      if (!found) {
+        return (
+          "The picture of this address was one of somebody's own and is not in it: it was kept in their tab only. " +
+          "Choose the picture again, or ask for a copied link or the file."
+        );
+      }
+      const { size } = encoder().vision;
+      const { seen } = await readPicture(blobOf(found.seen), size);
+      show({ seen, src: found.src, alt: found.alt, own: true, id });
+    }
+    return null;
+  }
+
+  // --- Beginning ------------------------------------------------------------------------------------------------
 
   fields[1].line.hidden = true;
-  accuracy.value = state.accuracy;
-  p.value = String(state.p);
-  root.dataset.state = "idle";
-  recall().then((linked) => linked && explain());
-  addEventListener("hashchange", () => {
-    if (compact || !new URLSearchParams(location.hash.slice(1)).has("c")) return; // a heading of the page
-    recall().then(explain);
+  accuracy.value = draft.accuracy;
+  p.value = String(draft.p);
+  show(null);
+  const arrived = fromFragment(compact ? "" : location.hash.slice(1), facts) ? recall() : choose(shownExamples[0]);
+  arrived.then(() => {
+    root.dataset.ready = "";
+    // The encoder comes while the reader looks at what is there; a reader who saves data waits for it when it is wanted.
+    if (compact || /** @type {any} */ (navigator).connection?.saveData) return;
+    const idle = globalThis.requestIdleCallback ?? ((task) => setTimeout(task, 1500));
+    idle(() => engine.ready(draft.model).then(() => running || (loading.textContent = ""), () => {}));
   });
+  addEventListener("hashchange", recall);
 }
 
-let pictureCount = 0;
-
-// --- Numbers ------------------------------------------------------------------------------------------------------
-
-/** The pair (i, j), i < j, in an explanation's list of pairs. */
-function pairAt(record, i, j) {
-  const n = record.players.length;
-  return record.pairs[(i * (2 * n - i - 1)) / 2 + j - i - 1];
-}
-
-function strongest(record, most) {
-  const found = [];
-  for (let patch = 0; patch < record.n_image; patch++) {
-    for (let word = record.n_image; word < record.players.length; word++) {
-      found.push({ patch, word, value: pairAt(record, patch, word) });
-    }
-  }
-  return found.sort((a, b) => Math.abs(b.value) - Math.abs(a.value)).slice(0, most);
-}
-
-/** The explanation of the difference of two scores, as Explanation.__sub__ gives it. */
-function difference(a, b) {
-  const kept = Object.entries(a.meta).filter(
-    ([key, value]) => JSON.stringify(value) === JSON.stringify(b.meta[key]),
-  );
-  return {
-    ...a,
-    baseline: a.baseline - b.baseline,
-    empty_value: a.empty_value - b.empty_value,
-    main: a.main.map((value, i) => value - b.main[i]),
-    pairs: a.pairs.map((value, i) => value - b.pairs[i]),
-    players: a.players.map((name, i) => (name === b.players[i] ? name : `${name}/${b.players[i]}`)),
-    meta: { ...Object.fromEntries(kept), order: a.meta.order },
-  };
-}
-
-// --- Files and pictures -------------------------------------------------------------------------------------------
-
-function bytesOf(base64) {
-  const text = atob(base64);
-  const bytes = new Uint8Array(text.length);
-  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
-  return bytes;
-}
-
-/** Load one of the page's own scripts, unless what it brings is there. */
-function script(name, there) {
-  if (there()) return Promise.resolve();
-  return new Promise((resolve, reject) => {
-    const element = document.createElement("script");
-    element.src = new URL(name, BASE).href;
-    element.onload = () => resolve();
-    element.onerror = () =>
-      reject(
-        new Error(
-          `The encoder's file ${name} could not be loaded: check the connection and press Explain again.`,
-        ),
-      );
-    document.head.append(element);
-  });
-}
-
-function download(blob, name) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-}
-
-/** A canvas with what the encoder sees: (size, size, 3) levels. */
-function bitmapOf(seen, size) {
-  const canvas = Object.assign(document.createElement("canvas"), { width: size, height: size });
-  const image = new ImageData(size, size);
-  for (let i = 0; i < size * size; i++)
-    image.data.set([seen[3 * i], seen[3 * i + 1], seen[3 * i + 2], 255], 4 * i);
-  canvas.getContext("2d").putImageData(image, 0, 0);
-  return canvas;
-}
-
-function debounced(milliseconds, run) {
+function debounced(milliseconds, task) {
   let timer;
   return () => {
     clearTimeout(timer);
-    timer = setTimeout(run, milliseconds);
+    timer = setTimeout(task, milliseconds);
   };
-}
-
-/** One picture of an explanation: the heat of a word (or of all values) on the picture, and the words' values. */
-async function pictureOf(record, picture, player) {
-  const [side, margin, lines] = [560, 24, 34];
-  const words = record.players.slice(record.n_image);
-  const word = player !== null && player >= record.n_image ? player : null;
-  const share = record.p;
-  const of = (i, j) => (i < j ? pairAt(record, i, j) : pairAt(record, j, i));
-  const values = record.main.map(
-    (own, i) => own + share * record.players.reduce((sum, _, j) => (i === j ? sum : sum + of(i, j)), 0),
-  );
-  const heat = Array.from({ length: record.n_image }, (_, i) => (word === null ? values[i] : of(i, word)));
-  const limit =
-    Math.max(
-      ...strongest(record, 1).map(({ value }) => Math.abs(value)),
-      word === null ? Math.max(...values.map(Math.abs)) : 0,
-    ) || 1;
-  const canvas = Object.assign(document.createElement("canvas"), {
-    width: side + 2 * margin,
-    height: side + 2 * margin + lines * (words.length + 2),
-  });
-  const context = canvas.getContext("2d");
-  context.fillStyle = "white";
-  context.fillRect(0, 0, canvas.width, canvas.height);
-  const image = new Image();
-  image.src = picture.src;
-  await image.decode();
-  context.imageSmoothingEnabled = image.naturalWidth > 256;
-  context.filter = "grayscale(1)";
-  context.globalAlpha = 0.5;
-  context.drawImage(image, margin, margin, side, side);
-  context.filter = "none";
-  const [rows, columns] = record.meta.grid;
-  const colour = (value) => (value < 0 ? "#1f5fbf" : "#c4161c");
-  heat.forEach((value, i) => {
-    context.globalAlpha = 0.9 * Math.min(1, Math.abs(value) / limit);
-    context.fillStyle = colour(value);
-    context.fillRect(
-      margin + (i % columns) * (side / columns),
-      margin + Math.floor(i / columns) * (side / rows),
-      side / columns,
-      side / rows,
-    );
-  });
-  context.globalAlpha = 1;
-  context.textBaseline = "middle";
-  const write = (text, line, x, style = "#1f2328", font = "18px system-ui, sans-serif") => {
-    context.fillStyle = style;
-    context.font = font;
-    context.fillText(text, x, side + 2 * margin + lines * (line + 0.5), canvas.width - x - margin);
-  };
-  const what =
-    word === null ? "value of each patch" : `interaction of each patch with “${record.players[word]}”`;
-  write(
-    `${what}: red raises, blue lowers, to ±${limit.toFixed(2)} logits`,
-    0,
-    margin,
-    "#57606a",
-    "15px system-ui, sans-serif",
-  );
-  const longest = Math.max(...values.slice(record.n_image).map(Math.abs)) || 1;
-  words.forEach((name, j) => {
-    const value = values[record.n_image + j];
-    write(
-      name,
-      j + 1,
-      margin,
-      "#1f2328",
-      word === record.n_image + j ? "bold 18px system-ui, sans-serif" : undefined,
-    );
-    context.fillStyle = colour(value);
-    context.fillRect(
-      190,
-      side + 2 * margin + lines * (j + 1.25),
-      (Math.abs(value) / longest) * 300,
-      lines / 2,
-    );
-    write(signed(value, 2), j + 1, 510);
-  });
-  const r2 = record.meta.held_out_r2;
-  write(
-    `${record.meta.model}, p = ${record.p}${r2 == null ? "" : `, held-out R² ${r2.toFixed(3)}`}; bars: value of each word`,
-    words.length + 1,
-    margin,
-    "#57606a",
-    "15px system-ui, sans-serif",
-  );
-  return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
 }
 
 tryIt(document.getElementById("explain-here"), globalThis.fixlipFacts);

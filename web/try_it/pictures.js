@@ -1,26 +1,32 @@
 // Pictures as the encoder sees them: upright, on white, resized as Pillow resizes (bicubic, antialiased, 8 bits).
 
 const MOST_PIXELS = 100_000_000;
+const MOST_OF_A_DRAWING = 55_000; // characters of a PNG, beyond which WebP takes its place
 const MOST_SHOWN = 1000; // pixels along the picture on the page
-const BAND = 256; // rows that are decoded into the page's memory at a time
+const ONE_GO = 1_000_000; // pixels that are resized without a pause
+const BAND = 128; // rows that are decoded into the page's memory at a time
 
 /**
  * Read a picture file.
  * @param {Blob} file
  * @param {number} size pixels along one side of what the encoder sees
+ * @param {(sentence: string) => void} [tell] called with how far it is, where that takes a while
  * @returns {Promise<{ seen: Uint8ClampedArray, src: string, width: number, height: number }>} seen: (size, size, 3)
  */
-export async function readPicture(file, size) {
+export async function readPicture(file, size, tell = () => {}) {
   if (!file.size) throw new Error("The file is empty.");
+  const { bytes, orientation, cut } = containerOf(new Uint8Array(await file.arrayBuffer()));
   let bitmap;
   try {
-    bitmap = await createImageBitmap(file, { colorSpaceConversion: "none" });
+    if (cut) throw new Error("the end is missing");
+    bitmap = await createImageBitmap(new Blob([bytes], { type: file.type }), { colorSpaceConversion: "none" });
   } catch {
     throw new Error(
-      "This file is no picture that your browser can read, or it is damaged. Try a PNG, JPEG or WebP.",
+      "This file is no picture that your browser can read, or it is damaged or cut short. Try a PNG, JPEG or WebP.",
     );
   }
-  const { width, height } = bitmap;
+  const picture = upright(bitmap, orientation);
+  const { width, height } = picture;
   try {
     if (width * height > MOST_PIXELS) {
       throw new Error(
@@ -32,17 +38,117 @@ export async function readPicture(file, size) {
         `The picture is ${width} × ${height} pixels; it may be at most 50 times as long as wide.`,
       );
     }
-    return { seen: resizeInBands(bitmap, size), src: thumbnail(bitmap), width, height };
+    const megapixels = Math.round((width * height) / 1e6);
+    const told = (share) => megapixels > 2 && tell(`Reading ${megapixels} megapixels: ${Math.floor(100 * share)} %.`);
+    return { seen: await resizeInBands(picture, size, told), src: thumbnail(picture), width, height };
   } finally {
     bitmap.close();
   }
 }
 
 /**
- * How many distinct colours there are: by their number the package, too, tells photographs from drawings.
- * @param {Uint8ClampedArray} seen (size, size, 3) levels
+ * What a picture's container says: whether its end is missing (browsers fill the rest with grey), and how it is to be
+ * turned (EXIF's orientation, 1 to 8). Browsers turn JPEG and no WebP; in `bytes` none is left for them to turn.
+ * @param {Uint8Array} bytes
  */
-export function distinctColours(seen) {
+export function containerOf(bytes) {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const text = (at, length) => String.fromCharCode(...bytes.subarray(at, at + length));
+  const found = { bytes, orientation: 1, cut: false };
+  const exif = (at, length) => {
+    if (text(at, 6) === "Exif\0\0") [at, length] = [at + 6, length - 6];
+    found.orientation = takeOrientation(new DataView(bytes.buffer, bytes.byteOffset + at, length)) ?? found.orientation;
+  };
+  try {
+    if (view.getUint16(0) === 0xffd8) {
+      let at = 2;
+      for (let marker; at < bytes.length && (marker = view.getUint16(at)) !== 0xffda; ) {
+        const length = view.getUint16(at + 2);
+        if (marker === 0xffe1 && text(at + 4, 6) === "Exif\0\0") exif(at + 4, length - 2);
+        at += 2 + length;
+      }
+      found.cut = true;
+      for (let end = bytes.length - 2; found.cut && end > at; end--) {
+        found.cut = !(bytes[end] === 0xff && bytes[end + 1] === 0xd9);
+      }
+    } else if (text(1, 3) === "PNG") {
+      found.cut = true;
+      for (let at = 8; at < bytes.length; at += 12 + view.getUint32(at)) {
+        if (text(at + 4, 4) === "eXIf") exif(at + 8, view.getUint32(at));
+        found.cut &&= text(at + 4, 4) !== "IEND";
+      }
+    } else if (text(0, 4) === "RIFF" && text(8, 4) === "WEBP") {
+      found.cut = 8 + view.getUint32(4, true) > bytes.length;
+      for (let at = 12, length; at + 8 < bytes.length; at += 8 + length + (length % 2)) {
+        length = view.getUint32(at + 4, true);
+        if (text(at, 4) === "EXIF") exif(at + 8, length);
+      }
+    }
+  } catch {
+    found.cut = true; // a length that leads beyond the end
+  }
+  return found;
+}
+
+/** EXIF's orientation, 1 in its place afterwards; undefined where there is none. */
+function takeOrientation(tiff) {
+  try {
+    const little = tiff.getUint16(0) === 0x4949;
+    const first = tiff.getUint32(4, little);
+    for (let entry = 0; entry < tiff.getUint16(first, little); entry++) {
+      const at = first + 2 + 12 * entry;
+      if (tiff.getUint16(at, little) !== 0x0112) continue;
+      const value = tiff.getUint16(at + 8, little);
+      tiff.setUint16(at + 8, 1, little);
+      return value >= 1 && value <= 8 ? value : undefined;
+    }
+  } catch {
+    // EXIF that is cut or odd turns nothing
+  }
+  return undefined;
+}
+
+/** A picture turned as its orientation says: itself, or a canvas. */
+function upright(bitmap, orientation) {
+  if (orientation === 1) return bitmap;
+  const { width, height } = bitmap;
+  const turned = orientation > 4;
+  const canvas = Object.assign(document.createElement("canvas"), {
+    width: turned ? height : width,
+    height: turned ? width : height,
+  });
+  const context = canvas.getContext("2d");
+  /** @type {[number, number, number, number, number, number]} */
+  const matrix = [
+    [-1, 0, 0, 1, width, 0],
+    [-1, 0, 0, -1, width, height],
+    [1, 0, 0, -1, 0, height],
+    [0, 1, 1, 0, 0, 0],
+    [0, 1, -1, 0, height, 0],
+    [0, -1, -1, 0, height, width],
+    [0, -1, 1, 0, 0, width],
+  ][orientation - 2];
+  context.transform(...matrix);
+  context.drawImage(bitmap, 0, 0);
+  return canvas;
+}
+
+/**
+ * Whether a picture looks like a photograph, as the package tells it: by its number of colours, or by its having none.
+ * @param {Uint8ClampedArray} seen (size, size, 3) levels
+ * @param {{ mostColours: number, mostGreys: number, greyLevels: number, colouredShare: number }} bounds
+ */
+export function looksLikePhotograph(seen, { mostColours, mostGreys, greyLevels, colouredShare }) {
+  let coloured = 0;
+  for (let i = 0; i < seen.length; i += 3) {
+    const pixel = [seen[i], seen[i + 1], seen[i + 2]];
+    if (Math.max(...pixel) - Math.min(...pixel) > greyLevels) coloured++;
+  }
+  const colours = distinctColours(seen);
+  return colours > (coloured <= colouredShare * (seen.length / 3) ? mostGreys : mostColours);
+}
+
+function distinctColours(seen) {
   const colours = new Set();
   for (let i = 0; i < seen.length; i += 3)
     colours.add((seen[i] << 16) | (seen[i + 1] << 8) | seen[i + 2]);
@@ -72,20 +178,42 @@ function thumbnail(bitmap) {
   const [width, height] = [bitmap.width, bitmap.height].map((length) =>
     Math.max(1, Math.round(share * length)),
   );
-  return onWhite(bitmap, 0, [bitmap.width, bitmap.height], width, height).canvas.toDataURL("image/png");
+  return dataUri(onWhite(bitmap, 0, [bitmap.width, bitmap.height], width, height).canvas);
+}
+
+/** A canvas as data URI: PNG where that is small (drawings), else WebP (JPEG in browsers that write none). */
+function dataUri(canvas) {
+  const drawn = canvas.toDataURL("image/png");
+  return drawn.length < MOST_OF_A_DRAWING ? drawn : lossy(canvas, 0.88);
+}
+
+/** A canvas as data URI: WebP of a quality, JPEG in browsers that write none. */
+export function lossy(canvas, quality) {
+  const packed = canvas.toDataURL("image/webp", quality);
+  return packed.startsWith("data:image/webp") ? packed : canvas.toDataURL("image/jpeg", quality);
+}
+
+/** A canvas with what the encoder sees: (size, size, 3) levels. */
+export function bitmapOf(seen, size) {
+  const canvas = Object.assign(document.createElement("canvas"), { width: size, height: size });
+  const image = new ImageData(size, size);
+  for (let i = 0; i < size * size; i++)
+    image.data.set([seen[3 * i], seen[3 * i + 1], seen[3 * i + 2], 255], 4 * i);
+  canvas.getContext("2d").putImageData(image, 0, 0);
+  return canvas;
 }
 
 /**
  * The order of the two passes counts, as each rounds to whole levels. Pillow 13, whose rule was found by trying, begins
  * with the columns where they lose more than twice as many pixels as the rows do; older versions never do.
  */
-function resizeInBands(bitmap, size) {
+async function resizeInBands(bitmap, size, told) {
   const { width, height } = bitmap;
   const [across, down] = [resampling(width, size), resampling(height, size)];
   const seen = new Uint8ClampedArray(size * size * 3);
   if (height > size && height - size > 2 * (width - size)) {
     const sums = new Float64Array(size * width * 3); // each column resized
-    eachRow(bitmap, (data, start, y) => {
+    const addRow = (data, start, y) => {
       down.forEach(({ first, weights }, to) => {
         const weight = weights[y - first];
         if (!weight) return;
@@ -94,24 +222,32 @@ function resizeInBands(bitmap, size) {
             sums[(to * width + x) * 3 + colour] += weight * data[start + 4 * x + colour];
         }
       });
-    });
+    };
+    await eachRow(bitmap, addRow, told);
     const low = Uint8ClampedArray.from(sums, (value) => Math.floor(value + 0.5));
     for (let y = 0; y < size; y++) resampleLine(low, y * width * 3, 3, seen, y * size * 3, 3, across);
   } else {
     const narrow = new Uint8ClampedArray(height * size * 3); // each row resized
-    eachRow(bitmap, (data, start, y) => resampleLine(data, start, 4, narrow, y * size * 3, 3, across));
+    const narrowRow = (data, start, y) => resampleLine(data, start, 4, narrow, y * size * 3, 3, across);
+    await eachRow(bitmap, narrowRow, told);
     for (let x = 0; x < size; x++) resampleLine(narrow, 3 * x, 3 * size, seen, 3 * x, 3 * size, down);
   }
   return seen;
 }
 
-/** Call with the pixels of each row, four numbers each, decoded band by band: a large photograph fits in memory. */
-function eachRow(bitmap, use) {
+/**
+ * Call with the pixels of each row, four numbers each, decoded band by band: a large photograph fits in memory, and the
+ * page goes on between two bands.
+ */
+async function eachRow(bitmap, use, told) {
   const { width, height } = bitmap;
   for (let top = 0; top < height; top += BAND) {
     const rows = Math.min(BAND, height - top);
     const { data } = onWhite(bitmap, top, [width, rows], width, rows).getImageData(0, 0, width, rows);
     for (let y = 0; y < rows; y++) use(data, y * width * 4, top + y);
+    if (width * height < ONE_GO) continue;
+    told((top + rows) / height);
+    await new Promise((resolve) => setTimeout(resolve));
   }
 }
 
