@@ -113,7 +113,7 @@ function tryIt(root, facts) {
   file.addEventListener("change", () => take([...file.files]));
   opener.addEventListener("change", () => take([...opener.files]));
   for (const type of ["dragover", "drop"]) {
-    root.addEventListener(type, (event) => {
+    root.addEventListener(type, (/** @type {DragEvent} */ event) => {
       if (![...event.dataTransfer.types].includes("Files")) return;
       event.preventDefault();
       if (type === "drop") take([...event.dataTransfer.files]);

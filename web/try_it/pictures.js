@@ -19,7 +19,7 @@ export async function readPicture(file, size, tell = () => {}) {
   let bitmap;
   try {
     if (cut) throw new Error("the end is missing");
-    bitmap = await createImageBitmap(new Blob([bytes], { type: file.type }), { colorSpaceConversion: "none" });
+    bitmap = await createImageBitmap(new Blob([/** @type {any} */ (bytes)], { type: file.type }), { colorSpaceConversion: "none" });
   } catch {
     throw new Error(
       "This file is no picture that your browser can read, or it is damaged or cut short. Try a PNG, JPEG or WebP.",
@@ -118,8 +118,7 @@ function upright(bitmap, orientation) {
     height: turned ? width : height,
   });
   const context = canvas.getContext("2d");
-  /** @type {[number, number, number, number, number, number]} */
-  const matrix = [
+  const [a, b, c, d, e, f] = [
     [-1, 0, 0, 1, width, 0],
     [-1, 0, 0, -1, width, height],
     [1, 0, 0, -1, 0, height],
@@ -128,7 +127,7 @@ function upright(bitmap, orientation) {
     [0, -1, -1, 0, height, width],
     [0, -1, 1, 0, 0, width],
   ][orientation - 2];
-  context.transform(...matrix);
+  context.transform(a, b, c, d, e, f);
   context.drawImage(bitmap, 0, 0);
   return canvas;
 }
