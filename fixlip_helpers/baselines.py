@@ -29,7 +29,6 @@ from fixlip_helpers.sides import check_same_model, evaluate_once
 from fixlip_helpers.towers import (
     Attention,
     Tower,
-    emptied_ids,
     lay_open,
     one_head,
     open_image_tower,
@@ -192,7 +191,7 @@ def _grad_eclip_released(
     length = model.network.config.text_config.max_position_embeddings
     ids = caption.input_ids.new_zeros(1, length)
     ids[:, : caption.input_ids.shape[1]] = caption.input_ids
-    padded = open_text_tower(model, caption, ids, text.read)
+    padded = open_text_tower(model, caption, ids=ids, read=text.read)
     heat = []
     for tower, other, count in ((image, text, 1), (padded, image, layers)):
         first = tower.depth - count
@@ -460,10 +459,10 @@ class _Integral:
     def reference_caption(self, model: VisionLanguageModel, caption: Caption) -> Tower:
         """The text tower with the reference caption."""
         if not self.released:
-            return open_text_tower(model, caption, emptied_ids(model, caption))
+            return open_text_tower(model, caption, emptied=True)
         ids = caption.input_ids.new_zeros(1, max(4, caption.input_ids.shape[1]))
         ids[0, 0], ids[0, 3] = caption.input_ids[0, 0], caption.input_ids[0, -1]  # BOS and EOS
-        return open_text_tower(model, caption, ids, read=3)
+        return open_text_tower(model, caption, ids=ids, read=3)
 
     def ends(self, tower: Tower, reference: Tower, side: int) -> np.ndarray:
         """Embeddings of the input and of the reference, (2, d)."""

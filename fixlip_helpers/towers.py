@@ -203,17 +203,22 @@ def open_image_tower(model: VisionLanguageModel, pixels: torch.Tensor) -> Tower:
 def open_text_tower(
     model: VisionLanguageModel,
     caption: Caption,
+    emptied: bool = False,
+    *,
     ids: torch.Tensor | None = None,
     read: int | None = None,
 ) -> Tower:
-    """The text tower with a caption, or with other token ids (1, L) that are read at position ``read``.
+    """The text tower with a caption, with as long a one whose players are all padding, or with other token ids (1, L).
 
-    By default that is the last one of the caption: CLIP's ends with its EOS, SigLIP reads the last position.
+    It is read at position ``read``; by default that is the last one of the caption: CLIP's ends with its EOS, SigLIP
+    reads the last position.
     """
     import torch
 
     model = lay_open(model)
     text = model.network.text_model
+    if emptied:
+        ids = _emptied(model, caption)
     ids = caption.input_ids if ids is None else ids
     read = caption.input_ids.shape[1] - 1 if read is None else read
     layers = list(text.encoder.layers)
@@ -225,7 +230,7 @@ def open_text_tower(
     )  # fmt: skip
 
 
-def emptied_ids(model: VisionLanguageModel, caption: Caption) -> torch.Tensor:
+def _emptied(model: VisionLanguageModel, caption: Caption) -> torch.Tensor:
     """Token ids of as long a caption whose players are all padding, (1, L)."""
     padding = model.tokenizer.pad_token_id
     ids = caption.input_ids.clone()

@@ -33,7 +33,6 @@ from fixlip_helpers.models import load_model
 from fixlip_helpers.scenes import examples
 from fixlip_helpers.towers import (
     Tower,
-    emptied_ids,
     open_image_tower,
     open_text_tower,
     open_towers,
@@ -378,7 +377,7 @@ def test_exclip_expects_the_four_scores(model, picture):
     blank = black.expand(1, 3, model.image_size, model.image_size)
     images, texts = (
         [open_image_tower(model, pixels) for pixels in (picture.pixels[None], blank)],
-        [open_text_tower(model, caption, ids) for ids in (None, emptied_ids(model, caption))],
+        [open_text_tower(model, caption, emptied) for emptied in (False, True)],
     )
     with torch.no_grad():
         f = [tower.embed(tower.hidden[0], 0)[0] for tower in images]
@@ -401,7 +400,7 @@ def test_exclip_equals_whole_jacobians(model, picture):
     black = torch.as_tensor(model.from_colour((0, 0, 0)), dtype=torch.float32)[None, :, None, None]
     blank = black.expand(1, 3, model.image_size, model.image_size)
     ends = open_towers(model, picture, caption)
-    starts = open_image_tower(model, blank), open_text_tower(model, caption, emptied_ids(model, caption))
+    starts = open_image_tower(model, blank), open_text_tower(model, caption, emptied=True)
     parts = []
     for end, start in zip(ends, starts, strict=True):
         first = end.depth - 1
