@@ -223,3 +223,97 @@ def test_every_page_of_the_site_has_a_card_with_a_description_of_its_own(pages, 
         )
         described[card["description"]] = name
     assert "url=../index.html" in (site / "book" / "start.html").read_text(encoding="utf-8")
+
+
+# --- Chapters -----------------------------------------------------------------------------------------------
+
+
+def chapters(pages):
+    return sorted(pages.glob("notebooks/*.html"))
+
+
+def test_code_has_no_plumbing_and_every_bar_names_what_it_hides(pages):
+    for path in chapters(pages):
+        page = path.read_text(encoding="utf-8")
+        bars = re.findall(r'<p class="collapsed admonition-title">(.*?)</p>', page)
+        assert bars and all(bar.startswith("Code ") for bar in bars), f"{path.name}: {bars}"
+        code = re.sub(
+            r"<[^>]+>", "", "".join(re.findall(r'<div class="highlight-i?python.*?</pre>', page, flags=re.S))
+        )
+        assert "def " in code and not re.search(r"\bglue\b", code), path.name
+
+
+def test_formulas_bring_mathjax_and_their_mathml_others_bring_neither(pages):
+    some = 0
+    for name in page_names(pages):
+        page = (pages / name).read_text(encoding="utf-8")
+        formulas = len(re.findall(r'<(?:span|div) class="math notranslate', page))
+        assert page.count("<math ") == formulas, name
+        assert ("tex-chtml-full.js" in page) == bool(formulas), name
+        some += formulas
+    assert some > 1000
+
+
+def test_one_switch_shows_all_code_and_is_remembered(engine, browser, site):
+    shown = """
+    const folds = [...document.querySelectorAll('div.cell > details.hide')].filter(e => !e.closest('.solution'));
+    const seen = folds.filter(e => e.open && e.querySelector('pre').offsetParent);
+    return [seen.length, folds.length];
+    """
+    engine.look(browser, 1280, 720)
+    ready(browser, site("notebooks/13_reading_explanations.html"))
+    seen, folds = browser.execute_script(shown)
+    assert seen == 0 and folds > 5
+    switch = "document.querySelector('button.show-code').click()"
+    browser.execute_script(switch)
+    assert browser.execute_script(shown) == [folds, folds]
+    ready(browser, site("notebooks/13_reading_explanations.html"))
+    assert browser.execute_script(shown) == [folds, folds]
+    browser.execute_script(switch)
+    assert browser.execute_script(shown) == [0, folds]
+
+
+def test_a_figure_is_enlarged_and_put_back(engine, browser, site):
+    engine.look(browser, 390, 844)
+    ready(browser, site("notebooks/10_fixlip.html"))
+    browser.execute_script("document.querySelector('button.enlarge').click()")
+    sizes = """
+    const [small, large] = [document.querySelector('figure img'), document.querySelector('dialog[open] img')];
+    return [Number(small.getAttribute('width')), large?.getBoundingClientRect().width, large?.alt === small.alt];
+    """
+    natural, large, described = browser.execute_script(sizes)
+    assert large >= natural > 390 and described
+    browser.execute_script("document.querySelector('dialog[open] button').click()")
+    wait(lambda: not browser.execute_script("return document.querySelector('dialog')"), "the figure to close")
+
+
+# Figures that a phone would shrink until their labels cannot be read, and what is cut and does not say that it scrolls.
+UNREADABLE = """
+const images = [...document.querySelectorAll('.bd-article figure img')].filter(e => e.offsetParent);
+const least = e => 0.69 * Number(e.getAttribute('width'));
+const small = images.filter(e => e.getBoundingClientRect().width < least(e));
+const silent = [...document.querySelectorAll('.bd-article .scrolls, .bd-article .pst-scrollable-table-container')]
+    .filter(e => e.offsetParent && e.scrollWidth > e.clientWidth + 6 && !e.closest('.scroll-frame'));
+return [...small, ...silent].map(e => e.outerHTML.slice(0, 200));
+"""
+
+
+def test_on_a_phone_figures_are_readable_and_what_scrolls_says_so(pages, engine, browser, site):
+    faults = []
+    engine.look(browser, 390, 844)
+    for path in chapters(pages):
+        ready(browser, site(f"notebooks/{path.name}"))
+        browser.execute_async_script("(window.MathJax ? MathJax.startup.promise : Promise.resolve()).then(() => "
+                                     "setTimeout(arguments[arguments.length - 1], 50))")  # fmt: skip
+        faults += [f"{path.name}: {fault}" for fault in browser.execute_script(UNREADABLE)]
+    assert not faults, "\n".join(faults)
+
+
+def test_a_chapter_shows_its_figure_before_one_has_scrolled_twice(pages, engine, browser, site):
+    """The first figure begins within a screen and a half; chapter 10's, at 1 650 pixels once, within the first one."""
+    engine.look(browser, 1280, 720)
+    top = "return document.querySelector('.bd-article figure').getBoundingClientRect().top + scrollY"
+    for path in chapters(pages):
+        ready(browser, site(f"notebooks/{path.name}"))
+        found = browser.execute_script(top)
+        assert found < (720 if path.name.startswith("10") else 1080), f"{path.name}: {found}"
