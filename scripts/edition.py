@@ -46,9 +46,8 @@ import publish
 import book
 
 ROOT = book.ROOT
-STAMP = (
-    "notebooks.made_from"  # beside the pages: the digest of what they, and so the notebooks, were built from
-)
+# Beside the pages: the digest of what they, and so the notebooks, were built from.
+STAMP = "notebooks.made_from"
 
 # The HTML elements that may stand in the text of a cell, and what each may carry.
 ELEMENTS = {
@@ -159,7 +158,7 @@ class Translator:
         self.source = Path(app.srcdir)
         self.depth = 0
         self.in_table = False
-        self.names: dict[int, str] = {}  # of code cells whose code may be hidden, by number
+        self.names: dict[int, str] = {}  # of code cells whose code is hidden, by number
 
     # --- Numbers and addresses, as Sphinx's writer of HTML finds them -----------------------------------------
 
@@ -167,14 +166,10 @@ class Translator:
         """Kind and number of a figure, theorem or exercise, such as ``Fig. 3 ``; empty if it has none."""
         kind = self.env.get_domain("std").get_enumerable_node_type(node)
         number = self.numbers.get(kind, {}).get(node["ids"][0]) if kind and node["ids"] else None
-        if number is None:
-            return f"{node['realtype'].title()} " if "realtype" in node else ""
-        number = ".".join(map(str, number))
-        return (
-            f"{node['realtype'].title()} {number} "
-            if "realtype" in node
-            else self.formats[kind] % number + " "
-        )
+        counted = ".".join(map(str, number or ()))
+        if "realtype" in node:
+            return f"{node['realtype'].title()} {counted}".strip() + " "
+        return f"{self.formats[kind] % counted} " if counted else ""
 
     def address(self, node: nodes.Element) -> str:
         """Where a reference leads on the published site."""
@@ -212,9 +207,7 @@ class Translator:
         if isinstance(node, nodes.reference | addnodes.download_reference):
             return _around(self.line(node), "[", f"]({self.address(node)})")
         if isinstance(node, nodes.inline):
-            if (
-                "bibtex-citation" in node["classes"]
-            ):  # its brackets stand around links and end no link themselves
+            if "bibtex-citation" in node["classes"]:  # brackets around links end no link themselves
                 return "".join(
                     child.astext() if isinstance(child, nodes.Text) else self.inline(child) for child in node
                 )
@@ -289,8 +282,9 @@ class Translator:
         if isinstance(node, nodes.math_block):
             return [self.display(node)]
         if isinstance(node, nodes.literal_block):
+            fence = "`" * max(3, 1 + max(map(len, re.findall("`+", node.astext())), default=0))
             language = node.get("language", "")
-            return [f"```{'' if language in ('none', 'default') else language}\n{node.astext()}\n```"]
+            return [f"{fence}{'' if language in ('none', 'default') else language}\n{node.astext()}\n{fence}"]
         if isinstance(node, nodes.table):
             return self.table(node)
         if isinstance(node, nodes.figure):
@@ -432,15 +426,9 @@ class Translator:
 
     def code(self, node: nodes.container) -> list[Block]:
         """The cell itself, and under it what the page writes under its figure."""
-        index, figures = node["cell_index"], list(node.findall(nodes.figure))
-        if "{" not in node.get(
-            "prompt_show", "{"
-        ):  # what the page's own bar says, if it is not the builder's
+        index, figures = node["cell_index"], node.findall(nodes.figure)
+        if "prompt_show" in node:  # what the page's bar says
             self.names[index] = node["prompt_show"]
-        elif figures:
-            self.names[index] = f"Code of {self.numbered(figures[0]).strip() or 'the figure'}"
-        elif any(type(holder).__name__ == "solution_node" for holder in _holders(node)):
-            self.names[index] = "Code of the solution"
         return [index, *(caption for figure in figures for caption in self.captions(figure))]
 
     def captions(self, figure: nodes.figure) -> list[str]:
@@ -467,24 +455,20 @@ def _holders(node: nodes.Node) -> Iterable[nodes.Node]:
         yield node
 
 
-def _code_cell(cell: nbformat.NotebookNode, name: str | None) -> nbformat.NotebookNode:
+def _code_cell(cell: nbformat.NotebookNode, name: str) -> nbformat.NotebookNode:
     """A chapter's cell with its code and outputs, whose input is hidden, in each program's way, if the page's is."""
     tags = set(cell.metadata.get("tags", []))
     metadata: dict[str, Any] = {}
     source = cell.source
     if tags & NO_INPUT:
-        if name is None:
-            name = "Set up: installs the package where it is missing" if "setup" in tags else "Code"
         source = f"{TITLE}{name}\n{source}"
         metadata = {"cellView": "form", "jupyter": {"source_hidden": True}}
     if tags & NO_OUTPUT:
         metadata.setdefault("jupyter", {})["outputs_hidden"] = True
         metadata["collapsed"] = True
     described = cell.metadata.get("mystnb", {}).get("image", {}).get("alt")
-    if described:
-        metadata["alt"] = (
-            described  # where nbconvert, and what is made with it, looks for a picture's description
-        )
+    if described:  # nbconvert, and what is made with it, looks for a picture's description here
+        metadata["alt"] = described
     return nbformat.v4.new_code_cell(
         source, id=cell.id, outputs=cell.outputs, execution_count=cell.execution_count, metadata=metadata
     )
@@ -526,7 +510,7 @@ def edition(
     def code(upto: int) -> None:  # cells of which the page shows nothing are run all the same
         while left and left[0] <= upto:
             k = left.pop(0)
-            cells.append(_code_cell(run.cells[k], translator.names.get(k)))
+            cells.append(_code_cell(run.cells[k], translator.names.get(k, "Code")))
 
     for block in blocks:
         if isinstance(block, int):

@@ -183,7 +183,9 @@ def test_text_is_plain_markdown(chapter, pages):
     runnable = notebook(pages, chapter)
     nbformat.validate(runnable)
     for cell in text_cells(runnable):
-        left = re.search(MYST, re.sub(r"^```\w*\n.*?^```$", "", cell.source, flags=re.M | re.S), flags=re.M)
+        left = re.search(
+            MYST, re.sub(r"^(`{3,})\w*\n.*?^\1$", "", cell.source, flags=re.M | re.S), flags=re.M
+        )
         assert not left, f"{left[0]!r} in {cell.source}"
         assert not cell.metadata and "attachments" not in cell  # Colab shows no attachments
         tokens = PARSER.parse(cell.source)
@@ -232,7 +234,12 @@ def test_code_is_the_chapter_s(chapter, pages):
         assert jupyter.get("outputs_hidden", False) == ("hide-cell" in tags)
         assert written.metadata.get("alt") == cell.metadata.get("mystnb", {}).get("image", {}).get("alt")
         assert set(written.metadata) <= {"alt", "cellView", "collapsed", "jupyter"}
-    assert any(written.source != cell.source for cell, written in pairs)
+    titles = [found[1] for _, cell in pairs if (found := re.match("#@title (.+)", cell.source))]
+    page = BeautifulSoup((pages / "notebooks" / f"{chapter}.html").read_text(encoding="utf-8"), "html.parser")
+    bars = [bar.get_text() for bar in page.select("div.cell details.hide > summary > .collapsed")]
+    assert len(bars) > 5
+    in_order = iter(titles)  # a cell that shows nothing has no bar
+    assert all(bar in in_order for bar in bars), (titles, bars)
 
 
 def _shown(output) -> dict:
@@ -271,7 +278,7 @@ def test_notebooks_are_built_anew_only_when_something_has_changed(pages, monkeyp
 
 # --- A chapter that has what the nineteen have not ----------------------------------------------------------
 
-MADE_UP = r"""
+MADE_UP = r'''
 (made-up)=
 # A *title* with $x^2$
 
@@ -355,9 +362,11 @@ Nested.
 :::
 ::::
 
-```python
-a = "`{tick}`"  # no directive
+````python
+a = """`{tick}`  # no directive
 ```
+"""
+````
 
 ---
 
@@ -370,7 +379,7 @@ What?
 :class: dropdown
 :::
 Before.
-"""
+'''
 
 
 @pytest.fixture(scope="module")
@@ -385,9 +394,14 @@ def made_up(tmp_path_factory):
     (folder / "book").mkdir()
     (folder / "book" / "references.bib").write_text("")
     (folder / "_config.yml").write_text(yaml.safe_dump(config))
-    (folder / "_toc.yml").write_text(
-        "format: jb-book\nroot: book/start\nchapters:\n- file: notebooks/01_made_up\n- file: notebooks/other\n"
-    )
+    chapters = [{"file": f"notebooks/{name}"} for name in ("01_made_up", "other")]
+    contents = {
+        "format": "jb-book",
+        "root": "book/start",
+        "options": {"numbered": True},
+        "chapters": chapters,
+    }
+    (folder / "_toc.yml").write_text(yaml.safe_dump(contents))
     (folder / "book" / "start.md").write_text("# Start\n")
     notebooks = folder / "notebooks"
     notebooks.mkdir()
@@ -448,7 +462,7 @@ def test_cells_that_the_page_leaves_out_are_run_all_the_same(made_up):
     assert "<summary>Solution to" in solution[0] and "Before." in solution[0]
     assert solution[2].startswith("<details>") and "continued</summary>" in solution[2]
     assert solution[3].startswith("#@title Code\n") and solution[4].startswith(
-        "#@title Code of the solution\n"
+        "#@title Code and its output\n"
     )
     assert "After.\n\n</details>\n\nThe end." in solution[5]
 
