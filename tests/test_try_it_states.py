@@ -252,11 +252,9 @@ def assert_one_thing(found: dict) -> None:
             assert meta["full_value"] == pytest.approx(right, abs=0.02), (
                 "the score of another picture or caption"
             )
-        said = f"{meta['full_value']:+.2f}".replace("-", "−")
-        assert said in found["score"] and f"by {meta['model']}" in found["score"]
-        assert explanation.predict(np.ones(explanation.n_players, bool)) == pytest.approx(
-            meta["full_value"], abs=9
-        )
+        assert f"by {meta['model']}" in found["score"]
+        if "full_value" in meta:
+            assert f"{meta['full_value']:+.2f}".replace("-", "−") in found["score"]
     if facts["p"] is not None:
         assert f"p = {facts['p']}" in found["score"]
     if found["chosen"] is not None and not merged:
@@ -290,17 +288,25 @@ def assert_saved(browser, found: dict) -> None:
         assert not text or json.loads(text) == facts
     if found["saved"] and found["saved"]["name"] == "explanation.png":
         shot = browser.execute_async_script(DECODED, found["saved"]["address"])
-        drawing = np.asarray(picture_of(shot).convert("L")).astype(float)
-        top = next(row for row in range(60, 200) if (drawing[row : row + 40, 30:570] < 250).mean() > 0.98)
-        inside = drawing[top : top + 560, 24:584]
-        here = np.asarray(Image.fromarray(inside).resize((16, 16))).ravel()
-        candidates = {name: example.image for name, example in examples().items()}
-        alike = {
-            name: np.corrcoef(here, np.asarray(image.convert("L").resize((16, 16))).ravel())[0, 1]
-            for name, image in candidates.items()
-        }
-        own_one = np.asarray(picture_of(found["drawn"]).convert("L").resize((16, 16))).ravel()
-        assert np.corrcoef(here, own_one)[0, 1] >= max(alike.values()) - 0.05, alike
+        drawing = picture_of(shot)
+        own_one = picture_of(found["drawn"])
+        high = round(560 * own_one.height / own_one.width)
+        top = drawing.height - high - 24 - 34 * (facts["n_text"] + 2) - 12
+        drawing = drawing.crop((24, top, 584, top + high))
+        rows = facts["meta"]["grid"][0]
+        alike = {name: likeness(drawing, example.image, rows) for name, example in examples().items()}
+        assert likeness(drawing, own_one, rows) >= max(0.5, *alike.values()) - 0.02, alike
+
+
+def likeness(one: Image.Image, other: Image.Image, rows: int) -> float:
+    """Correlation of two pictures within their patches, whose heat changes each patch as a whole."""
+
+    def details(image: Image.Image) -> np.ndarray:
+        small = np.asarray(image.convert("L").resize((8 * rows, 8 * rows))).astype(float)
+        patches = small.reshape(rows, 8, rows, 8)
+        return (patches - patches.mean(axis=(1, 3), keepdims=True)).ravel()
+
+    return np.corrcoef(details(one), details(other))[0, 1]
 
 
 DECODED = """
@@ -339,7 +345,7 @@ def entered(page, files, state):
     return browser
 
 
-@pytest.mark.rotating(8, by="state")
+@pytest.mark.rotating(15, by="state")
 @pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
 def test_whatever_is_pressed_what_is_shown_belongs_together(page, files, state):
     browser = entered(page, files, state)
@@ -365,7 +371,7 @@ def test_whatever_is_pressed_what_is_shown_belongs_together(page, files, state):
             raise AssertionError(f"{state.__name__}, then {name}: {error}") from error
 
 
-@pytest.mark.rotating(8, by="state")
+@pytest.mark.rotating(15, by="state")
 @pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
 def test_whatever_address_comes_what_is_shown_belongs_together(page, files, state):
     for name, script in OUTSIDE.items():
