@@ -1108,7 +1108,7 @@ def test_the_stored_explanations_are_those_of_the_package():
             right = encoder.score(examples()[name].image, explanation.meta["caption"])
             assert explanation.meta["full_value"] == pytest.approx(right, abs=1e-3)
             assert explanation.meta["held_out_r2"] > 0.8 and explanation.p == p
-            assert explanation.meta["grid"] == [8, 8] and explanation.meta["order"]["image"] is None
+            assert explanation.meta["grid"] == [8, 8] and explanation.meta["order"]["image"] == 2
 
 
 @pytest.mark.slow
