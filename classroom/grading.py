@@ -13,24 +13,33 @@ A source is a Python file in cells, as editors know them (``# %%``). The word af
 =========================  ==============================================================================
 
 The notebooks carry nbgrader's cell metadata, so that nbgrader releases, collects and marks them. :func:`marks` does
-what its autograder does with less around it: in this process, for tests and for a quick look.
+what its autograder does with less around it, :func:`marked_apart` in a process of its own: for a quick look.
 """
 
 from __future__ import annotations
 
-import ast
+import atexit
 import contextlib
 import io
+import json
 import os
 import re
-from collections.abc import Iterator
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nbformat
 import numpy as np
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
 
 SOURCES = Path(__file__).resolve().parent / "assignments"
 KINDS = ("markdown", "locked", "answer", "test", "essay")
@@ -189,27 +198,114 @@ class Mark:
     error: str = ""
 
 
+CELL_LIMIT = (
+    120.0  # seconds for a cell: those of the references take a few, and machines may be ten times slower
+)
+CELLS_OF_A_NOTEBOOK = 5  # a notebook that takes as long as so many cells at their limit is ended
+
+
+class OutOfTime(BaseException):
+    """A cell took longer than it may; no ``except Exception`` of a submission's catches it."""
+
+
 @contextlib.contextmanager
-def _quietly() -> Iterator[None]:
-    """Swallow what a submission prints; figures are drawn and forgotten."""
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+def _at_most(seconds: float | None) -> Iterator[None]:
+    """Raise :class:`OutOfTime` in the block after so many seconds, and again each second until it ends."""
+    if seconds is None or not hasattr(
+        signal, "setitimer"
+    ):  # Windows: the limit of the whole notebook remains
         yield
+        return
+
+    def late(*_: object) -> None:
+        raise OutOfTime(f"stopped after {seconds:g} s")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
-def _run(code: str, names: dict) -> object:
-    """Run a cell; the value of its last line if that is an expression."""
-    tree = ast.parse(code)
-    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-    exec(compile(tree, "<cell>", "exec"), names)
-    return None if last is None else eval(compile(ast.Expression(last.value), "<cell>", "eval"), names)
+@contextlib.contextmanager
+def _shell() -> Iterator[InteractiveShell]:
+    """A fresh IPython, in which cells run as they did in the student's notebook, magics and all; it says nothing."""
+    import matplotlib
+    from IPython.core.interactiveshell import InteractiveShell
+    from traitlets.config import Config
+
+    class Silent(InteractiveShell):
+        def enable_gui(self, gui: str | None = None) -> None:
+            """Figures are drawn and forgotten: there is no window to open."""
+
+        def ask_exit(self) -> None:
+            """`exit` in a notebook ends no marking."""
+
+    main, backend = sys.modules["__main__"], matplotlib.get_backend()
+    quiet = Config({"HistoryManager": {"enabled": False}})
+    with (
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+        tempfile.TemporaryDirectory() as settings,  # a user's own must not decide marks
+        matplotlib.rc_context(),
+    ):
+        shell = Silent(config=quiet, ipython_dir=settings)
+        InteractiveShell._instance = shell  # what get_ipython() gives, to a submission's helpers too
+        try:
+            yield shell
+        finally:
+            InteractiveShell.clear_instance()
+            shell.atexit_operations()
+            atexit.unregister(shell.atexit_operations)
+            sys.modules["__main__"] = main
+            if matplotlib.get_backend() != backend:
+                matplotlib.use(backend)
 
 
-def marks(submitted: NotebookNode, name: str) -> dict[str, Mark]:
+def _grade_id(cell: Cell) -> str | None:
+    """What nbgrader knows a cell by; None for text."""
+    return _notebook_cell(cell, True).metadata.get("nbgrader", {}).get("grade_id")
+
+
+def _order(submitted: NotebookNode, name: str) -> Iterator[tuple[Cell | None, str]]:
+    """The code to run, in order: each cell of the source with what it holds, and None with the student's own cells.
+
+    A cell that the student added runs before the cell of ours that follows it.
+    """
+    source = [(cell, _grade_id(cell)) for cell in cells(SOURCES / f"{name}.py")]
+    known = {grade_id for _, grade_id in source} - {None}
+    given: dict[str, str] = {}
+    before: dict[str | None, list[str]] = {}
+    waiting: list[str] = []
+    for cell in submitted.cells:
+        grade_id = cell.metadata.get("nbgrader", {}).get("grade_id")
+        if grade_id in known and grade_id not in given:
+            given[grade_id] = cell.source
+            before[grade_id], waiting = waiting, []
+        elif cell.cell_type == "code" and grade_id not in known:
+            waiting.append(cell.source)
+    before[None] = waiting
+    for cell, grade_id in source:
+        for code in before.get(grade_id, []) if grade_id else []:
+            yield None, code
+        yield cell, given.get(cell.id, STUB) if cell.kind == "answer" else cell.text
+    for code in before[None]:
+        yield None, code
+
+
+def marks(
+    submitted: NotebookNode,
+    name: str,
+    limit: float | None = None,
+    tell: Callable[[str, Mark], None] = lambda key, mark: None,
+) -> dict[str, Mark]:
     """The marks of a submission, by the rules of nbgrader's autograder.
 
-    Locked cells and tests are taken from the source, whatever the submission holds in their place; cells run in order,
-    and one that fails does not stop the others. **The submission's code runs in this process**: mark strangers' work
-    with nbgrader, in a container.
+    Locked cells and tests are taken from the source, whatever the submission holds in their place; cells run in order
+    in IPython, those that the student added among them, and one that fails does not stop the others. **The
+    submission's code runs in this process**: see :func:`marked_apart`.
 
     Parameters
     ----------
@@ -217,35 +313,127 @@ def marks(submitted: NotebookNode, name: str) -> dict[str, Mark]:
         Its answers are found by their nbgrader ids; what is missing counts as not answered.
     name : str
         The assignment.
+    limit : float, optional
+        Seconds that a cell may take.
+    tell : callable, optional
+        Called with each mark as soon as it is there.
 
     Returns
     -------
     dict of str to Mark
         By the ids of tests and essays.
     """
-    given = {
-        cell.metadata["nbgrader"]["grade_id"]: cell for cell in submitted.cells if "nbgrader" in cell.metadata
-    }
-    names_: dict = {"__name__": "__main__"}
-    found = {}
-    for cell in cells(SOURCES / f"{name}.py"):
-        if cell.kind == "essay":
-            found[cell.id] = Mark(None, cell.points)
-        if cell.kind in ("markdown", "essay"):
-            continue
-        code = given[cell.id].source if cell.kind == "answer" and cell.id in given else cell.text
-        if cell.kind == "answer" and cell.id not in given:
-            code = STUB
-        value, error = None, ""
-        try:
-            with _quietly():
-                value = _run(code, names_)
-        except Exception as caught:
-            error = f"{type(caught).__name__}: {caught}"
-        if cell.kind == "test":
+    found: dict[str, Mark] = {}
+    with _shell() as shell:
+        for cell, code in _order(submitted, name):
+            if cell is not None and cell.kind in ("markdown", "essay"):
+                if cell.kind == "essay":
+                    found[cell.id] = Mark(None, cell.points)
+                    tell(cell.id, found[cell.id])
+                continue
+            error: BaseException | None
+            try:
+                with _at_most(limit):
+                    result = shell.run_cell(code, store_history=False, silent=False)
+                value, error = result.result, result.error_before_exec or result.error_in_exec
+            except OutOfTime as late:
+                value, error = None, late
+            if cell is None or cell.kind != "test":
+                continue
+            said = "" if error is None else f"{type(error).__name__}: {error}"
             partial = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
             points_ = (
-                0.0 if error else float(np.clip(value, 0, cell.points)) if partial else float(cell.points)
+                0.0 if said else float(np.clip(value, 0, cell.points)) if partial else float(cell.points)
             )
-            found[cell.id] = Mark(points_, cell.points, error)
+            found[cell.id] = Mark(points_, cell.points, said)
+            tell(cell.id, found[cell.id])
     return found
+
+
+def marked_apart(path: Path, name: str, limit: float = CELL_LIMIT) -> tuple[dict[str, Mark], str]:
+    """The marks of a notebook that runs in a process of its own, in its folder, and what went wrong, if anything did.
+
+    Whatever the submission does, exits, hangs, takes all memory, ends that process only: what was marked until then
+    stays, and the rest has 0 points. It may still read and write your files: **mark strangers' work with nbgrader, in a
+    container**.
+
+    Parameters
+    ----------
+    path : Path
+        A notebook.
+    name : str
+        The assignment.
+    limit : float
+        Seconds for a cell; a notebook has as much time as :data:`CELLS_OF_A_NOTEBOOK` such cells.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        results = Path(scratch) / "marks.jsonl"
+        results.touch()
+        command = [sys.executable, "-m", "classroom.grading", name, path.resolve(), results, str(limit)]
+        variables = environment(Path(sys.executable).parent) | {"MPLBACKEND": "Agg", "IPYTHONDIR": scratch}
+        silent = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+        wrong = ""
+        with tempfile.TemporaryFile() as complaints:
+            process = subprocess.Popen(
+                command,
+                cwd=path.resolve().parent,
+                env=variables,
+                stderr=complaints,
+                start_new_session=True,
+                **silent,
+            )
+            try:
+                code = process.wait(CELLS_OF_A_NOTEBOOK * limit)
+            except subprocess.TimeoutExpired:
+                code, wrong = None, f"stopped after {CELLS_OF_A_NOTEBOOK * limit:g} s"
+            finally:
+                _end(process)
+            complaints.seek(0)
+            last = complaints.read().decode("utf-8", "replace").strip().splitlines()[-1:]
+        lines = results.read_text(encoding="utf-8").splitlines()
+    told = [json.loads(line) for line in lines if line.endswith("]")]  # the last one may be half written
+    found = {key: Mark(*rest) for key, *rest in told if key != "done"}
+    if not wrong and not any(key == "done" for key, *_ in told):
+        wrong = (
+            "".join(last) if code == 2 else f"its process ended before the notebook did (exit code {code})"
+        )
+    for cell in cells(SOURCES / f"{name}.py"):
+        if cell.points and cell.id not in found:
+            found[cell.id] = Mark(None if cell.kind == "essay" else 0.0, cell.points, f"not run: {wrong}")
+    return found, wrong
+
+
+def _end(process: subprocess.Popen) -> None:
+    """End a process and those that it started."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+    process.wait()
+
+
+def _work(name: str, notebook_: str, results: str, limit: str) -> None:
+    """What :func:`marked_apart` starts: read, run, and write each mark as soon as it is there."""
+    try:
+        submitted = nbformat.read(notebook_, as_version=4)
+        len(submitted.cells)  # what is no notebook has none
+    except Exception as error:
+        print(
+            f"it is no notebook that can be read: {type(error).__name__}: {error}".splitlines()[0],
+            file=sys.stderr,
+        )
+        raise SystemExit(2) from None
+    with open(results, "a", encoding="utf-8") as file:
+
+        def tell(key: str, mark: Mark | None = None) -> None:
+            file.write(json.dumps([key, *((mark.given, mark.of, mark.error) if mark else ())]) + "\n")
+            file.flush()
+
+        marks(submitted, name, float(limit), tell)
+        tell("done")
+    os._exit(0)  # threads that the submission left behind are not waited for
+
+
+if __name__ == "__main__":
+    _work(*sys.argv[1:])
