@@ -7,6 +7,7 @@ The page *Try it* of the book explains a picture on the reader's own device. Thi
 * ``mini-clip.js``, ``mini-siglip.js``: each model's weights, float16 as they are stored, loaded when they are wanted;
 * ``try_it.js``: the modules of ``web/try_it`` and of the explorer as one script, with the worker and the compiled
   kernels inside, so that the page works from a folder too, where a browser fetches nothing;
+* ``tokenizers.js``: the tokenizers of others, loaded when the reader opens a model;
 * ``scenes.js``: drawings, tints and backgrounds of the picture world, to build scenes from; ``try_it.css``.
 
 Nothing is computed here: the browser's encoders, coalitions and solver are in ``web/try_it`` and are compared with the
@@ -21,6 +22,7 @@ import io
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -39,10 +41,15 @@ from fixlip_helpers.models import (
 from fixlip_helpers.streams import write_anything
 from fixlip_helpers.widgets import data_uri
 
-WORKER = ("coalitions.js", "encoder.js", "gpu.js", "sides.js", "captions.js", "worker.js")
+ACTIVATIONS = ("gelu", "quick_gelu", "gelu_pytorch_tanh")
+"""Nonlinearities of the kernels, by their names in transformers."""
+
+WORKER = (
+    "coalitions.js", "numerics.js", "encoder.js", "checkpoint.js", "gpu.js", "sides.js", "captions.js", "worker.js"
+)  # fmt: skip
 PAGE = (
-    "../explanation.js", "../explorer.js", "address.js", "captions.js", "pictures.js", "numbers.js", "drawing.js",
-    "field.js", "engine.js", "result.js", "scenes.js", "page.js"
+    "../explanation.js", "../explorer.js", "address.js", "captions.js", "numerics.js", "checkpoint.js", "pieces.js",
+    "pictures.js", "numbers.js", "drawing.js", "field.js", "engine.js", "result.js", "scenes.js", "page.js"
 )  # fmt: skip
 """Modules of ``web/try_it`` in an order in which each finds above it what it imports."""
 
@@ -65,8 +72,8 @@ def model_record(model: VisionLanguageModel) -> dict:
     Parameters
     ----------
     model : VisionLanguageModel
-        CLIP or SigLIP with a word-level vocabulary, heads of 32 numbers, exact GELU and widths that are multiples of
-        16, as the embedded models have.
+        CLIP or SigLIP with a word-level vocabulary, heads of a multiple of 32 numbers, one of the ``ACTIVATIONS`` and
+        widths that are multiples of 16, as the embedded models have.
 
     Returns
     -------
@@ -82,14 +89,14 @@ def model_record(model: VisionLanguageModel) -> dict:
     config = model.network.config
     for side in (config.vision_config, config.text_config):
         if (
-            side.hidden_size != 32 * side.num_attention_heads
-            or side.hidden_act != "gelu"
-            or side.intermediate_size != 4 * side.hidden_size
+            side.hidden_size % (32 * side.num_attention_heads)
+            or side.intermediate_size % 16
+            or side.hidden_act not in ACTIVATIONS
         ):
             raise ValueError(
                 f"{model.name!r} has {side.num_attention_heads} heads on {side.hidden_size} numbers, "
                 f"{side.intermediate_size} hidden ones and {side.hidden_act!r}; the browser's kernels are for heads "
-                "of 32 numbers, four times as many hidden ones and 'gelu'"
+                f"of a multiple of 32 numbers, a multiple of 16 hidden ones and {', '.join(map(repr, ACTIVATIONS))}"
             )
     if model.vocabulary is None:
         raise ValueError(f"{model.name!r} spells words out of pieces; expected a word-level vocabulary")
@@ -123,20 +130,14 @@ def model_record(model: VisionLanguageModel) -> dict:
         "context": model.context,
         "most_words": model.max_players,
         "vision": {
-            "width": vision.hidden_size,
-            "layers": vision.num_hidden_layers,
-            "epsilon": vision.layer_norm_eps,
+            **_tower(vision),
             "patches": model.n_patches,
             "patchSize": model.patch_size,
             "size": model.image_size,
             "mean": mean.tolist(),
             "std": std.tolist(),
         },
-        "text": {
-            "width": text.hidden_size,
-            "layers": text.num_hidden_layers,
-            "epsilon": text.layer_norm_eps,
-        },
+        "text": _tower(text),
         "before": frame[:-1],
         "after": frame[-1],
         "padding": tokenizer.pad_token_id if model.family != "clip" else None,
@@ -146,10 +147,28 @@ def model_record(model: VisionLanguageModel) -> dict:
     }
 
 
+def _tower(config: Any) -> dict:
+    """What the encoder in the browser must know of a transformer; ``head`` and ``wide`` are numbers of one token."""
+    return {
+        "width": config.hidden_size,
+        "wide": config.intermediate_size,
+        "head": config.hidden_size // config.num_attention_heads,
+        "layers": config.num_hidden_layers,
+        "epsilon": config.layer_norm_eps,
+        "activation": config.hidden_act,
+    }
+
+
 def joined(names: tuple[str, ...]) -> str:
     """Modules of ``web/try_it`` as one script: what they import from each other is simply above."""
     sources = [(web() / "try_it" / name).read_text(encoding="utf-8") for name in names]
     return re.sub(r"^export |^import [^;]*;\n", "", "\n".join(sources), flags=re.MULTILINE)
+
+
+def tokenizers_script() -> str:
+    """The tokenizers of others, as a classic script that sets ``fixlipTokenizers``."""
+    source = (web() / "try_it/vendor/tokenizers/tokenizers.min.cjs").read_text(encoding="utf-8")
+    return f"globalThis.fixlipTokenizers = ((module) => {{{source}\nreturn module.exports; }})({{}});\n"
 
 
 def script() -> str:
@@ -247,6 +266,7 @@ def write(folder: Path) -> list[Path]:
         "facts.js": f"globalThis.fixlipFacts = {json.dumps(facts)};\n",
         "scenes.js": f"globalThis.fixlipDrawings = {json.dumps(drawings())};\n",
         "try_it.js": script(),
+        "tokenizers.js": tokenizers_script(),
         "try_it.css": "".join(
             (web() / name).read_text(encoding="utf-8") for name in ("explorer.css", "try_it/try_it.css")
         ),

@@ -35,6 +35,12 @@ PACKAGES = {
         ".",
         ["dist/reset.css", "dist/reveal.css", "dist/reveal.js", "plugin/notes/notes.js"],
     ),
+    "@huggingface/tokenizers": (
+        "0.2.0",
+        ROOT / "web" / "try_it" / "vendor" / "tokenizers",
+        "dist",
+        ["tokenizers.min.cjs"],
+    ),
     "axe-core": ("4.14.1", ROOT / "tests" / "vendor" / "axe-core", ".", ["axe.min.js"]),
 }
 

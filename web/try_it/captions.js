@@ -16,6 +16,7 @@ export function wordsOf(text) {
  * @param {any} record the model's facts
  */
 export function readCaption(text, record) {
+  if (record.opened) return record.opened.read(text); // a model of the reader's brings its own vocabulary
   const words = wordsOf(text);
   if (!words.length) return { fault: "The caption is empty: type at least one word." };
   const unknown = words.filter((word) => !Object.hasOwn(record.vocabulary, word));
@@ -34,7 +35,7 @@ export function readCaption(text, record) {
   }
   const ids = [...record.before, ...words.map((word) => record.vocabulary[word]), record.after];
   if (record.padding !== null) while (ids.length < record.context) ids.push(record.padding);
-  return { text, words, ids, players: words.map((_, i) => record.before.length + i) };
+  return { text, words, ids, players: words.map((_, i) => [record.before.length + i]) };
 }
 
 /** Up to three known words within half of a word's length in edits, nearest first. */

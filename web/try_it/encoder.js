@@ -1,91 +1,94 @@
-// CLIP and SigLIP in the browser: the two encoders of an embedded model, on coalitions of patches and of words.
+// CLIP and SigLIP in the browser: the two encoders of an embedded model, or of a checkpoint that the reader opened
+// (checkpoint.js), on coalitions of patches and of words.
 //
 // What takes the time is in kernels.ts. Three things are computed once for all coalitions of a picture, since a removed
 // patch is painted in the mean colour, which is 0 after normalisation: the token of each patch, visible and removed;
 // its layer norm; and its query, key and value in the first layer. Where one position of the last layer is read
 // (CLIP, and every text), nothing is computed there for the others.
 
-export const HEAD_SIZE = 32;
+import { ADD, ACTIVATIONS, PLAIN } from "./numerics.js";
+
 const BATCH = 8; // pictures or captions at a time: what they need stays in the second-level cache
-export const PLAIN = 0; // modes of kernels.gemm
-export const GELU = 1;
-export const ADD = 2;
 
-/**
- * Instantiate the kernels, with fused multiply-add where the browser has it. Throws a sentence where it cannot.
- * @param {{ fma: Uint8Array<ArrayBuffer>, plain: Uint8Array<ArrayBuffer> }} binaries
- * @returns {Promise<{ kernels: any, memory: WebAssembly.Memory }>}
- */
-export async function loadKernels(binaries) {
-  if (typeof WebAssembly !== "object") {
-    throw new Error("This browser has WebAssembly switched off, and the encoder needs it.");
+/** The tensors of an embedded model: `shape`, `read` and `rows`, as a Checkpoint has them. */
+export class Embedded {
+  /**
+   * @param {[string, number[], number][]} tensors name, shape and first number of each
+   * @param {Float32Array} weights all tensors, one after the other
+   */
+  constructor(tensors, weights) {
+    this.tensors = new Map(tensors.map(([name, shape, start]) => [name, { shape, start }]));
+    this.weights = weights;
   }
-  const memory = new WebAssembly.Memory({ initial: 1 });
-  for (const bytes of [binaries.fma, binaries.plain]) {
-    if (!WebAssembly.validate(bytes)) continue;
-    try {
-      const { instance } = await WebAssembly.instantiate(bytes, { env: { memory } });
-      return { kernels: instance.exports, memory };
-    } catch (error) {
-      throw new Error(
-        `This browser refuses to run WebAssembly here, and the encoder needs it (${error.message}).`,
-      );
-    }
-  }
-  throw new Error(
-    "This browser's WebAssembly has no 128-bit SIMD, which the encoder needs: try a newer one.",
-  );
-}
 
-/** Float16 numbers as float32: all their high bytes come first, then all the low ones. */
-export function fromHalf(bytes) {
-  const values = Float32Array.from({ length: 65536 }, (_, half) => {
-    const [exponent, fraction] = [(half >> 10) & 31, half & 1023];
-    const size = exponent ? (1 + fraction / 1024) * 2 ** (exponent - 15) : fraction * 2 ** -24;
-    return half >> 15 ? -size : size;
-  });
-  const numbers = new Float32Array(bytes.length / 2);
-  for (let i = 0; i < numbers.length; i++) numbers[i] = values[(bytes[i] << 8) | bytes[numbers.length + i]];
-  return numbers;
+  shape(name) {
+    return this.tensors.get(name).shape;
+  }
+
+  async read(name) {
+    const { shape, start } = this.tensors.get(name);
+    return this.weights.subarray(start, start + shape.reduce((product, length) => product * length, 1));
+  }
+
+  /** Rows `first` to `end` of a matrix. */
+  async rows(name, first, end) {
+    const { shape, start } = this.tensors.get(name);
+    return this.weights.subarray(start + first * shape[1], start + end * shape[1]);
+  }
 }
 
 export class Encoder {
   /**
+   * An encoder whose weights lie packed in the kernels' memory; one tensor after the other is read, none is kept.
    * @param {any} kernels exports of kernels.wasm
    * @param {WebAssembly.Memory} memory
    * @param {any} record the model's facts, as fixlip_helpers.export writes them
-   * @param {Float32Array} weights all tensors, one after the other
+   * @param {any} source its tensors, under the names of transformers: an Embedded or a Checkpoint
+   * @param {(share: number) => void} [progress] told the share of the layers that have been read
+   * @returns {Promise<Encoder>}
    */
-  constructor(kernels, memory, record, weights) {
+  static async make(kernels, memory, record, source, progress = () => {}) {
+    const encoder = new Encoder(kernels, memory, record, source);
+    await encoder.readAll(progress);
+    return encoder;
+  }
+
+  constructor(kernels, memory, record, source) {
     /** @type {{ values: number, tokens: number, normed: number, qkv: number } | undefined} of the picture shown last */
     this.picture = undefined;
     this.shown = 0; // how many pictures there have been
     this.kernels = kernels;
     this.memory = memory;
     this.record = record;
+    this.source = source;
+    this.words = new Map(); // embeddings of the tokens met so far, by id
     this.top = 1024; // the first free byte
-    this.tensors = new Map(
-      record.tensors.map(([name, shape, start]) => {
-        const size = shape.reduce((product, length) => product * length, 1);
-        return [name, weights.subarray(start, start + size)];
-      }),
-    );
-    const { vision, text } = record;
     this.clip = record.family === "clip";
-    this.visionTower = this.tower("vision_model", vision, vision.patches + (this.clip ? 1 : 0));
-    this.textTower = this.tower("text_model", text, record.context);
     this.dimension = record.dimension;
+  }
+
+  async readAll(progress) {
+    const { vision, text } = this.record;
+    let read = 0;
+    const tick = () => progress(++read / (vision.layers + text.layers));
+    const positions = vision.patches + (this.clip ? 1 : 0);
+    this.visionTower = await this.tower("vision_model", vision, positions, tick);
+    this.textTower = await this.tower("text_model", text, this.record.context, tick);
     this.output = this.allocate(BATCH * this.dimension);
     if (this.clip) {
-      this.projectImage = this.linear("visual_projection", { bias: false });
-      this.projectText = this.linear("text_projection", { bias: false });
+      this.projectImage = await this.linear("visual_projection", { bias: false });
+      this.projectText = await this.linear("text_projection", { bias: false });
+      this.preNorm = await this.norm("vision_model.pre_layrnorm", vision.epsilon);
+      this.classToken = (await this.source.read("vision_model.embeddings.class_embedding")).slice();
     } else {
-      this.projectText = this.linear("text_model.head");
-      this.makePoolingHead(vision.width);
+      this.projectText = await this.linear("text_model.head");
+      await this.makePoolingHead();
     }
-    if (this.clip) this.preNorm = this.norm("vision_model.pre_layrnorm", vision.epsilon);
-    this.patchProjection = this.linear("vision_model.embeddings.patch_embedding", { bias: !this.clip });
-    this.tensors = new Map([...this.tensors].filter(([name]) => name.includes("embedding"))); // the rest is packed
+    const patches = "vision_model.embeddings.patch_embedding";
+    this.patchProjection = await this.linear(patches, { bias: !this.clip });
+    const position = "embeddings.position_embedding.weight";
+    this.patchPositions = (await this.source.read(`vision_model.${position}`)).slice();
+    this.wordPositions = (await this.source.read(`text_model.${position}`)).slice();
   }
 
   // --- Memory -----------------------------------------------------------------------------------------------
@@ -95,7 +98,13 @@ export class Encoder {
     const pointer = this.top;
     this.top += Math.ceil(count / 4) * 16;
     const missing = this.top - this.memory.buffer.byteLength;
-    if (missing > 0) this.memory.grow(Math.ceil(missing / 65536));
+    try {
+      if (missing > 0) this.memory.grow(Math.ceil(missing / 65536));
+    } catch {
+      throw new Error(
+        `The browser gives no more than ${Math.round(this.memory.buffer.byteLength / 1e6)} MB of memory here, and the model needs more: close other tabs, or explain it in Python.`,
+      );
+    }
     return pointer;
   }
 
@@ -111,12 +120,6 @@ export class Encoder {
   }
 
   // --- Layers -----------------------------------------------------------------------------------------------
-
-  tensor(name) {
-    const found = this.tensors.get(name);
-    if (!found) throw new Error(`the model has no tensor ${name}`);
-    return found;
-  }
 
   /** One or several linear maps of the same input, side by side, in the panels that kernels.gemm reads. */
   packed(parts) {
@@ -134,34 +137,34 @@ export class Encoder {
     return { k, n, panels: this.put(panels), bias: this.put(bias) };
   }
 
-  linear(name, { bias = true } = {}) {
-    const weight = this.tensor(`${name}.weight`);
-    const width = this.record.tensors.find(([known]) => known === `${name}.weight`)[1][0];
-    return this.packed([{ weight, bias: bias ? this.tensor(`${name}.bias`) : new Float32Array(width) }]);
+  async linear(name, { bias = true } = {}) {
+    const weight = await this.source.read(`${name}.weight`);
+    const none = new Float32Array(this.source.shape(`${name}.weight`)[0]);
+    return this.packed([{ weight, bias: bias ? await this.source.read(`${name}.bias`) : none }]);
   }
 
-  norm(name, epsilon) {
-    const [gamma, beta] = ["weight", "bias"].map((part) => this.put(this.tensor(`${name}.${part}`)));
+  async norm(name, epsilon) {
+    const gamma = this.put(await this.source.read(`${name}.weight`));
+    const beta = this.put(await this.source.read(`${name}.bias`));
     return { gamma, beta, epsilon };
   }
 
-  tower(name, { width, layers, epsilon }, length) {
-    const scale = 1 / Math.sqrt(HEAD_SIZE); // of the scores, folded into the queries
+  async tower(name, { width, wide, head, layers, epsilon, activation }, length, tick) {
     const made = [];
-    for (let i = 0; i < layers; i++) {
+    for (let i = 0; i < layers; i++, tick()) {
       const layer = `${name}.encoder.layers.${i}`;
-      const part = (which) => ({
-        weight: this.tensor(`${layer}.self_attn.${which}_proj.weight`),
-        bias: this.tensor(`${layer}.self_attn.${which}_proj.bias`),
-        factor: which === "q" ? scale : 1,
+      const part = async (which) => ({
+        weight: await this.source.read(`${layer}.self_attn.${which}_proj.weight`),
+        bias: await this.source.read(`${layer}.self_attn.${which}_proj.bias`),
+        factor: which === "q" ? 1 / Math.sqrt(head) : 1, // of the scores, folded into the queries
       });
       made.push({
-        norm1: this.norm(`${layer}.layer_norm1`, epsilon),
-        qkv: this.packed([part("q"), part("k"), part("v")]),
-        out: this.linear(`${layer}.self_attn.out_proj`),
-        norm2: this.norm(`${layer}.layer_norm2`, epsilon),
-        fc1: this.linear(`${layer}.mlp.fc1`),
-        fc2: this.linear(`${layer}.mlp.fc2`),
+        norm1: await this.norm(`${layer}.layer_norm1`, epsilon),
+        qkv: this.packed([await part("q"), await part("k"), await part("v")]),
+        out: await this.linear(`${layer}.self_attn.out_proj`),
+        norm2: await this.norm(`${layer}.layer_norm2`, epsilon),
+        fc1: await this.linear(`${layer}.mlp.fc1`),
+        fc2: await this.linear(`${layer}.mlp.fc2`),
       });
     }
     const last = name === "vision_model" ? "post_layernorm" : "final_layer_norm";
@@ -169,37 +172,41 @@ export class Encoder {
     return {
       name,
       width,
+      wideWidth: wide,
+      head,
+      activation: ACTIVATIONS[activation],
       length,
       layers: made,
-      last: this.norm(`${name}.${last}`, epsilon),
+      last: await this.norm(`${name}.${last}`, epsilon),
       hidden: this.allocate(rows * width),
       normed: this.allocate(rows * width),
       qkv: this.allocate(rows * 3 * width),
       attended: this.allocate(rows * width),
-      wide: this.allocate(rows * 4 * width),
+      wide: this.allocate(rows * wide),
       scores: this.allocate(length + 4),
     };
   }
 
-  makePoolingHead(width) {
-    const head = "vision_model.head";
-    const weight = this.tensor(`${head}.attention.in_proj_weight`);
-    const bias = this.tensor(`${head}.attention.in_proj_bias`);
+  async makePoolingHead() {
+    const { width, head } = this.visionTower;
+    const name = "vision_model.head";
+    const weight = await this.source.read(`${name}.attention.in_proj_weight`);
+    const bias = await this.source.read(`${name}.attention.in_proj_bias`);
     const third = (i, factor = 1) => ({
       weight: weight.subarray(i * width * width, (i + 1) * width * width),
       bias: bias.subarray(i * width, (i + 1) * width),
       factor,
     });
-    const query = this.packed([third(0, 1 / Math.sqrt(HEAD_SIZE))]);
+    const query = this.packed([third(0, 1 / Math.sqrt(head))]);
     const probe = this.allocate(width);
-    this.gemm(this.put(this.tensor(`${head}.probe`)), width, query, probe, width, 1, PLAIN);
+    this.gemm(this.put(await this.source.read(`${name}.probe`)), width, query, probe, width, 1, PLAIN);
     this.pooling = {
       probe,
       keysAndValues: this.packed([third(1), third(2)]),
-      out: this.linear(`${head}.attention.out_proj`),
-      norm: this.norm(`${head}.layernorm`, this.record.vision.epsilon),
-      fc1: this.linear(`${head}.mlp.fc1`),
-      fc2: this.linear(`${head}.mlp.fc2`),
+      out: await this.linear(`${name}.attention.out_proj`),
+      norm: await this.norm(`${name}.layernorm`, this.record.vision.epsilon),
+      fc1: await this.linear(`${name}.mlp.fc1`),
+      fc2: await this.linear(`${name}.mlp.fc2`),
     };
   }
 
@@ -228,7 +235,7 @@ export class Encoder {
    * in `tower.qkv`. With readAt >= 0 only that position comes out of the last layer: (batch, width).
    */
   transform(tower, batch, { readAt = -1, causal = false }) {
-    const { width, length, hidden, normed, qkv, attended, wide } = tower;
+    const { width, wideWidth, head, activation, length, hidden, normed, qkv, attended, wide } = tower;
     const { layerNorm, attention } = this.kernels;
     let rows = batch * length;
     tower.layers.forEach((layer, number) => {
@@ -266,7 +273,8 @@ export class Encoder {
         length,
         first,
         queries,
-        width / HEAD_SIZE,
+        width / head,
+        head,
         causal ? 1 : 0,
         tower.scores,
       );
@@ -280,8 +288,8 @@ export class Encoder {
       }
       this.gemm(attended, width, layer.out, hidden, width, rows, ADD);
       layerNorm(hidden, normed, rows, width, layer.norm2.gamma, layer.norm2.beta, layer.norm2.epsilon);
-      this.gemm(normed, width, layer.fc1, wide, 4 * width, rows, GELU);
-      this.gemm(wide, 4 * width, layer.fc2, hidden, width, rows, ADD);
+      this.gemm(normed, width, layer.fc1, wide, wideWidth, rows, activation);
+      this.gemm(wide, wideWidth, layer.fc2, hidden, width, rows, ADD);
     });
     this.normalise(hidden, normed, rows, width, tower.last);
   }
@@ -317,7 +325,7 @@ export class Encoder {
     const { tokens, normed, qkv } = this.picture;
     this.gemm(this.picture.values, patchProjection.k, patchProjection, tokens, width, patches, PLAIN);
     const states = this.view(tokens, rows * width);
-    const positions = this.tensor("vision_model.embeddings.position_embedding.weight");
+    const positions = this.patchPositions;
     const shift = this.clip ? width : 0; // CLIP's first position is the class token's
     const bias = this.view(patchProjection.bias, width); // all that a patch of zeros gives
     for (let i = 0; i < patches * width; i++) {
@@ -325,8 +333,7 @@ export class Encoder {
       states[patches * width + i] = bias[i % width] + positions[shift + i];
     }
     if (this.clip) {
-      const cls = this.tensor("vision_model.embeddings.class_embedding");
-      for (let i = 0; i < width; i++) states[2 * patches * width + i] = cls[i] + positions[i];
+      for (let i = 0; i < width; i++) states[2 * patches * width + i] = this.classToken[i] + positions[i];
       this.normalise(tokens, tokens, rows, width, this.preNorm);
     }
     this.normalise(tokens, normed, rows, width, tower.layers[0].norm1);
@@ -381,7 +388,8 @@ export class Encoder {
 
   /** SigLIP's attention pooling of `normed` (batch * patches, width) into the output. */
   pool(batch) {
-    const { width, length, normed, qkv, attended, wide, scores } = this.visionTower;
+    const { width, wideWidth, head, activation, length, normed, qkv, attended, wide, scores } =
+      this.visionTower;
     const { probe, keysAndValues, out, norm, fc1, fc2 } = this.pooling;
     this.gemm(normed, width, keysAndValues, qkv, 2 * width, batch * length, PLAIN);
     this.kernels.attention(
@@ -395,22 +403,32 @@ export class Encoder {
       length,
       0,
       1,
-      width / HEAD_SIZE,
+      width / head,
+      head,
       0,
       scores,
     );
     this.gemm(attended, width, out, this.output, width, batch, PLAIN);
     this.normalise(this.output, normed, batch, width, norm);
-    this.gemm(normed, width, fc1, wide, 4 * width, batch, GELU);
-    this.gemm(wide, 4 * width, fc2, this.output, width, batch, ADD);
+    this.gemm(normed, width, fc1, wide, wideWidth, batch, activation);
+    this.gemm(wide, wideWidth, fc2, this.output, width, batch, ADD);
   }
 
   // --- Captions ---------------------------------------------------------------------------------------------
 
+  /** Read what is missing of the tokens' embeddings, before encodeTexts: of a large vocabulary no more is needed. */
+  async learn(ids) {
+    for (const id of new Set(ids)) {
+      if (this.words.has(id)) continue;
+      const row = await this.source.rows("text_model.embeddings.token_embedding.weight", id, id + 1);
+      this.words.set(id, row.slice());
+    }
+  }
+
   /**
    * Embeddings of unit norm of a caption with some of its words hidden.
-   * @param {number[]} ids token ids with special tokens and padding
-   * @param {number[]} players position of each player
+   * @param {number[]} ids token ids with special tokens and padding, each of them learnt
+   * @param {number[][]} players positions of each player's tokens
    * @param {Uint8Array} coalitions (m, players), 1 where a word is visible
    * @returns {Float32Array} (m, dimension)
    */
@@ -418,12 +436,11 @@ export class Encoder {
     const { textTower: tower, dimension } = this;
     const { width } = tower;
     const length = ids.length;
-    const words = this.tensor("text_model.embeddings.token_embedding.weight");
-    const positions = this.tensor("text_model.embeddings.position_embedding.weight");
+    const positions = this.wordPositions;
     const states = this.view(tower.hidden, length * width);
     ids.forEach((id, at) => {
-      for (let i = 0; i < width; i++)
-        states[at * width + i] = words[id * width + i] + positions[at * width + i];
+      const word = this.words.get(id);
+      for (let i = 0; i < width; i++) states[at * width + i] = word[i] + positions[at * width + i];
     });
     const tokens = states.slice();
     const [layer] = tower.layers;
@@ -434,7 +451,7 @@ export class Encoder {
     // Nothing attends to a hidden word, so it is left out. Captions that keep equally many tokens are encoded together.
     const bySize = new Map();
     for (let row = 0; row * dimension < embeddings.length; row++) {
-      const hidden = players.filter((_, i) => !coalitions[row * players.length + i]);
+      const hidden = players.filter((_, i) => !coalitions[row * players.length + i]).flat();
       const kept = ids.map((_, at) => at).filter((at) => !hidden.includes(at));
       if (!bySize.has(kept.length)) bySize.set(kept.length, []);
       bySize.get(kept.length).push({ row, kept });

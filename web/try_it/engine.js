@@ -63,8 +63,11 @@ export class Engine {
   async load(name) {
     const said = (share) =>
       this.tell(`Loading ${name}${share === null ? " (5 MB, once)" : `: ${Math.floor(100 * share)} %`}.`);
-    await weightsOf(name, this.facts.models[name].bytes, said);
-    const { tensors, weights } = globalThis.fixlipWeights[name];
+    const { opened, ...record } = this.facts.models[name];
+    if (!opened) {
+      await weightsOf(name, record.bytes, said);
+      record.tensors = globalThis.fixlipWeights[name].tensors;
+    }
     this.worker?.terminate();
     this.model = null;
     const source = new Blob([`"use strict";\n${WORKER}\nserve(self);`], { type: "text/javascript" });
@@ -76,13 +79,19 @@ export class Engine {
     }
     const { worker } = this;
     await new Promise((resolve, reject) => {
-      worker.onmessage = ({ data }) => (data.type === "loaded" ? resolve() : reject(new Error(data.message)));
+      worker.onmessage = ({ data }) => {
+        if (data.type === "loading") said(data.share);
+        else if (data.type === "loaded") resolve();
+        else reject(new Error(data.message));
+      };
       worker.onerror = () =>
         reject(new Error("The worker, which runs the encoder, could not be started here."));
-      const bytes = bytesOf(weights);
       const kernels = { fma: bytesOf(KERNELS.fma), plain: bytesOf(KERNELS.plain) };
-      const record = { ...this.facts.models[name], tensors };
-      worker.postMessage({ type: "load", record, weights: bytes, kernels, engine: WANTED }, [bytes.buffer]);
+      const source = opened
+        ? { checkpoint: opened.weights }
+        : { weights: bytesOf(globalThis.fixlipWeights[name].weights) };
+      const moved = opened ? [] : [source.weights.buffer];
+      worker.postMessage({ type: "load", record, ...source, kernels, engine: WANTED }, moved);
     });
     URL.revokeObjectURL(address);
     worker.onmessage = ({ data }) => this.heard(data);

@@ -37,7 +37,7 @@ export function captionField(parent, label, encoder, changed) {
 
   function hint() {
     hints.replaceChildren();
-    const { vocabulary } = encoder();
+    const { vocabulary = {} } = encoder(); // one of pieces completes no words
     const text = input.value;
     const known = Object.keys(vocabulary);
     const last = text.match(/[\p{L}\p{N}]+$/u)?.[0] ?? "";

@@ -5,7 +5,8 @@
 // (a shader, its buffers, how many workgroups a picture needs), made once. A batch is that list in one command buffer,
 // and one row a picture is read back.
 
-import { ADD, GELU, HEAD_SIZE, PLAIN, unitRows } from "./encoder.js";
+import { unitRows } from "./encoder.js";
+import { ADD, GELU, PLAIN, QUICK_GELU, TANH_GELU } from "./numerics.js";
 
 const MOST = 128; // pictures at a time
 const FIRST = 32; // as many at first, doubled while a batch takes less than QUICK
@@ -14,7 +15,7 @@ const CHECKED = 4; // coalitions of each picture that the CPU encodes too
 const TOLERANCE = 1e-4; // of a number of an embedding
 
 // Matrices are float32, row by row, four numbers at a time. Each step's shape is in numbers, rows are for one picture.
-const SHADERS = /* wgsl */ `
+const shaders = (head) => /* wgsl */ `
 @group(0) @binding(0) var<uniform> batch: u32; // pictures
 @group(0) @binding(1) var<storage, read> input: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> output: array<vec4f>;
@@ -96,6 +97,10 @@ fn store(row: u32, column: u32, sum: vec4f) {
   var result = sum + bias[column / 4u];
   if (product.mode == ${GELU}u) { result = gelu(result); }
   if (product.mode == ${ADD}u) { result += output[to]; }
+  if (product.mode == ${QUICK_GELU}u) { result = result / (1.0 + exp(-1.702 * result)); }
+  if (product.mode == ${TANH_GELU}u) {
+    result = result / (1.0 + exp(-1.5957691 * (result + 0.044715 * result * result * result)));
+  }
   output[to] = result;
 }
 
@@ -158,7 +163,7 @@ fn total(share: f32, lane: u32) -> f32 {
 struct Attention { queries: u32, step_query: u32, length: u32, step: u32, keys: u32, values: u32, heads: u32 }
 @group(0) @binding(3) var<uniform> attention: Attention;
 @group(0) @binding(4) var<storage, read> states: array<vec4f>; // rows with keys and values among their numbers
-const PARTS = ${HEAD_SIZE / 4}u;
+const PARTS = ${head / 4}u;
 
 @compute @workgroup_size(64)
 fn attend(@builtin(global_invocation_id) thread: vec3u) {
@@ -201,7 +206,7 @@ export async function gpuEncoder(encoder, wanted) {
   const adapter = wanted === "wasm" ? null : await navigator.gpu?.requestAdapter();
   if (!adapter || (wanted !== "webgpu" && isSimulated(adapter.info))) return null;
   const device = await adapter.requestDevice();
-  const module = device.createShaderModule({ code: SHADERS });
+  const module = device.createShaderModule({ code: shaders(encoder.visionTower.head) });
   const names = ["take", "multiply", "normalise", "attend"];
   const compiled = await Promise.all(
     names.map((entryPoint) =>
@@ -231,20 +236,23 @@ export class GpuEncoder {
     device.lost.then(({ message }) => (this.fault = `The GPU was lost: ${message}`));
     device.onuncapturederror = ({ error }) => (this.fault ??= error.message);
     const { patches, width } = encoder.record.vision;
-    const { length } = encoder.visionTower;
+    const { length, wideWidth } = encoder.visionTower;
     const { dimension } = encoder;
+    // What one binding may hold bounds the pictures at a time.
+    this.bound = Math.min(MOST, Math.floor(device.limits.maxStorageBufferBindingSize / (4 * length * wideWidth)));
+    this.most = Math.min(this.most, this.bound);
     const kinds = 2 * patches + 1; // of rows: each patch visible and removed, the class token
     this.batch = this.buffer(1, "UNIFORM");
     this.tokens = this.buffer(kinds * width);
     this.firstQkv = this.buffer(kinds * 3 * width);
-    this.sources = this.buffer(MOST * length);
-    this.hidden = this.buffer(MOST * length * width);
-    this.normed = this.buffer(MOST * length * width);
-    this.qkv = this.buffer(MOST * length * 3 * width);
-    this.attended = this.buffer(MOST * length * width);
-    this.wide = this.buffer(MOST * length * 4 * width);
-    this.output = this.buffer(MOST * dimension);
-    this.answer = this.buffer(MOST * dimension, "MAP_READ");
+    this.sources = this.buffer(this.bound * length);
+    this.hidden = this.buffer(this.bound * length * width);
+    this.normed = this.buffer(this.bound * length * width);
+    this.qkv = this.buffer(this.bound * length * 3 * width);
+    this.attended = this.buffer(this.bound * length * width);
+    this.wide = this.buffer(this.bound * length * wideWidth);
+    this.output = this.buffer(this.bound * dimension);
+    this.answer = this.buffer(this.bound * dimension, "MAP_READ");
     this.makeSteps();
   }
 
@@ -314,8 +322,8 @@ export class GpuEncoder {
   }
 
   attend(input, stepQuery, queries, states, step, keys, values) {
-    const { length, width } = this.encoder.visionTower;
-    const heads = width / HEAD_SIZE;
+    const { length, width, head } = this.encoder.visionTower;
+    const heads = width / head;
     const shape = [queries, stepQuery, length, step, keys, values, heads];
     this.step("attend", shape, input, this.attended, [states], (pictures) => [
       Math.ceil((pictures * heads * queries) / 64),
@@ -326,7 +334,7 @@ export class GpuEncoder {
   makeSteps() {
     const { encoder, hidden, normed, qkv, attended, wide, output } = this;
     const { clip, dimension, visionTower: tower } = encoder;
-    const { length, width } = tower;
+    const { length, width, wideWidth, activation } = tower;
     let [rows, step] = [length, width]; // rows of a picture, and numbers from one to the next
     this.take(this.tokens, width, hidden);
     this.take(this.firstQkv, 3 * width, qkv);
@@ -342,8 +350,8 @@ export class GpuEncoder {
       this.attend(qkv, 3 * width, rows, qkv, 3 * width, width, 2 * width);
       this.multiply(attended, width, layer.out, hidden, step, rows, ADD);
       this.normalise(hidden, normed, rows, step, layer.norm2);
-      this.multiply(normed, step, layer.fc1, wide, 4 * width, rows, GELU);
-      this.multiply(wide, 4 * width, layer.fc2, hidden, step, rows, ADD);
+      this.multiply(normed, step, layer.fc1, wide, wideWidth, rows, activation);
+      this.multiply(wide, wideWidth, layer.fc2, hidden, step, rows, ADD);
     });
     this.normalise(hidden, normed, rows, step, tower.last);
     if (clip) {
@@ -354,8 +362,8 @@ export class GpuEncoder {
       this.attend(this.copied(probe, width), 0, 1, qkv, 2 * width, 0, width);
       this.multiply(attended, width, out, output, width, 1, PLAIN);
       this.normalise(output, normed, 1, width, norm);
-      this.multiply(normed, width, fc1, wide, 4 * width, 1, GELU);
-      this.multiply(wide, 4 * width, fc2, output, width, 1, ADD);
+      this.multiply(normed, width, fc1, wide, wideWidth, 1, activation);
+      this.multiply(wide, wideWidth, fc2, output, width, 1, ADD);
     }
   }
 
@@ -389,12 +397,12 @@ export class GpuEncoder {
       const began = performance.now();
       const batch = coalitions.subarray(start * patches, (start + size) * patches);
       embeddings.set(await this.encodeBatch(batch), start * dimension);
-      if (performance.now() - began < QUICK) this.most = Math.min(MOST, 2 * size);
+      if (performance.now() - began < QUICK) this.most = Math.min(this.bound, 2 * size);
     }
     return embeddings;
   }
 
-  /** At most MOST of them. Throws where the GPU has failed. */
+  /** At most `bound` of them. Throws where the GPU has failed. */
   async encodeBatch(coalitions) {
     const { encoder, device, answer } = this;
     const pictures = coalitions.length / encoder.record.vision.patches;

@@ -2,9 +2,9 @@
 // kernels.wasm (128-bit SIMD) and kernels.fma.wasm (the same with fused multiply-add, "relaxed SIMD").
 //
 // Pointers are byte addresses in one memory that the caller owns (encoder.js); matrices are float32, row by row.
-// Head size is 32, numbers of columns are multiples of 16, as in the embedded models.
+// Head sizes are multiples of 32, numbers of columns multiples of 16, as in the embedded models (32) and in every CLIP
+// and SigLIP of "base" size (64).
 
-const HEAD: i32 = 32;
 const ROWS_AT_ONCE: i32 = 48; // rows of A that stay in the first-level cache while a panel of B passes
 
 // @ts-ignore: decorator
@@ -63,19 +63,29 @@ function gelu4(x: v128): v128 {
   return madd(f32x4.mul(half, z), f32x4.div(above, below), half);
 }
 
+/** x / (1 + exp(-y)): with y = 1.702 x OpenAI's "quick" GELU, with y = 2 √(2/π) (x + 0.044715 x³) the one by tanh. */
+function gated4(x: v128, y: v128): v128 {
+  return f32x4.div(x, f32x4.add(exp4(f32x4.neg(y)), splat(1)));
+}
+
 // @ts-ignore: decorator
 @inline
 function finish(sum: v128, bias: usize, c: usize, mode: i32): void {
   if (bias) sum = f32x4.add(sum, v128.load(bias));
   if (mode == 1) sum = gelu4(sum);
   if (mode == 2) sum = f32x4.add(sum, v128.load(c));
+  if (mode == 3) sum = gated4(sum, f32x4.mul(sum, splat(1.702)));
+  if (mode == 4) {
+    const cubic = madd(f32x4.mul(f32x4.mul(sum, sum), sum), splat(0.044715), sum);
+    sum = gated4(sum, f32x4.mul(cubic, splat(1.5957691)));
+  }
   v128.store(c, sum);
 }
 
 /**
  * C = A B + bias: A (m, k) with lda numbers from row to row, C (m, n) with ldc.
  * B: panels of 16 columns, each (k, 16) row by row. bias: (n,) or 0.
- * mode: 0 as it is, 1 GELU of it, 2 added to what C holds.
+ * mode: 0 as it is, 1 GELU of it, 2 added to what C holds, 3 quick GELU, 4 GELU by tanh.
  */
 export function gemm(
   a: usize, lda: i32, b: usize, bias: usize, c: usize, ldc: i32, m: i32, k: i32, n: i32, mode: i32,
@@ -164,76 +174,95 @@ export function layerNorm(x: usize, y: usize, rows: i32, d: i32, gamma: usize, b
 /**
  * Attention of `queries` positions, from number `first` on, over `length` keys, for a batch of sequences.
  *
- * q, k, v: heads side by side; `step` numbers from a position of k and v to the next, `stepQ` of q, where
- * `stepQ` 0 gives every sequence and query the same q. Scores are those of q as given: fold 1 / sqrt(32) into it.
- * out: (batch * queries, heads * 32). causal: a query sees no later key. scratch: `length` numbers, rounded up to 4.
+ * q, k, v: heads of `size` numbers side by side; `step` numbers from a position of k and v to the next, `stepQ` of q,
+ * where `stepQ` 0 gives every sequence and query the same q. Scores are those of q as given: fold 1 / sqrt(size) into it.
+ * out: (batch * queries, heads * size). causal: a query sees no later key. scratch: `length` numbers, rounded up to 4.
  */
 export function attention(
   q: usize, stepQ: i32, k: usize, v: usize, step: i32, out: usize, batch: i32, length: i32, first: i32, queries: i32,
-  heads: i32, causal: i32, scratch: usize,
+  heads: i32, size: i32, causal: i32, scratch: usize,
 ): void {
   const next: usize = usize(step) << 2;
-  const width: usize = usize(heads * HEAD) << 2;
+  const headBytes: usize = usize(size) << 2;
   for (let b = 0; b < batch; b++) {
     const start: usize = usize(b * length) * next;
     for (let i = 0; i < queries; i++) {
       const seen = causal ? first + i + 1 : length;
       for (let h = 0; h < heads; h++) {
-        const head: usize = usize(h * HEAD) << 2;
-        const from: usize = q + (usize(b * length + first + i) * usize(stepQ) << 2) + head;
-        const q0 = v128.load(from), q1 = v128.load(from, 16), q2 = v128.load(from, 32), q3 = v128.load(from, 48);
-        const q4 = v128.load(from, 64), q5 = v128.load(from, 80), q6 = v128.load(from, 96), q7 = v128.load(from, 112);
-        let key: usize = k + start + head;
-        let highest: f32 = -1e30;
-        for (let j = 0; j < seen; j++) {
-          let even = f32x4.mul(q0, v128.load(key));
-          let odd = f32x4.mul(q1, v128.load(key, 16));
-          even = madd(q2, v128.load(key, 32), even);
-          odd = madd(q3, v128.load(key, 48), odd);
-          even = madd(q4, v128.load(key, 64), even);
-          odd = madd(q5, v128.load(key, 80), odd);
-          even = madd(q6, v128.load(key, 96), even);
-          odd = madd(q7, v128.load(key, 112), odd);
-          const score = total(f32x4.add(even, odd));
-          highest = max(highest, score);
-          store<f32>(scratch + (usize(j) << 2), score);
-          key += next;
+        const head: usize = usize(h) * headBytes;
+        const query: usize = q + (usize(b * length + first + i) * usize(stepQ) << 2) + head;
+        const to: usize = out + usize((b * queries + i) * heads) * headBytes + head;
+        // 32 numbers of the head at a time: eight registers hold them while all keys pass.
+        for (let part: usize = 0; part < headBytes; part += 128) {
+          addScores(query + part, k + start + head + part, next, seen, part > 0, scratch);
         }
-        const padded = (seen + 3) & ~3;
-        for (let j = seen; j < padded; j++) store<f32>(scratch + (usize(j) << 2), -1e30);
-        let sum = splat(0);
-        for (let j = 0; j < padded; j += 4) {
-          const at: usize = scratch + (usize(j) << 2);
-          const weight = exp4(f32x4.sub(v128.load(at), splat(highest)));
-          v128.store(at, weight);
-          sum = f32x4.add(sum, weight);
+        const scale = softmax(scratch, seen);
+        for (let part: usize = 0; part < headBytes; part += 128) {
+          average(v + start + head + part, next, seen, scratch, scale, to + part);
         }
-        const scale = splat(1 / total(sum));
-        let o0 = splat(0), o1 = splat(0), o2 = splat(0), o3 = splat(0);
-        let o4 = splat(0), o5 = splat(0), o6 = splat(0), o7 = splat(0);
-        let value: usize = v + start + head;
-        for (let j = 0; j < seen; j++) {
-          const weight = v128.load_splat<f32>(scratch + (usize(j) << 2));
-          o0 = madd(weight, v128.load(value), o0);
-          o1 = madd(weight, v128.load(value, 16), o1);
-          o2 = madd(weight, v128.load(value, 32), o2);
-          o3 = madd(weight, v128.load(value, 48), o3);
-          o4 = madd(weight, v128.load(value, 64), o4);
-          o5 = madd(weight, v128.load(value, 80), o5);
-          o6 = madd(weight, v128.load(value, 96), o6);
-          o7 = madd(weight, v128.load(value, 112), o7);
-          value += next;
-        }
-        const to: usize = out + usize(b * queries + i) * width + head;
-        v128.store(to, f32x4.mul(o0, scale));
-        v128.store(to, f32x4.mul(o1, scale), 16);
-        v128.store(to, f32x4.mul(o2, scale), 32);
-        v128.store(to, f32x4.mul(o3, scale), 48);
-        v128.store(to, f32x4.mul(o4, scale), 64);
-        v128.store(to, f32x4.mul(o5, scale), 80);
-        v128.store(to, f32x4.mul(o6, scale), 96);
-        v128.store(to, f32x4.mul(o7, scale), 112);
       }
     }
   }
+}
+
+/** The inner products of 32 numbers of a query with those of each key, written to scratch or added to what it holds. */
+function addScores(query: usize, key: usize, next: usize, seen: i32, add: bool, scratch: usize): void {
+  const q0 = v128.load(query), q1 = v128.load(query, 16), q2 = v128.load(query, 32), q3 = v128.load(query, 48);
+  const q4 = v128.load(query, 64), q5 = v128.load(query, 80), q6 = v128.load(query, 96), q7 = v128.load(query, 112);
+  for (let j = 0; j < seen; j++) {
+    let even = f32x4.mul(q0, v128.load(key));
+    let odd = f32x4.mul(q1, v128.load(key, 16));
+    even = madd(q2, v128.load(key, 32), even);
+    odd = madd(q3, v128.load(key, 48), odd);
+    even = madd(q4, v128.load(key, 64), even);
+    odd = madd(q5, v128.load(key, 80), odd);
+    even = madd(q6, v128.load(key, 96), even);
+    odd = madd(q7, v128.load(key, 112), odd);
+    const at: usize = scratch + (usize(j) << 2);
+    const score = total(f32x4.add(even, odd));
+    store<f32>(at, add ? load<f32>(at) + score : score);
+    key += next;
+  }
+}
+
+/** Scores as weights exp(score - highest), in place; returns one over their sum in every lane. */
+function softmax(scratch: usize, seen: i32): v128 {
+  let highest: f32 = -1e30;
+  for (let j = 0; j < seen; j++) highest = max(highest, load<f32>(scratch + (usize(j) << 2)));
+  const padded = (seen + 3) & ~3;
+  for (let j = seen; j < padded; j++) store<f32>(scratch + (usize(j) << 2), -1e30);
+  let sum = splat(0);
+  for (let j = 0; j < padded; j += 4) {
+    const at: usize = scratch + (usize(j) << 2);
+    const weight = exp4(f32x4.sub(v128.load(at), splat(highest)));
+    v128.store(at, weight);
+    sum = f32x4.add(sum, weight);
+  }
+  return splat(1 / total(sum));
+}
+
+/** The weighted mean of 32 numbers of each value. */
+function average(value: usize, next: usize, seen: i32, scratch: usize, scale: v128, to: usize): void {
+  let o0 = splat(0), o1 = splat(0), o2 = splat(0), o3 = splat(0);
+  let o4 = splat(0), o5 = splat(0), o6 = splat(0), o7 = splat(0);
+  for (let j = 0; j < seen; j++) {
+    const weight = v128.load_splat<f32>(scratch + (usize(j) << 2));
+    o0 = madd(weight, v128.load(value), o0);
+    o1 = madd(weight, v128.load(value, 16), o1);
+    o2 = madd(weight, v128.load(value, 32), o2);
+    o3 = madd(weight, v128.load(value, 48), o3);
+    o4 = madd(weight, v128.load(value, 64), o4);
+    o5 = madd(weight, v128.load(value, 80), o5);
+    o6 = madd(weight, v128.load(value, 96), o6);
+    o7 = madd(weight, v128.load(value, 112), o7);
+    value += next;
+  }
+  v128.store(to, f32x4.mul(o0, scale));
+  v128.store(to, f32x4.mul(o1, scale), 16);
+  v128.store(to, f32x4.mul(o2, scale), 32);
+  v128.store(to, f32x4.mul(o3, scale), 48);
+  v128.store(to, f32x4.mul(o4, scale), 64);
+  v128.store(to, f32x4.mul(o5, scale), 80);
+  v128.store(to, f32x4.mul(o6, scale), 96);
+  v128.store(to, f32x4.mul(o7, scale), 112);
 }

@@ -9,9 +9,11 @@ import { readExplanation } from "../explanation.js";
 import { add, signed } from "../explorer.js";
 import { ACCURACY_NAMES, checksum, fromFragment, keep, kept, toFragment } from "./address.js";
 import { readCaption } from "./captions.js";
+import { openCheckpoint } from "./checkpoint.js";
 import { Engine, bytesOf, script } from "./engine.js";
 import { captionField } from "./field.js";
 import { bitmapOf, looksLikePhotograph, lossy, readPicture } from "./pictures.js";
+import { pieceReader } from "./pieces.js";
 import { resultView } from "./result.js";
 import { buildScene, scenePainter, sceneToText, textToScene } from "./scenes.js";
 
@@ -19,6 +21,7 @@ const FIRST_SCENE = "grass;dog,blue,60,6,50;car,red,56,68,14";
 const P_NAMES = { 0.3: "0.3: few visible", 0.5: "0.5: half", 0.7: "0.7: most visible" };
 const ENGINES = { webgpu: "on this device's GPU", wasm: "on one CPU thread" };
 const LINK_QUALITY = 0.8; // of the WebP in an address
+const MOST_PAIRED = 64; // with which pairs of patches are fitted for a model that the reader opened
 const TYPING = 400; // milliseconds without a key, after which a caption starts a run
 
 /** @param {HTMLElement} root @param {any} facts what fixlip_helpers.export wrote */
@@ -96,9 +99,19 @@ function tryIt(root, facts) {
   });
   const options = add(more, "div", "ti-options");
   const names = Object.fromEntries(Object.keys(facts.models).map((name) => [name, name]));
-  const model = choice("Encoder", names, (value) => (draft.model = value));
+  const model = choice("Encoder", names, (value) => {
+    draft.model = value;
+    refit();
+  });
   const p = choice("p, the share left visible", P_NAMES, (value) => (draft.p = Number(value)));
   const accuracy = choice("Accuracy", ACCURACY_NAMES, (value) => (draft.accuracy = value));
+
+  const ownModel = add(more, "div", "ti-own-model");
+  const modelFiles = chooser(ownModel, "Open a model…", { multiple: "", webkitdirectory: "" });
+  const looseFiles = chooser(ownModel, "or its files", { multiple: "", accept: ".safetensors,.json" });
+  add(ownModel, "p", "ti-note").textContent =
+    "A real CLIP or SigLIP from your disk, for photographs: the folder with model.safetensors, config.json and " +
+    "tokenizer.json. Nothing is sent anywhere.";
 
   const view = resultView(root, { facts, say, link: linkOf });
 
@@ -112,6 +125,13 @@ function tryIt(root, facts) {
   });
   file.addEventListener("change", () => take([...file.files]));
   opener.addEventListener("change", () => take([...opener.files]));
+  for (const input of [modelFiles, looseFiles]) {
+    input.addEventListener("change", () => {
+      const files = [...input.files];
+      input.value = "";
+      openModel(files);
+    });
+  }
   for (const type of ["dragover", "drop"]) {
     root.addEventListener(type, (/** @type {DragEvent} */ event) => {
       if (![...event.dataTransfer.types].includes("Files")) return;
@@ -158,8 +178,9 @@ function tryIt(root, facts) {
 
   async function drawnExample(example) {
     const blob = new Blob([bytesOf(example.picture.split(",")[1])], { type: "image/png" });
-    const read = await readPicture(blob, encoder().vision.size);
-    return { ...read, src: example.picture, alt: example.title, example: example.name };
+    const { vision } = encoder();
+    const { seen, cut } = await readPicture(blob, vision);
+    return { seen, box: cut, blob, vision, src: example.picture, alt: example.title, example: example.name };
   }
 
   /** The true and the false caption of an example, side by side. */
@@ -182,6 +203,7 @@ function tryIt(root, facts) {
   async function take(files) {
     file.value = opener.value = ""; // the same file may be chosen again
     const isRecord = ({ name, type }) => type === "application/json" || /\.json$/i.test(name);
+    if (files.some(({ name }) => /\.(safetensors|bin|pt|pth|ckpt)$/i.test(name))) return openModel(files);
     const record = files.find(isRecord);
     const picture = files.find((one) => one !== record);
     try {
@@ -199,10 +221,11 @@ function tryIt(root, facts) {
     show(picture);
     say("Type a caption and press Explain.");
     const photograph = looksLikePhotograph(picture.seen, facts.photograph);
-    note.textContent =
+    if (encoder().opened) note.textContent = "It stays on this device.";
+    else note.textContent =
       `It stays on this device. ${photograph ? "It looks like a photograph. " : ""}` +
       "The encoder has seen drawings of about a hundred things, and no photograph: " +
-      "of one it knows colours at best.";
+      "of one it knows colours at best. For photographs open a real CLIP, under Options.";
     remember();
   }
 
@@ -212,12 +235,55 @@ function tryIt(root, facts) {
     const tell = (sentence) => mine === reading && say(sentence);
     tell("Reading the picture.");
     await new Promise((resolve) => setTimeout(resolve)); // the sentence is seen before the work begins
-    const { size } = encoder().vision;
-    const read = await readPicture(blob, size, tell);
+    const { vision } = encoder();
+    const { seen, cut, src } = await readPicture(blob, vision, tell);
     if (mine !== reading) return null;
-    const picture = { ...read, alt, box, own: true, id: checksum(read.seen) };
-    keep(picture, bitmapOf(picture.seen, size).toDataURL("image/png"));
+    const picture = { seen, src, alt, box: box ?? cut, cut, blob, vision, own: true, id: checksum(seen) };
+    keep(picture, bitmapOf(seen, vision.size).toDataURL("image/png"));
     return picture;
+  }
+
+  /** The picture as another encoder sees it, where it sees it otherwise: at another size, or the middle of it. */
+  async function refit() {
+    const { picture } = draft;
+    const { vision } = encoder();
+    if (!picture || sameSight(picture.vision, vision)) return;
+    const mine = ++reading;
+    const { seen, cut } = await readPicture(picture.blob, vision);
+    if (mine !== reading) return;
+    const { textContent: said } = note;
+    show({ ...picture, seen, vision, box: cut, cut });
+    note.textContent = said;
+    say("Press Explain.");
+  }
+
+  function sameSight(one, other) {
+    return ["size", "crop", "edge", "bilinear"].every((key) => (one?.[key] || false) === (other[key] || false));
+  }
+
+  /** Make a checkpoint of the reader's an encoder, and take it. */
+  async function openModel(files) {
+    say("Reading the model's files.");
+    try {
+      const { record, weights, tokenizer } = await openCheckpoint(files);
+      await script("tokenizers.js", () => globalThis.fixlipTokenizers);
+      const read = pieceReader(globalThis.fixlipTokenizers.Tokenizer, tokenizer, record);
+      while (Object.hasOwn(facts.models, record.name)) record.name += " (opened)";
+      facts.models[record.name] = { ...record, opened: { weights, read } };
+      add(model, "option", "", { value: record.name }).textContent = record.name;
+      model.value = draft.model = record.name;
+      accuracy.value = draft.accuracy = "fast";
+      more.open = true;
+      await refit();
+      const { vision, packed } = record;
+      say(
+        `${record.name} is ready: ${Math.sqrt(vision.patches)} × ${Math.sqrt(vision.patches)} patches, ` +
+          `${Math.round(packed / 1e6)} MB of memory. Choose a photograph, type a caption, press Explain.`,
+      );
+      fields.forEach(({ hint }) => hint());
+    } catch (error) {
+      say(error.message, true);
+    }
   }
 
   /** Make this the picture, or none (null): { seen, src, alt } and what it is: example, scene, or own with its id. */
@@ -256,7 +322,9 @@ function tryIt(root, facts) {
       );
       const things = now.objects.map(({ noun, colour }) => `${colour} ${noun}`.trim()).join(", ");
       const alt = `A scene: ${things} on ${now.background}`;
-      show({ seen, src: canvas.toDataURL("image/png"), alt, scene: sceneToText(now) });
+      const src = canvas.toDataURL("image/png");
+      show({ seen, src, alt, scene: sceneToText(now), blob: blobOf(src), vision: { size: canvas.width } });
+      refit();
       note.textContent = "Drag the drawings; choose colours and things. Press Explain when it is done.";
       remember();
     });
@@ -380,7 +448,11 @@ function tryIt(root, facts) {
     if (running && matches()) {
       return say("This is being explained already: wait for it, or cancel it first.");
     }
-    if (draft.picture.box) show({ ...draft.picture, box: undefined }); // our own encoders see the whole picture
+    const { most } = encoder().opened ? { most: MOST_PAIRED } : { most: Infinity };
+    if (draft.accuracy !== "fast" && encoder().vision.patches > most) {
+      return say(`${draft.model} has ${encoder().vision.patches} patches, too many for pairs of them here: take the accuracy “fast”.`, true);
+    }
+    if (draft.picture.box !== draft.picture.cut) show({ ...draft.picture, box: draft.picture.cut }); // a file's own
     const { picture, model, p, accuracy } = draft;
     run = Object.freeze({ id: ++runs, picture, model, p, accuracy });
     progressOf = { began: performance.now(), engine: null, score: "", times: {} };
@@ -456,7 +528,7 @@ function tryIt(root, facts) {
 
   /** The address holds what the form says. */
   function remember() {
-    if (compact || !draft.picture) return;
+    if (compact || !draft.picture || encoder().opened) return; // an address holds no model
     const fragment = toFragment({ ...draft, captions: texts() });
     try {
       if (fragment !== location.hash.slice(1)) history.replaceState(history.state, "", `#${fragment}`);
@@ -524,9 +596,10 @@ function tryIt(root, facts) {
           "Choose the picture again, or ask for a copied link or the file."
         );
       }
-      const { size } = encoder().vision;
-      const { seen } = await readPicture(blobOf(found.seen), size);
-      show({ seen, src: found.src, alt: found.alt, own: true, id });
+      const { vision } = encoder();
+      const blob = blobOf(found.seen);
+      const { seen } = await readPicture(blob, vision);
+      show({ seen, blob, vision, src: found.src, alt: found.alt, own: true, id });
     }
     return null;
   }

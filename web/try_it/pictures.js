@@ -1,4 +1,5 @@
-// Pictures as the encoder sees them: upright, on white, resized as Pillow resizes (bicubic, antialiased, 8 bits).
+// Pictures as the encoder sees them: upright, on white, resized as Pillow resizes (bicubic or bilinear, antialiased,
+// 8 bits), and of a model that cuts out the middle square, that square.
 
 const MOST_PIXELS = 100_000_000;
 const MOST_OF_A_DRAWING = 55_000; // characters of a PNG, beyond which WebP takes its place
@@ -9,11 +10,13 @@ const BAND = 128; // rows that are decoded into the page's memory at a time
 /**
  * Read a picture file.
  * @param {Blob} file
- * @param {number} size pixels along one side of what the encoder sees
+ * @param {any} vision facts of the encoder: `size`, pixels along what it sees; where `crop` is set, of the picture
+ *   whose short side was resized to `edge` pixels; `bilinear`
  * @param {(sentence: string) => void} [tell] called with how far it is, where that takes a while
- * @returns {Promise<{ seen: Uint8ClampedArray, src: string, width: number, height: number }>} seen: (size, size, 3)
+ * @returns {Promise<{ seen: Uint8ClampedArray, cut: number[] | undefined, src: string, width: number, height: number }>}
+ *   seen: (size, size, 3); cut: left, top, right and bottom of what is seen, as shares of the picture, where that is a part
  */
-export async function readPicture(file, size, tell = () => {}) {
+export async function readPicture(file, vision, tell = () => {}) {
   if (!file.size) throw new Error("The file is empty.");
   const { bytes, orientation, cut } = containerOf(new Uint8Array(await file.arrayBuffer()));
   let bitmap;
@@ -40,7 +43,21 @@ export async function readPicture(file, size, tell = () => {}) {
     }
     const megapixels = Math.round((width * height) / 1e6);
     const told = (share) => megapixels > 2 && tell(`Reading ${megapixels} megapixels: ${Math.floor(100 * share)} %.`);
-    return { seen: await resizeInBands(picture, size, told), src: thumbnail(picture), width, height };
+    const { size } = vision;
+    const whole = vision.crop // as the package's image processors round
+      ? [width, height].map((length) => Math.floor((vision.edge * length) / Math.min(width, height)))
+      : [size, size];
+    const [left, top] = whole.map((length) => Math.floor((length - size) / 2));
+    const filter = vision.bilinear ? FILTERS.bilinear : FILTERS.bicubic;
+    return {
+      seen: await resizeInBands(picture, whole, [left, top], size, filter, told),
+      cut: vision.crop
+        ? [left / whole[0], top / whole[1], (left + size) / whole[0], (top + size) / whole[1]]
+        : undefined,
+      src: thumbnail(picture),
+      width,
+      height,
+    };
   } finally {
     bitmap.close();
   }
@@ -206,11 +223,12 @@ export function bitmapOf(seen, size) {
  * The order of the two passes counts, as each rounds to whole levels. Pillow 13, whose rule was found by trying, begins
  * with the columns where they lose more than twice as many pixels as the rows do; older versions never do.
  */
-async function resizeInBands(bitmap, size, told) {
+async function resizeInBands(bitmap, whole, [left, top], size, filter, told) {
   const { width, height } = bitmap;
-  const [across, down] = [resampling(width, size), resampling(height, size)];
+  const across = resampling(width, whole[0], filter).slice(left, left + size);
+  const down = resampling(height, whole[1], filter).slice(top, top + size);
   const seen = new Uint8ClampedArray(size * size * 3);
-  if (height > size && height - size > 2 * (width - size)) {
+  if (height > whole[1] && height - whole[1] > 2 * (width - whole[0])) {
     const sums = new Float64Array(size * width * 3); // each column resized
     const addRow = (data, start, y) => {
       down.forEach(({ first, weights }, to) => {
@@ -250,27 +268,32 @@ async function eachRow(bitmap, use, told) {
   }
 }
 
-/** For each of `to` pixels: the first of `from` pixels that it averages, and their weights (Pillow's bicubic filter). */
-export function resampling(from, to) {
+// Pillow's filters: how far each reaches, in pixels of the smaller picture, and its weight at a distance.
+const FILTERS = {
+  bilinear: { reach: 1, weight: (x) => Math.max(0, 1 - Math.abs(x)) },
+  bicubic: {
+    reach: 2,
+    weight(x) {
+      x = Math.abs(x);
+      if (x < 1) return (1.5 * x - 2.5) * x * x + 1;
+      return x < 2 ? ((2.5 - 0.5 * x) * x - 4) * x + 2 : 0;
+    },
+  },
+};
+
+/** For each of `to` pixels: the first of `from` pixels that it averages, and their weights. */
+function resampling(from, to, { reach, weight }) {
   const scale = from / to;
   const wide = Math.max(1, scale);
   if (from === to) return Array.from({ length: to }, (_, i) => ({ first: i, weights: [1] }));
   return Array.from({ length: to }, (_, i) => {
     const centre = (i + 0.5) * scale;
-    const first = Math.max(0, Math.trunc(centre - 2 * wide + 0.5));
-    const last = Math.min(from, Math.trunc(centre + 2 * wide + 0.5));
-    const weights = Array.from({ length: last - first }, (_, k) =>
-      bicubic((k + first - centre + 0.5) / wide),
-    );
+    const first = Math.max(0, Math.trunc(centre - reach * wide + 0.5));
+    const last = Math.min(from, Math.trunc(centre + reach * wide + 0.5));
+    const weights = Array.from({ length: last - first }, (_, k) => weight((k + first - centre + 0.5) / wide));
     const sum = weights.reduce((total, weight) => total + weight, 0);
     return { first, weights: weights.map((weight) => weight / sum) };
   });
-}
-
-function bicubic(x) {
-  x = Math.abs(x);
-  if (x < 1) return (1.5 * x - 2.5) * x * x + 1;
-  return x < 2 ? ((2.5 - 0.5 * x) * x - 4) * x + 2 : 0;
 }
 
 /** One line of pixels, three colours each, from one array into another, rounded to whole numbers. */

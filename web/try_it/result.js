@@ -86,7 +86,8 @@ export function resultView(root, { facts, say, link }) {
     const comparable = b && a.n_text === b.n_text;
     if (tab === "difference" && !comparable) tab = "a";
     tabs.hidden = !b;
-    copy.hidden = result.origin === "opened"; // nothing here could find it again
+    // a link finds neither a file nor a model of the reader's again
+    copy.hidden = result.origin === "opened" || Boolean(facts.models[result.model]?.opened);
     for (const [name, button] of Object.entries(tabButtons))
       button.setAttribute("aria-pressed", String(name === tab));
     tabButtons.difference.disabled = !comparable;
@@ -115,7 +116,7 @@ export function resultView(root, { facts, say, link }) {
     add(score, "span", "ti-by").textContent = `by ${sourceOf(result)}`;
     const { picture } = result;
     const photograph =
-      picture.own && Object.hasOwn(facts.models, result.model) && looksLikePhotograph(picture.seen, facts.photograph);
+      picture.own && facts.models[result.model]?.opened === undefined && Object.hasOwn(facts.models, result.model) && looksLikePhotograph(picture.seen, facts.photograph);
     unit.classList.toggle("ti-photograph", Boolean(photograph));
     unit.textContent = photograph
       ? `This looks like a photograph, and ${result.model} has seen drawings only: the number means little, ` +

@@ -3,7 +3,7 @@
 //
 // Monomials are ordered as there: 1, then z_i = (x_i - p) / σ, then z_i z_j for (0, 1), (0, 2), ..., σ² = p (1 - p).
 
-import { PLAIN } from "./encoder.js";
+import { PLAIN } from "./numerics.js";
 
 export const RIDGES = [0, 0.01, 0.03, 0.1, 0.3, 1, 3, 10];
 const ROWS_AT_ONCE = 512;

@@ -4,8 +4,8 @@
 // coalitions in the same order. The GPU comes in when it is ready, in the middle of an explanation perhaps, and where it
 // fails the kernels go on with the coalitions that it was at.
 //
-// Messages in: load { record, weights, kernels, engine }, explain { id, pixels, captions, p, accuracy }, captions { id, captions }
-// (on the picture explained last), cancel. Messages out, each with the id: score { values }, progress { done, total, engine },
+// Messages in: load { record, weights or checkpoint, kernels, engine }, explain { id, pixels, captions, p, accuracy }, captions { id, captions }
+// (on the picture explained last), cancel. Messages out: loading { share }, loaded { model }; each with the id: score { values }, progress { done, total, engine },
 // partial and done { explanations, fits }, cancelled, failed { message }.
 
 import {
@@ -19,11 +19,14 @@ import {
   uniform,
 } from "./coalitions.js";
 import { Regression, combine, rSquared, termsUpTo } from "./sides.js";
-import { Encoder, fromHalf, loadKernels } from "./encoder.js";
+import { Checkpoint } from "./checkpoint.js";
+import { Embedded, Encoder } from "./encoder.js";
+import { fromHalf, loadKernels } from "./numerics.js";
 import { gpuEncoder } from "./gpu.js";
 
 const SEED = 0;
-const CHUNK = 32; // passes between two looks at the mailbox, without a GPU
+const CHUNK = 32; // passes between two looks at the mailbox, without a GPU, at most
+const PATIENCE = 200; // milliseconds between two such looks, as far as a pass allows
 const KEPT = 32; // captions whose sides are kept
 const FIRST_LOOKS = [96, 192, 512, 1024, 2048, 4096, 8192]; // passes after which a first-order fit is shown
 const ACCURACIES = {
@@ -50,7 +53,8 @@ class Explainer {
     this.side = null; // the picture's side, fitted last
     this.texts = []; // the captions' sides
     this.known = new Map(); // sides of the captions read last, by p and token ids
-    this.asked = null; // the captions asked for last
+    this.asked = null; // the captions asked for last, since the picture
+    this.heard = null; // those read last
     this.last = Promise.resolve(); // the run before: two never share the encoder's memory
     /** @type {any} a GpuEncoder, while there is one that works */
     this.gpu = null;
@@ -95,7 +99,11 @@ class Explainer {
     const started = performance.now();
     encoder.setPicture(pixels);
     const ends = encoder.encodeImages(new Uint8Array(2 * n).fill(1, n));
-    this.hear(id, captions, p, ends);
+    this.pace = Math.max(1, (performance.now() - started) / 2); // milliseconds a pass, about
+    const side = { n, p, order: 1, ends, passes: 2, ridge: 0 };
+    this.started = side;
+    await this.hear(this.asked ?? { id, captions }, p, ends, (asked) => this.current === id && this.asked === asked);
+    if (this.current !== id) return this.cancelled(id);
 
     const design = imageDesign(n, p, accuracy);
     const { order, judged: most } = ACCURACIES[accuracy];
@@ -106,16 +114,17 @@ class Explainer {
     const orthonormal = design.name === "orthogonal_array";
     const quick = new Regression(encoder, { n, p, order: 1, dimension, orthonormal: false });
     const full = order === 2 ? new Regression(encoder, { n, p, order, dimension, orthonormal }) : null;
-    const side = { n, p, order: 1, ends, design: factsOf(design), passes: 2, ridge: 0, heldOut: judged };
-    this.started = side;
+    Object.assign(side, { design: factsOf(design), heldOut: judged });
     const step = async (rows) => {
       const embeddings = new Float32Array((rows.length / n) * dimension);
       for (let from = 0, size; from < rows.length / n; from += size) {
         await breathe();
         if (this.current !== id) return null;
-        size = this.gpu?.most ?? CHUNK;
+        size = this.gpu?.most ?? Math.min(CHUNK, Math.ceil(PATIENCE / this.pace));
         const chunk = rows.subarray(from * n, (from + size) * n);
+        const began = performance.now();
         embeddings.set(await this.encodeImages(chunk), from * dimension);
+        this.pace = Math.max(0.01, (performance.now() - began) / (chunk.length / n));
         side.passes += chunk.length / n;
         side.seconds = (performance.now() - started) / 1000;
         const engine = this.gpu ? "webgpu" : "wasm";
@@ -166,21 +175,41 @@ class Explainer {
   async recaption(request) {
     this.asked = request;
     await breathe();
-    if (this.asked !== request) return; // typed over meanwhile
-    const { id, captions } = request;
+    if (this.asked !== request || this.heard === request) return; // typed over meanwhile, or read by run
     const side = this.side ?? (this.current ? this.started : null);
-    if (!side) return;
-    this.hear(id, captions, side.p, side.ends);
-    if (side === this.side) this.show("done", id, side);
+    if (!side) return; // before a picture's first passes: run hears what was asked last
+    if (!(await this.hear(request, side.p, side.ends, (asked) => this.asked === asked))) return;
+    if (side === this.side) this.show("done", request.id, side);
   }
 
-  /** Read captions, and say at once what they score. */
-  hear(id, captions, p, ends) {
-    this.texts = captions.map((caption) => this.textSide(caption, p));
-    this.post({ type: "score", id, values: this.texts.map((text) => this.score(ends, text, 1)) });
+  /**
+   * Read captions: say what they score as soon as that is known, then fit their sides, a few passes at a time.
+   * Until then, and where they are `wanted` no longer (false is returned), there is nothing to show.
+   */
+  async hear(request, p, ends, wanted) {
+    const { asked } = this;
+    this.heard = request;
+    this.texts = [];
+    const sides = [];
+    for (const caption of request.captions) {
+      await this.encoder.learn(caption.ids);
+      sides.push(this.textSide(caption, p));
+    }
+    if (!wanted(asked)) return false;
+    const values = sides.map((side) => this.score(ends, side, 1));
+    if (!values.every(Number.isFinite)) {
+      throw new Error("The encoder gives numbers that are not finite: its weights are damaged.");
+    }
+    this.post({ type: "score", id: request.id, values });
+    for (const [i, side] of sides.entries()) {
+      if (!side.coefficients && !(await this.fitText(side, request.captions[i], () => wanted(asked)))) return false;
+    }
+    this.texts = sides.map((side, i) => ({ ...side, caption: request.captions[i] }));
+    return true;
   }
 
   show(type, id, side) {
+    if (!this.texts.length) return;
     this.post({ type, id, explanations: this.texts.map((text) => this.explanation(side, text)) });
   }
 
@@ -188,41 +217,62 @@ class Explainer {
     this.post({ type: "cancelled", id });
   }
 
-  /** A caption's side, kept from before or made. */
+  /** A caption's side, kept from before, or begun with the embeddings of none and of all of its words. */
   textSide(caption, p) {
-    const key = `${p} ${caption.ids}`;
-    const side = this.known.get(key) ?? this.fitText(caption, p);
+    const key = `${p} ${caption.ids} ${caption.players.join(";")}`;
+    const n = caption.players.length;
+    const begun = () => ({ n, p, ends: this.encodeTexts(caption, new Uint8Array(2 * n).fill(1, n)) });
+    const side = this.known.get(key) ?? begun();
     this.known.delete(key); // and last again
     this.known.set(key, side);
     if (this.known.size > KEPT) this.known.delete(this.known.keys().next().value);
-    return { ...side, caption };
+    return side;
   }
 
-  /** Enumerated up to ten words, else from four draws a term. */
-  fitText(caption, p) {
+  encodeTexts({ ids, players }, coalitions) {
+    return this.encoder.encodeTexts(ids, players, coalitions);
+  }
+
+  /** Enumerated up to ten words, else from four draws a term; false where it is `wanted` no longer. */
+  async fitText(side, caption, wanted) {
     const { encoder } = this;
     const { dimension } = encoder;
-    const n = caption.players.length;
-    const encode = (coalitions) => encoder.encodeTexts(caption.ids, caption.players, coalitions);
+    const { n, p } = side;
     const design = n <= 10 ? enumeration(n, p) : independent(n, p, 4 * termsUpTo(2, n), SEED, STREAMS.text);
     const orthonormal = design.name === "enumeration";
-    const embeddings = encode(design.coalitions);
+    const judged = heldOut(design, 64, SEED, STREAMS.text + STREAMS.held_out);
+    const ridgeRows = orthonormal ? new Uint8Array(0) : draw(n, p, 32, SEED, STREAMS.text + STREAMS.ridge);
+    const encode = async (coalitions) => {
+      const embeddings = new Float32Array((coalitions.length / n) * dimension);
+      let size = 8; // at a time, doubled while that is quick
+      for (let from = 0; from < coalitions.length / n; ) {
+        const began = performance.now();
+        const some = coalitions.subarray(from * n, (from + size) * n);
+        embeddings.set(this.encodeTexts(caption, some), from * dimension);
+        from += size;
+        if (performance.now() - began < PATIENCE / 4) size *= 2;
+        else await breathe();
+        if (!wanted()) return null;
+      }
+      return embeddings;
+    };
+    const embeddings = await encode(design.coalitions);
+    const judgedEmbeddings = orthonormal ? embeddings : embeddings && (await encode(judged.coalitions));
+    const ridgeEmbeddings = judgedEmbeddings && (await encode(ridgeRows));
+    if (!ridgeEmbeddings) return false;
     const top = encoder.top;
     const regression = new Regression(encoder, { n, p, order: 2, dimension, orthonormal });
     regression.add(design.coalitions, design.weights, embeddings);
-    const side = { n, p, order: 2, design: factsOf(design), passes: design.count + 2, ridge: 0 };
-    side.ends = encode(new Uint8Array(2 * n).fill(1, n));
-    side.heldOut = heldOut(design, 64, SEED, STREAMS.text + STREAMS.held_out);
-    side.heldOutEmbeddings = orthonormal ? embeddings : encode(side.heldOut.coalitions);
+    Object.assign(side, { order: 2, design: factsOf(design), passes: design.count + 2, ridge: 0 });
+    Object.assign(side, { heldOut: judged, heldOutEmbeddings: judgedEmbeddings });
     if (orthonormal) {
       side.coefficients = regression.solve(0);
     } else {
-      const rows = draw(n, p, 32, SEED, STREAMS.text + STREAMS.ridge);
-      Object.assign(side, regression.chooseRidge(rows, encode(rows)));
-      side.passes += rows.length / n + side.heldOut.count;
+      Object.assign(side, regression.chooseRidge(ridgeRows, ridgeEmbeddings));
+      side.passes += ridgeRows.length / n + judged.count;
     }
     encoder.top = top;
-    return side;
+    return true;
   }
 
   /** The game's value of the empty (0) or the full (1) coalition. */
@@ -314,10 +364,14 @@ export function serve(scope) {
   let explainer = null;
   const failed = (id) => (error) => scope.postMessage({ type: "failed", id, message: error.message });
   const handlers = {
-    async load({ record, weights, kernels, engine }) {
+    async load({ record, weights, checkpoint, kernels, engine }) {
       explainer = null;
       const loaded = await loadKernels(kernels);
-      const encoder = new Encoder(loaded.kernels, loaded.memory, record, fromHalf(weights));
+      const source = checkpoint
+        ? new Checkpoint(checkpoint, record.tensors)
+        : new Embedded(record.tensors, fromHalf(weights));
+      const tell = (share) => scope.postMessage({ type: "loading", model: record.name, share });
+      const encoder = await Encoder.make(loaded.kernels, loaded.memory, record, source, tell);
       explainer = new Explainer(encoder, (message) => scope.postMessage(message));
       scope.postMessage({ type: "loaded", model: record.name });
       explainer.useGpu(engine);
