@@ -98,11 +98,11 @@ def bank(chapters: Sequence[str] = ()) -> list[Question]:
     ValueError
         If a name fits no chapter, or a file does not follow the schema.
     """
-    files = sorted((HERE / "questions").glob("*.yaml"))
+    files, chapters = sorted((HERE / "questions").glob("*.yaml")), tuple(chapters)
     for name in chapters:
         if not any(file.stem.startswith(name) for file in files):
             raise ValueError(f"chapter {name!r}; there are {', '.join(file.stem for file in files)}")
-    chosen = [file for file in files if not chapters or file.stem.startswith(tuple(chapters))]
+    chosen = [file for file in files if not chapters or file.stem.startswith(chapters)]
     return [question for file in chosen for question in load(file)]
 
 

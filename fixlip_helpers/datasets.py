@@ -322,6 +322,7 @@ def open_inputs(data: str | Path, seed: int = 0) -> list[Input]:
 
 def word_captions(classes: Sequence[str]) -> tuple[str, ...]:
     """Captions of one to four class names: each class alone, neighbours in twos and threes, and all of them."""
+    classes = list(classes)
     n = len(classes)
     chosen = [[classes[(first + k) % n] for k in range(size)] for size in range(1, n) for first in range(n)]
     return tuple(" ".join(words) for words in [*chosen, list(classes)])

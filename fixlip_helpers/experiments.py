@@ -192,14 +192,14 @@ def _image_draws(request: Request, p: float) -> int | None:
 def measure(bench: Bench) -> list[dict]:
     """All rows of one input on one model: each caption, method and metric in turn."""
     request, rows = bench.request, []
+    of_model = {"model": bench.model.name, "fingerprint": bench.model.fingerprint_or_token}
     for caption in bench.one.captions:
         subject = bench.subject(caption)
         for method in request.methods:
             explanation = find_method(method)(subject)
             for metric in request.metrics:
                 for found in _MEASURES[metric](bench, subject, explanation):
-                    facts = {"model": bench.model.name, "fingerprint": bench.model.fingerprint_or_token}
-                    facts |= {"input": bench.one.id, "caption": caption}
+                    facts = {**of_model, "input": bench.one.id, "caption": caption}
                     rows.append(facts | {"method": method} | found)
     return rows
 
@@ -846,14 +846,14 @@ def paper_request(what: str, models: Sequence[str] = (), data: str | None = None
     """
     if what not in EXPERIMENTS:
         raise ValueError(f"experiment {what!r}; expected one of {', '.join(EXPERIMENTS)}")
-    chosen = EXPERIMENTS[what]
+    chosen, models = EXPERIMENTS[what], tuple(models)
     asked = {"metrics": chosen["metrics"], "methods": chosen["methods"]}
     if data is None:
         name = f"scenes:{chosen['kind']}:0:{chosen['count']}"
-        request = Request(name, **asked, **_SMALL | ({"models": tuple(models)} if models else {}))
+        request = Request(name, **asked, **_SMALL | ({"models": models} if models else {}))
         return request, f"at small scale: {chosen['count']} {chosen['kind']} of the picture world"
     select = 1000 if chosen["kind"] == "pairs" else None
-    request = Request(data, tuple(models) or PAPER_MODELS, **asked, select=select, si_budget=2**17)
+    request = Request(data, models or PAPER_MODELS, **asked, select=select, si_budget=2**17)
     kind = "the 1 000 pairs of the highest score" if select else "all grids"
     return request, f"with the paper's parameters: {kind} of {data}"
 

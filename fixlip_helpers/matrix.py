@@ -144,10 +144,12 @@ def explain_matrix(
     ValueError
         If there is no picture or no caption, and as :func:`~fixlip_helpers.sides.fit_side`.
     """
-    for name, given in (("pictures", pictures), ("captions", captions)):
-        if isinstance(given, str) or len(given) == 0:
-            raise ValueError(f"{name} = {given!r}; expected a sequence of at least one")
-    pictures, captions = list(pictures), list(captions)  # in order, whatever labels a table gave its rows
+    given = {"pictures": pictures, "captions": captions}
+    # in order, whatever labels a table gave its rows
+    pictures, captions = ([] if isinstance(each, str) else list(each) for each in given.values())
+    for (name, each), some in zip(given.items(), (pictures, captions), strict=True):
+        if not some:
+            raise ValueError(f"{name} = {each!r}; expected a sequence of at least one")
     # A side asks nothing of its partner, so that any one will do.
     any_caption, any_picture = model.own_caption(captions[0]), model.own_picture(pictures[0])
 

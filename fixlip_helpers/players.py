@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -306,7 +306,7 @@ def text_players(
         if which not in ("tokens", "words"):
             raise ValueError(f"text_players is {which!r}; expected 'tokens', 'words', or groups of tokens")
         parts = [(word, list(pieces)) for word, pieces in words] if which == "words" else []
-    elif not isinstance(which, (Mapping, Sequence)):
+    elif not isinstance(which, Iterable):
         raise ValueError(f"text_players is {which!r}; expected 'tokens', 'words', or groups of tokens")
     else:
         named = which.items() if isinstance(which, Mapping) else [(None, group) for group in which]

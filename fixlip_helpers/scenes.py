@@ -516,9 +516,9 @@ def make_scene(
     given = len(nouns) if nouns is not None else n_objects
     n = given if given is not None else dice.choice((1, 1, 2, 2, 3, 4))
     _check("n_objects", n, (1, 2, 3, 4))
-    for noun in nouns or ():
+    for noun in () if nouns is None else nouns:
         _check("nouns", noun, NOUNS)
-    for colour in colours or ():
+    for colour in () if colours is None else colours:
         _check("colours", colour, (*COLOURS, None))
     if colours is not None and len(colours) != n:
         raise ValueError(f"colours: {len(colours)} given for {n} objects; give one (or None) for each object")
