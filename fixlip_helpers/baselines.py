@@ -22,7 +22,7 @@ import numpy as np
 from fixlip_helpers.coalitions import at_least_one, check_count, check_p, default_draws, empty_and_full
 from fixlip_helpers.explanation import Explanation, player_names, to_fourier_basis
 from fixlip_helpers.fixlip import fixlip
-from fixlip_helpers.games import Game, VisionLanguageGame, checked_values, digest
+from fixlip_helpers.games import Game, VisionLanguageGame, checked_values, digest, how_it_sees
 from fixlip_helpers.metrics.controls import counts_only, random_explanation, shuffled_patches, words_only
 from fixlip_helpers.shapley import shapley_design, solve_enforced
 from fixlip_helpers.sides import check_same_model, evaluate_once
@@ -255,6 +255,7 @@ def _names_and_facts(model: VisionLanguageModel, caption: Caption | str) -> tupl
     names = [f"patch {i // columns},{i % columns}" for i in range(rows * columns)] + list(text.names)
     words = [[word, [model.n_patches + i for i in members]] for word, members in text.words]
     facts = {"model": model.name, "fingerprint": model.fingerprint_or_token, "caption": text.text}
+    facts |= how_it_sees(model)
     return names, {**facts, "grid": [rows, columns], "words": words}
 
 

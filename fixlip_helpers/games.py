@@ -497,6 +497,7 @@ class VisionLanguageGame(SideBySide):
         self.meta = {
             "model": model.name,
             "fingerprint": model.fingerprint_or_token,
+            **how_it_sees(model),
             "caption": self.caption.text,
             **picture_facts,
             "removal": self.removal_name,
@@ -622,6 +623,12 @@ class VisionLanguageGame(SideBySide):
         if side is None:
             return model | image | text
         return model | {"image": image | {"n_text": None}, "text": text | {"n_image": None}}[side]
+
+
+def how_it_sees(model: VisionLanguageModel | TwoTower) -> dict:
+    """For a ``meta``: by what a figure knows a Picture of the explained model; nothing where functions prepare it."""
+    key = model.seeing.key
+    return {"seeing": key} if isinstance(key, str) else {}
 
 
 # --- Reduced precision --------------------------------------------------------------------

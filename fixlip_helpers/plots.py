@@ -286,9 +286,24 @@ def _on_tiles(explanation: Explanation, values: np.ndarray) -> np.ndarray:
     return np.append(values, 0.0)[owner].reshape(grid)
 
 
-def picture_and_box(image: Any) -> tuple[Image.Image, tuple[float, float, float, float]]:
-    """The picture to draw on, and where in it the encoder looks: left, top, right, bottom in its pixels."""
+def picture_and_box(
+    image: Any, explanation: Explanation | None = None
+) -> tuple[Image.Image, tuple[float, float, float, float]]:
+    """The picture to draw on, and where in it the encoder looks: left, top, right, bottom in its pixels.
+
+    Raises
+    ------
+    ValueError
+        If it is a ``Picture`` that was prepared in another way than that of the explanation.
+    """
     if hasattr(image, "original") and hasattr(image, "box"):
+        by, own = getattr(image, "prepared_by", None), explanation and explanation.meta.get("seeing")
+        if by is not None and own is not None and by.key != own:
+            raise ValueError(
+                f"the picture was prepared by {by.model!r}, in another way than that of the explanation "
+                f"({explanation.meta.get('model')}), which may see another part of it: give that model's own Picture, "
+                "game.picture"
+            )
         return image.original, tuple(float(side) for side in image.box)
     picture = open_image(image)
     return picture, (0.0, 0.0, float(picture.width), float(picture.height))
@@ -462,6 +477,7 @@ def heat(
         limit = colour_limit(explanation.cross_modal()) if limit is None else limit
     title = f"{name}  (sum {signed(values.sum(), digits_for(limit))})" if title is None else title
     key = f"{shown} {_unit(explanation)}" if key == "" else key
+    picture_and_box(image, explanation)
     return patch_heat(_on_tiles(explanation, values), image, ax=ax, limit=limit, title=title, key=key)
 
 
@@ -496,7 +512,7 @@ def heat_grid(
     )
     columns = columns or _columns(len(places), 6)
     rows = math.ceil(len(places) / columns)
-    picture, _ = picture_and_box(image)
+    picture, _ = picture_and_box(image, explanation)
     size, label, foot = 2.0, 0.32, 0.55
     height = size * picture.height / picture.width
     total = rows * (height + label) + foot
@@ -660,7 +676,7 @@ def top_pairs(explanation: Explanation, image: Any, k: int = 10, *, ax: Axes | N
     Axes
     """
     (rows, columns), owner = tiles_of(explanation)
-    picture, (left, top, right, bottom) = picture_and_box(image)
+    picture, (left, top, right, bottom) = picture_and_box(image, explanation)
     words, terms = words_of(explanation), explanation.top(k, "cross")
     unit, across, low, high, lanes = _link_layout(picture, len(words))
     if ax is None:
@@ -904,7 +920,7 @@ def explanation_figure(explanation: Explanation, image: Any, *, k: int = 8) -> F
     Figure
         10 inches wide.
     """
-    picture, _ = picture_and_box(image)
+    picture, _ = picture_and_box(image, explanation)
     ratio = picture.height / picture.width
     paired = bool(explanation.cross_modal().any())
     places = _maps_to_draw(explanation) if paired else []

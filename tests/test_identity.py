@@ -9,7 +9,7 @@ import pytest
 import torch
 from stand_ins import CAPTION, clip_tokenizer, noise_image, small_model
 
-from fixlip_helpers import Checkpointed, TwoTower, VisionLanguageGame, fixlip
+from fixlip_helpers import Checkpointed, TwoTower, VisionLanguageGame, fixlip, plots, widgets
 from fixlip_helpers.baselines import exclip, exclip_image_part, explain_with
 from fixlip_helpers.matrix import ExplanationMatrix
 from fixlip_helpers.sides import Side, combine, fit_side
@@ -114,6 +114,30 @@ def test_a_checkpoint_is_of_the_pixels(twins, tmp_path):
     painted = replace(game.picture, pixels=pixels)
     with pytest.raises(ValueError, match="belongs to another run: image "):
         Checkpointed(VisionLanguageGame(twins[0], painted, TEXT, image_players=(2, 2)), tmp_path)
+
+
+def test_a_figure_takes_the_explained_models_picture_only(twins):
+    """CLIP cuts a square out of the middle, SigLIP squeezes the whole picture: a map would lie elsewhere."""
+    photograph = noise_image(90, 60)
+    siglip, clip = small_model("siglip"), twins[0]
+    game = VisionLanguageGame(siglip, photograph, "black dog", image_players=(2, 2), progress=False)
+    explanations = [fixlip(game), explain_with("grad-eclip", siglip, photograph, "black dog")]
+    foreign = clip.prepare_image(photograph)
+    for explanation in explanations:
+        for draw in (
+            plots.heat,
+            plots.heat_grid,
+            plots.top_pairs,
+            plots.explanation_figure,
+            widgets.explorer_page,
+        ):
+            with pytest.raises(
+                ValueError, match=r"prepared by 'small-clip', in another way .*small-siglip.*game\.picture"
+            ):
+                draw(explanation, foreign)
+    plots.explanation_figure(explanations[1], game.picture)
+    plots.heat(explanations[1], photograph, "dog")
+    plots.plt.close("all")
 
 
 # --- Models behind functions ----------------------------------------------------------------
