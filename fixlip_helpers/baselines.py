@@ -604,7 +604,7 @@ class Subject:
     ) -> None:
         self.model, self.image, self.caption, self.seed = model, image, caption, seed
         if game is not None:
-            _check_game(game, model, caption)
+            _check_game(game, model, image, caption)
         self.game = VisionLanguageGame(model, image, caption) if game is None else game
         self.si_budget, self._fixlip, self._exclip, self._known = si_budget, fixlip, exclip, {}
 
@@ -623,8 +623,10 @@ class Subject:
         return fixlip(self.game, budget=self.si_budget or "auto", index="FSII", seed=self.seed)
 
 
-def _check_game(game: VisionLanguageGame, model: VisionLanguageModel, caption: Caption | str) -> None:
-    """ValueError if a game says that it is of another model or another caption."""
+def _check_game(
+    game: VisionLanguageGame, model: VisionLanguageModel, image: Picture | object, caption: Caption | str
+) -> None:
+    """ValueError if a game says that it is of another model, picture or caption."""
     facts = getattr(game, "meta", {})
     own = {"model": model.name, "fingerprint": model.fingerprint_or_token}
     if "model" in facts:
@@ -632,6 +634,11 @@ def _check_game(game: VisionLanguageGame, model: VisionLanguageModel, caption: C
     text = getattr(caption, "text", caption)
     if facts.get("caption", text) != text:
         raise ValueError(f"the game is of the caption {facts['caption']!r}, not of {text!r}")
+    picture = getattr(game, "picture", getattr(getattr(game, "game", None), "picture", None))
+    if picture is not None and picture is not image:
+        pixels = model.own_picture(image).pixels
+        if pixels.shape != picture.pixels.shape or bool((pixels != picture.pixels).any()):
+            raise ValueError("the game is of another picture")
 
 
 @dataclass(frozen=True)

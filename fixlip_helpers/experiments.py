@@ -241,6 +241,11 @@ def _row(metric: str, value: float | None, p: float | None = None, words: int | 
     }
 
 
+_MEASURED = (
+    *("faithfulness r2", "faithfulness pearson", "faithfulness spearman"),
+    *("insertion", "deletion", "aid", "pgr"),
+)
+
 _MEASURES = {"faithfulness": _faithfulness_rows, "aid": _aid_rows, "pgr": _pgr_rows}
 
 
@@ -340,7 +345,10 @@ def evaluate(
                 parts.append((file, {"model": model.name, "fingerprint": model.fingerprint, "input": name}))
     rows = _gather(parts)
     _write_parquet(rows, folder / "rows.parquet")
-    if len(rows):
+    if not len(rows):  # nothing is left of what an earlier run has summarised
+        for file in ("summary.csv", "summary.md", *(f"{_slug(name)}.png" for name in _MEASURED)):
+            (folder / file).unlink(missing_ok=True)
+    else:
         table = summary(rows)
         _write_text(folder / "summary.csv", table.to_csv(index=False))
         _write_text(folder / "summary.md", as_markdown(table))

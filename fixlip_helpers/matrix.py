@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from fixlip_helpers.explanation import Explanation
 from fixlip_helpers.games import VisionLanguageGame
-from fixlip_helpers.sides import Side, check_same_model, combine, fit_side
+from fixlip_helpers.sides import Side, check_partners, combine, fit_side
 
 if TYPE_CHECKING:
     from fixlip_helpers.models import VisionLanguageModel
@@ -37,7 +37,7 @@ class ExplanationMatrix:
     Raises
     ------
     ValueError
-        If the sides belong to different encoders.
+        If the sides belong to different encoders, or differ in ``p``, scale, bias or width.
     """
 
     images: list[Side]
@@ -45,8 +45,9 @@ class ExplanationMatrix:
 
     def __post_init__(self) -> None:
         self.images, self.texts = list(self.images), list(self.texts)
+        first = self.images[0]
         for side in (*self.images, *self.texts):
-            check_same_model(self.images[0].meta, side.meta, "the sides")
+            check_partners(first, side)
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -461,6 +461,10 @@ def _place(dice: _Dice, sizes: Sequence[int]) -> list[tuple[int, int, int]]:
         sizes = [max(32, size - 4) for size in sizes]
 
 
+MOST_DRAWS = 2000  # of nouns, colours and a background, before combinations count as impossible
+_NOT_MET = "combinations={!r} cannot be met by the nouns, colours and background given"
+
+
 def make_scene(
     seed: int | str,
     n_objects: int | None = None,
@@ -524,7 +528,7 @@ def make_scene(
         raise ValueError(f"colours: {len(colours)} given for {n} objects; give one (or None) for each object")
 
     repeated = nouns is None and n > 1 and dice.chance(repeats)
-    while True:
+    for _ in range(MOST_DRAWS):
         where = background or dice.choice((*BACKGROUNDS, PLAIN))
         if nouns is not None:
             what = list(nouns)
@@ -540,10 +544,10 @@ def make_scene(
         new = [withheld(*pair) for pair in pairs]
         if combinations == "any" or (not any(new) if combinations == "seen" else any(new)):
             break
-        if nouns is not None and colours is not None and background is not None:
-            raise ValueError(
-                f"combinations={combinations!r} cannot be met by the nouns, colours and background given"
-            )
+        if nouns is not None and colours is not None and background is not None:  # all draws are alike
+            raise ValueError(_NOT_MET.format(combinations))
+    else:
+        raise ValueError(_NOT_MET.format(combinations))
 
     low, high = _SIZES[n]
     sizes = [dice.between(low, high, 4) for _ in range(n)]

@@ -443,15 +443,7 @@ def combine(image: Side, text: Side, errors: bool = False) -> Explanation:
     start = perf_counter()
     if (image.modality, text.modality) != ("image", "text"):
         raise ValueError(f"expected an image side and a text side; got {image.modality} and {text.modality}")
-    for name in ("p", "scale", "bias"):
-        if getattr(image, name) != getattr(text, name):
-            raise ValueError(f"the sides differ in {name}: {getattr(image, name)} and {getattr(text, name)}")
-    if image.ends.shape[1] != text.ends.shape[1]:
-        raise ValueError(
-            f"image embeddings have {image.ends.shape[1]} numbers, text embeddings {text.ends.shape[1]}; "
-            "expected equally many"
-        )
-    check_same_model(image.meta, text.meta, "the sides")
+    check_partners(image, text)
     n_image, n_text = len(image.players), len(text.players)
     r, s = split_monomials(n_image, n_text)
     products = [
@@ -474,6 +466,19 @@ def combine(image: Side, text: Side, errors: bool = False) -> Explanation:
         explanation.errors = standard_errors(image, text)
         explanation.meta["seconds"]["outside"] += perf_counter() - start
     return explanation
+
+
+def check_partners(one: Side, other: Side) -> None:
+    """ValueError if two sides, of whatever modalities, are not of the same model, ``p``, scale, bias and width."""
+    for name in ("p", "scale", "bias"):
+        if getattr(one, name) != getattr(other, name):
+            raise ValueError(f"the sides differ in {name}: {getattr(one, name)} and {getattr(other, name)}")
+    if one.ends.shape[1] != other.ends.shape[1]:
+        raise ValueError(
+            f"{one.modality} embeddings have {one.ends.shape[1]} numbers, {other.modality} embeddings "
+            f"{other.ends.shape[1]}; expected equally many"
+        )
+    check_same_model(one.meta, other.meta, "the sides")
 
 
 def check_same_model(one: Mapping, other: Mapping, what: str) -> None:

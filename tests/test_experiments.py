@@ -302,6 +302,15 @@ def test_a_second_run_measures_what_was_changed_and_reuses_the_rest(pictures, tm
     assert run("pair.png,a white dog", hero) == []  # the same picture and caption under another name
 
 
+def test_nothing_of_an_earlier_run_is_left_where_nothing_can_be_measured(pictures, tmp_path):
+    evaluate(pictures("hero.png,a white dog"), tmp_path / "out")
+    assert {"summary.csv", "faithfulness-r2.png"} <= {path.name for path in (tmp_path / "out").iterdir()}
+    (tmp_path / "hero.png").unlink()
+    outcome = evaluate(pictures("hero.png,a white dog"), tmp_path / "out")
+    assert (outcome.reused, outcome.measured, len(outcome.failures), len(outcome.rows)) == (0, 0, 1, 0)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"request.json", "rows", "rows.parquet"}
+
+
 def test_a_second_run_sees_new_weights_under_the_same_path(pictures, tmp_path):
     folder = tmp_path / "best"
     shutil.copytree(ASSETS / "mini-clip", folder)

@@ -47,6 +47,12 @@ def test_sides_of_two_models_of_one_name_are_not_mixed(sides, tmp_path):
             ExplanationMatrix(images, texts)
 
 
+def test_a_matrix_is_of_sides_of_one_p(sides, twins):
+    other = fit_side(game_of(twins[0]), "text", 0.3)
+    with pytest.raises(ValueError, match=r"the sides differ in p: 0\.5 and 0\.3"):
+        ExplanationMatrix([sides[0]["image"]], [sides[0]["text"], other])
+
+
 def test_a_copy_under_another_name_is_the_same_model(sides):
     one = sides[0]
     renamed = replace(one["text"], meta={**one["text"].meta, "model": "a copy"})
@@ -102,6 +108,8 @@ def test_a_game_of_something_else_is_refused(twins):
     ):
         with pytest.raises(ValueError, match=message):
             explain_with("fixlip-0.5", model, noise_image(), text, game=game)
+    with pytest.raises(ValueError, match="the game is of another picture"):
+        explain_with("fixlip-0.5", twins[0], noise_image(seed=1), TEXT, game=game)
     assert explain_with("fixlip-0.5", twins[0], noise_image(), TEXT, game=game).n_image == 4
 
 

@@ -80,7 +80,7 @@ def test_sequences_are_read_by_position(model, matrix):
     )
     assert request == Request("scenes:pairs:3:3", ("mini-clip",), ("game",), ("aid",), (0.5,))
     assert paper_request("table1", shuffled(["mini-clip"])) == paper_request("table1", ("mini-clip",))
-    nouns, colours = ["dog", "cat"], ["red", "blue"]
+    nouns, colours = ["dog", "cat"], ["blue", "red"]
     assert scenes.make_scene(1, nouns=shuffled(nouns), colours=shuffled(colours)) == scenes.make_scene(
         1, nouns=nouns, colours=colours
     )

@@ -175,3 +175,20 @@ def test_examples_say_what_is_wrong_with_them():
 def test_bad_arguments_are_named(call, says):
     with pytest.raises(ValueError, match=says.replace("(", r"\(")):
         call()
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {
+            "nouns": ["dog"],
+            "colours": ["red"],
+        },  # the one pair of a noun and a colour that training never shows
+        {"nouns": ["dog"], "colours": [None], "combinations": "withheld", "background": "plain"},
+        {"nouns": ["dog"], "tinted": 0.0, "combinations": "withheld", "background": "plain"},
+    ],
+)
+def test_what_cannot_be_drawn_is_said(asked):
+    """Not drawn over and over."""
+    with pytest.raises(ValueError, match="cannot be met by the nouns, colours and background given"):
+        scenes.make_scene(1, **asked)
