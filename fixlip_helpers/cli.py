@@ -466,14 +466,13 @@ def _memory() -> float:
 
 def _coarse_design(n: int, p: float, independently: bool) -> tuple[str, int | None]:
     """Design and size for coarser image players: four coalitions a term, without the least number for patches."""
-    from fixlip_helpers.coalitions import MOST_EXCHANGED, default_draws
-    from fixlip_helpers.effort import smallest_array
+    from fixlip_helpers.coalitions import MOST_EXCHANGED, array_runs, default_draws
 
     m = default_draws("text", n)
     if 2**n <= max(m, 4096):
         return "enumeration", None
     if p == 0.5 and not independently:
-        runs = smallest_array(n)
+        runs = array_runs(n)
         return "orthogonal_array", max(1, m // runs) * runs
     return "independent" if independently or m > MOST_EXCHANGED else "exchange", m
 
@@ -708,8 +707,7 @@ def _report(explanation: Explanation) -> None:
 
 def _what_time_bought(explanation: Explanation, time: dict) -> str:
     """What ``--seconds`` reached."""
-    from fixlip_helpers.coalitions import default_draws
-    from fixlip_helpers.effort import smallest_array
+    from fixlip_helpers.coalitions import array_runs, default_draws
 
     meta, usual = explanation.meta, default_draws("image", explanation.n_image)
     drawn = meta["design"]["image"]["coalitions"]
@@ -722,7 +720,7 @@ def _what_time_bought(explanation: Explanation, time: dict) -> str:
     if meta["order"]["image"] == 1:
         return f"{text} Too few to tell pairs within the picture apart: these are left out."
     if meta["design"]["image"]["name"] == "orthogonal_array":
-        runs = smallest_array(explanation.n_image)
+        runs = array_runs(explanation.n_image)
         return f"{text} Image coalitions come in arrays of {runs:,}: one more would have taken too long."
     return text + (f" Without a limit the image gets about {usual:,}." if drawn < usual else "")
 

@@ -732,10 +732,14 @@ def monomials(coalitions: np.ndarray, p: float) -> np.ndarray:
     return phi
 
 
+FEWEST_DRAWS = 4096
+"""Draws that an image, or all players together, get at least where no size is given."""
+
+
 def default_draws(side: str, n: int) -> int:
     """How many draws a side gets where no size is given: four for each monomial, for an image or all at least 4096."""
     m = 4 * n_monomials(n)
-    return m if side == "text" else max(4096, m)
+    return m if side == "text" else max(FEWEST_DRAWS, m)
 
 
 def choose_design(
@@ -761,7 +765,8 @@ def choose_design(
         which enumerates where there are no more coalitions than it would draw, and draws independently
         otherwise, ``m`` or else ``4 K`` times (K monomials). An image, or all players, get at least 4096
         draws and, for want of an ``m``, an orthogonal array at ``p = 0.5``, with nearly twice as many
-        runs as there are monomials, or more, and :func:`exchange` at any other ``p`` (up to
+        runs as there are monomials, or more (of strength five where that takes no more runs: up to 32 players),
+        and :func:`exchange` at any other ``p`` (up to
         :data:`MOST_EXCHANGED` draws). A text is enumerated up to 10 players.
     m : int, optional
     seed : int
@@ -792,7 +797,7 @@ def choose_design(
         name = "independent"
         if m is None and side != "text" and not independently:
             if p == 0.5:
-                name = "orthogonal_array"
+                name = "orthogonal_array" if array_runs(n, 5) > FEWEST_DRAWS else "orthogonal_array_5"
             elif default_draws(side, n) <= MOST_EXCHANGED:
                 name = "exchange"
     if name == "enumeration":
@@ -803,7 +808,7 @@ def choose_design(
         m = default_draws(side, n)
         if name.startswith("orthogonal_array"):
             runs = array_runs(n, 5 if name == "orthogonal_array_5" else 4)
-            m = runs if side == "text" else max(4096, runs)
+            m = runs if side == "text" else max(FEWEST_DRAWS, runs)
     return DESIGNS[name](n, p, m, seed, STREAMS[side])
 
 

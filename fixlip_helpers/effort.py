@@ -18,6 +18,7 @@ from fixlip_helpers.coalitions import (
     STREAMS,
     Design,
     UnderdeterminedError,
+    array_runs,
     blocks,
     choose_design,
     draw,
@@ -88,7 +89,7 @@ def spend(
     passes = len(text) + (0 if text.name == "enumeration" else text_held_out + text_held_out // 2 + 2)
     reserved = n_captions * each_text * passes
     most = max(0.0, start + seconds - reserved - perf_counter()) / each_image
-    runs = smallest_array(n_image)
+    runs = array_runs(n_image)
     orthonormal = min(2**n_image, runs if p == 0.5 and not errors else np.inf) <= most
     reserved += solving_seconds(n_image, int(min(most, MOST_COALITIONS)), orthonormal)
     deadline = start + seconds - reserved
@@ -128,7 +129,7 @@ def _image_design(
     n, stream = game.n_image, STREAMS["image"]
     if 2**n <= min(m, MOST_COALITIONS):
         return enumeration(n, p), "coalitions"
-    runs = smallest_array(n)
+    runs = array_runs(n)
     if p == 0.5 and not errors and runs <= m:
         arrays = min(m, MOST_COALITIONS) // runs
         return orthogonal_array(
@@ -151,11 +152,6 @@ def _image_design(
             bar.total = max(bar.total, done)
             bar.update(len(rows[part]))
     return independent(n, p, done, seed, stream), "time" if done < len(rows) else "coalitions"
-
-
-def smallest_array(n: int) -> int:
-    """Coalitions of the smallest orthogonal array for n players."""
-    return 4 ** max(1, (n - 1).bit_length())
 
 
 def _seconds_a_pass(game: Remembered, side: str, p: float, most: float, seed: int) -> tuple[float, int]:

@@ -394,7 +394,9 @@ def test_default_designs():
     assert kind("image", 64, 0.3) == ("exchange", 4 * 2081)
     assert kind("image", 100, 0.3) == ("independent", 4 * 5051)  # exchanges would take too long
     assert kind("image", 12, 0.3) == ("enumeration", 4096)
-    assert kind("image", 20, 0.5) == ("orthogonal_array", 4096)
+    assert kind("image", 20, 0.5) == ("orthogonal_array_5", 4096)  # of strength five at the same price
+    assert kind("image", 32, 0.5) == kind("joint", 32, 0.5) == ("orthogonal_array_5", 4096)
+    assert kind("image", 33, 0.5) == ("orthogonal_array", 4096)
     assert kind("text", 10, 0.5) == ("enumeration", 1024)
     text = choose_design("text", 11, 0.5)
     assert text.name == "independent" and text.weights.min() * 4 * 67 == pytest.approx(1)

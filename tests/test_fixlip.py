@@ -318,7 +318,7 @@ def test_a_budget_that_leaves_least_squares_underdetermined_is_refused():
         ({"design": "lattice"}, "design = 'lattice'"),
         ({"design": ("auto",)}, "tuple of 1"),
         ({"design": enumeration(3, 0.3)}, r"3 players and p = 0\.3; expected 3 image players and p = 0\.5"),
-        ({"n_text_coalitions": -2}, "m = -2"),
+        ({"n_text_coalitions": -2}, "n_text_coalitions = -2"),
         ({"n_held_out": 1}, "n_held_out = 1"),
         ({"sampling": "joint", "n_image_coalitions": 9}, "joint sampling"),
         ({"tolerance": "fine"}, "tolerance = 'fine'"),
