@@ -65,7 +65,6 @@ STYLE = {
     "figure.dpi": 100,
     "xtick.color": MUTED,
     "ytick.color": MUTED,
-    "image.interpolation": "auto",
 }
 
 # A figure of more maps than this is no longer read; the strongest words are kept.
@@ -326,7 +325,7 @@ def heat_colours(values: np.ndarray, limit: float) -> np.ndarray:
 def _frame(ax: Axes, picture: Image.Image | np.ndarray, box: tuple[float, float, float, float]) -> None:
     """Show a picture without axes, what the encoder does not see under a white veil."""
     height, width = np.asarray(picture).shape[:2]
-    ax.imshow(np.asarray(picture), extent=(0, width, height, 0), interpolation="auto")
+    ax.imshow(np.asarray(picture), extent=(0, width, height, 0))
     left, top, right, bottom = box
     veil = {"facecolor": "white", "alpha": 0.65, "linewidth": 0}
     ax.add_patch(Rectangle((0, 0), left, height, **veil))

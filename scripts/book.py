@@ -15,11 +15,16 @@ import shutil
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
+import nbformat
 import pages
 import yaml
 from alone import alone
+from jupyter_cache import get_cache
+from jupyter_cache.base import CacheBundleIn
+from patience import ChapterError, execute
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "_build"
@@ -51,6 +56,32 @@ def drop_stale_cache() -> None:
     stamp.write_text(now)
 
 
+def run_changed(notebooks: list[Path]) -> None:
+    """Run the chapters that the cache does not hold as they are now, and put them there, where the builder looks.
+
+    Each is kept as soon as it is done: a build that was stopped goes on where it was.
+    """
+    cache = get_cache(BUILD / ".jupyter_cache")
+    waiting = []
+    for path in notebooks:
+        notebook = nbformat.read(path, as_version=4)
+        try:
+            cache.match_cache_notebook(notebook)
+        except KeyError:
+            waiting.append((path, notebook))
+    for number, (path, notebook) in enumerate(waiting, 1):
+        print(f"Running {path.name} ({number} of {len(waiting)}) ...", flush=True)
+        started = time.perf_counter()
+        try:
+            execute(notebook, path, say=partial(print, flush=True))
+        except ChapterError as error:
+            raise SystemExit(f"{error}\nThe book was not built; chapters that ran are kept.") from None
+        seconds = time.perf_counter() - started
+        bundle = CacheBundleIn(notebook, str(path), data={"execution_seconds": seconds})
+        cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+        print(f"  done after {seconds:.0f} s", flush=True)
+
+
 def build(stored: bool) -> Path:
     """Build the book and return the folder of its pages; ``SystemExit`` when anything is amiss."""
     with alone(BUILD / ("stored.lock" if stored else "book.lock"), "building the book in this clone"):
@@ -59,6 +90,7 @@ def build(stored: bool) -> Path:
 
 def _build(stored: bool) -> Path:
     output, extra = ROOT, []
+    os.environ["TQDM_DISABLE"] = "1"  # progress bars are no part of a page
     if stored:
         output = BUILD / "stored"
         config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
@@ -70,6 +102,7 @@ def _build(stored: bool) -> Path:
         extra = ["--path-output", str(output), "--config", str(output / "_config.yml")]
     else:
         drop_stale_cache()
+        run_changed(sorted((ROOT / "notebooks").glob("*.ipynb")))
     # What the page "Try it" loads is made from the shipped models and from web/, in a process that imports torch.
     subprocess.run(
         [sys.executable, "-m", "fixlip_helpers.export", str(ROOT / "book/_static/try_it")],
@@ -78,7 +111,6 @@ def _build(stored: bool) -> Path:
     )
     shutil.rmtree(output / "_build" / "html", ignore_errors=True)  # else pages that have moved would stay
     jupyter_book = Path(sys.executable).parent / "jupyter-book"
-    os.environ["TQDM_DISABLE"] = "1"  # progress bars are no part of a page
     command = [str(jupyter_book), "build", str(ROOT), "--all", "-W", "-n", "--keep-going", *extra]
     result = subprocess.run(command)
     if result.returncode:

@@ -19,8 +19,7 @@ from datetime import date
 from pathlib import Path
 
 import nbformat
-from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from patience import ChapterError, execute
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -32,26 +31,7 @@ def run(path: Path) -> float:
     """
     notebook = nbformat.read(path, as_version=4)
     notebook.metadata.kernelspec = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    started, longest = 0.0, 0.0
-
-    def start(**_: object) -> None:
-        nonlocal started
-        started = time.perf_counter()
-
-    def stop(**_: object) -> None:
-        nonlocal longest
-        longest = max(longest, time.perf_counter() - started)
-
-    client = NotebookClient(
-        notebook,
-        on_cell_start=start,
-        on_cell_executed=stop,
-        timeout=600,
-        record_timing=False,
-        coalesce_streams=True,  # a cell's lines arrive in pieces, which would be stored as so many outputs
-        resources={"metadata": {"path": str(path.parent)}},
-    )
-    client.execute()
+    longest = execute(notebook, path)
     notebook.metadata = {
         "kernelspec": notebook.metadata.kernelspec,
         "language_info": {"name": "python"},
@@ -90,8 +70,8 @@ def main() -> None:
         started = time.perf_counter()
         try:
             longest = run(path)
-        except CellExecutionError as error:
-            raise SystemExit(f"{path}: left as it was\n{error}") from None
+        except ChapterError as error:
+            raise SystemExit(f"{error}\n{path} was left as it was.") from None
         times[path.stem] = time.perf_counter() - started, longest
         print(f"  stored with its outputs after {times[path.stem][0]:.0f} s", flush=True)
     if chapters == every:

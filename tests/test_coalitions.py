@@ -62,7 +62,7 @@ def test_philox_twin_gives_the_published_vector():
 @given(
     seed=st.integers(0, 2**64 - 1), stream=st.integers(0, 99), n=st.integers(1, 9), p=st.floats(0.01, 0.99)
 )
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_draw_follows_the_documented_layout(seed, stream, n, p):
     m = 5
     words = [word for b in range(m * n // 4 + 1) for word in philox((b + 1, 0, 0, 0), (seed, stream))]
@@ -199,7 +199,7 @@ def test_enumeration_is_exact(p):
 
 
 @given(n=st.integers(1, 6), m=st.integers(1, 60), p=st.floats(0.05, 0.95), seed=st.integers(0, 1000))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_independent_counts_repeats(n, m, p, seed):
     design = independent(n, p, m, seed)
     rows = draw(n, p, m, seed)

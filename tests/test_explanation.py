@@ -51,7 +51,7 @@ def test_predict_pairs_is_predict_on_all_pairs():
 
 
 @given(p=st.floats(0.05, 0.95), seed=st.integers(0, 10_000))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_both_bases_describe_the_same_game(p, seed):
     explanation = make(p=p, seed=seed)
     constant, linear, pairs = to_fourier_basis(*terms(explanation), p)
@@ -64,7 +64,7 @@ def test_both_bases_describe_the_same_game(p, seed):
 
 
 @given(p=st.floats(0.05, 0.95), seed=st.integers(0, 10_000))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_first_order_is_the_weighted_banzhaf_value_of_the_surrogate(p, seed):
     explanation = make(p=p, seed=seed)
     assert explanation.first_order() == pytest.approx(weighted_banzhaf(explanation.predict, 5, p), abs=1e-9)
@@ -110,7 +110,7 @@ def test_cross_modal_and_top():
 
 
 @given(seed=st.integers(0, 10_000), cut=st.integers(1, 3))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_merge_keeps_predictions_on_constant_groups(seed, cut):
     explanation = make(n_image=4, n_text=3, seed=seed)
     merged = explanation.merge({"region": list(range(cut))[::-1], "hydrant": [5, 6]})

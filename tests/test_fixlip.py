@@ -98,7 +98,7 @@ sizes = {
     "seed": st.integers(0, 10_000),
     "p": st.floats(0.05, 0.95),
 }
-law = settings(deadline=None, max_examples=25)
+law = settings(max_examples=25)
 
 
 @given(**sizes)

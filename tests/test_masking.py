@@ -199,7 +199,7 @@ def test_several_sizes_in_one_batch_are_refused(model, pixels):
         masking.drop(model, pixels).encode(torch.eye(16).cumsum(1).bool())
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(1, 60), st.integers(1, 20), st.integers(0, 1000), st.sampled_from(["mean", "drop"]))
 def test_batches_are_a_partition(m, batch_size, seed, name):
     keep = np.random.default_rng(seed).random((m, 16)) < 0.5

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 from truth import everything
@@ -75,7 +75,6 @@ def test_correlations_are_those_of_scipy():
 
 
 @given(st.lists(st.integers(-3, 3), min_size=1, max_size=30))
-@settings(deadline=None)
 def test_ranks_are_those_of_scipy(values):
     assert ranks(np.array(values)) + 1 == pytest.approx(stats.rankdata(values))
 

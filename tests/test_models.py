@@ -1114,7 +1114,7 @@ def test_the_embedded_models_are_as_the_book_says(name):
 # --- Properties ---------------------------------------------------------------------------
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.sampled_from(stand_ins.WORDS), min_size=1, max_size=14))
 def test_any_sequence_of_known_words_is_its_players(words):
     mini = MINI
@@ -1123,7 +1123,7 @@ def test_any_sequence_of_known_words_is_its_players(words):
     assert caption.players == tuple(range(1, len(words) + 1))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.text(max_size=40))
 def test_any_text_is_read_or_refused_by_a_value_error(text):
     for reader in (CLIP, MINI):
@@ -1140,7 +1140,7 @@ def test_any_text_is_read_or_refused_by_a_value_error(text):
             )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 300), st.integers(1, 300))
 def test_any_size_gives_a_box_inside_the_picture(width, height):
     if max(width, height) > 50 * min(width, height):

@@ -193,7 +193,7 @@ def test_a_character_of_several_pieces_names_each():
     assert model_of("siglip2").tokenize("e\u0301").names == ["e", "◌\u0301", "◌\u0301"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.text('abé🐶ü犬’"—x1', min_size=1, max_size=4), min_size=1, max_size=3).map(" ".join))
 def test_names_of_any_text(text):
     """Gemma's kind reads everything; found by offsets, and without them."""

@@ -27,7 +27,7 @@ def test_pixels_are_the_same_on_every_machine():
     assert digest.hexdigest() == "2418a00bd67a28e54c58f8e70030959120bab118b6855f564789ad15db4c82b4"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seeds, st.sampled_from([1, 2, 3, 4]))
 def test_objects_lie_inside_and_each_can_be_seen(seed, n):
     scene = scenes.make_scene(seed, n)
@@ -39,7 +39,7 @@ def test_objects_lie_inside_and_each_can_be_seen(seed, n):
     assert (scene.coverage.sum(1) > 0.5).all()  # in patches; the least among 120 000 scenes was 0.62
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seeds)
 def test_captions_are_true_and_their_words_refer_to_patches(seed):
     scene = scenes.make_scene(seed)

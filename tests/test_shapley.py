@@ -86,7 +86,7 @@ def test_enumerated_it_is_the_index_of_shapiq(n_image, n_text):
 
 
 @given(st.integers(2, 6), st.integers(0, 1000))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_halving_its_interactions_gives_the_shapley_values(n, seed):
     game = random_game(n, seed)
     explanation = fixlip(game, index="FSII")
