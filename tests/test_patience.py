@@ -1,5 +1,6 @@
 """Chapters on slow machines: what is slow is waited for and said, what hangs is told from it, errors name a cell."""
 
+import re
 import time
 from pathlib import Path
 
@@ -95,6 +96,7 @@ def test_no_clock_ends_a_chapter():
 def test_no_clock_ends_a_property_test():
     """One profile says so for all, tests/conftest.py; none has a clock of its own."""
     assert settings().deadline is None and settings(max_examples=3).deadline is None
+    own = re.compile(r"settings\(.*deadline\s*=")
     assert not [
-        path.name for path in (ROOT / "tests").glob("test_*.py") if "(deadline=" in path.read_text("utf-8")
+        path.name for path in (ROOT / "tests").glob("test_*.py") if own.search(path.read_text("utf-8"))
     ]
