@@ -131,7 +131,7 @@ def test_a_phone_reaches_every_page_by_a_menu_that_is_seen(pages, engine, browse
             faults.append(f"{name}: {fault}")
             continue
         try:
-            wait(lambda: browser.execute_script(MENU_LINKS) > 10, "the menu", 20)
+            wait(lambda: browser.execute_script(MENU_LINKS) > 10, "the menu")
         except TimeoutError as error:
             faults.append(f"{name}: {error}")
     assert not faults, "\n".join(faults)

@@ -28,7 +28,7 @@ def run(command, folder, encoding):
     kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONUTF8", "FIXLIP_MODEL")}
     variables = {"PYTHONIOENCODING": encoding, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "0"}
     return subprocess.run(
-        [sys.executable, "-m", *command], cwd=folder, env=kept | variables, capture_output=True, timeout=600
+        [sys.executable, "-m", *command], cwd=folder, env=kept | variables, capture_output=True
     )
 
 

@@ -665,7 +665,7 @@ def test_a_link_is_explained_captions_are_live_and_compared(page, tmp_path):
     )
 
     caption(browser, "a blue car")
-    wait(lambda: record(browser)["meta"]["caption"] == "a blue car", "the caption that was typed", 10)
+    wait(lambda: record(browser)["meta"]["caption"] == "a blue car", "the caption that was typed")
     other = in_the_package("mini-siglip", image, "a blue car", 0.7, "fast")
     assert_same(record(browser), other)
 
@@ -688,7 +688,7 @@ def test_a_link_is_explained_captions_are_live_and_compared(page, tmp_path):
         "HTMLAnchorElement.prototype.click = function () { window.saved = [this.download, this.href] }"
     )
     press(browser, "Download PNG")
-    name, address = wait(lambda: browser.execute_script("return window.saved"), "the picture", 10)
+    name, address = wait(lambda: browser.execute_script("return window.saved"), "the picture")
     size = browser.execute_async_script(
         """
         const [address, done] = arguments;
@@ -754,7 +754,7 @@ def test_the_keyboard_alone_explains_and_cancels(page):
 
     tab_to("Ground")
     keys.send_keys(Keys.ENTER).perform()
-    wait(lambda: record(browser)["meta"]["caption"] == "a camel on sand", "the example", 10)
+    wait(lambda: record(browser)["meta"]["caption"] == "a camel on sand", "the example")
     tab_to("Caption")
     keys.send_keys(Keys.END, " and a came", Keys.TAB).perform()  # Tab completes a word
     field = browser.find_element(By.CSS_SELECTOR, ".ti-caption input")
@@ -777,7 +777,7 @@ def test_what_goes_wrong_is_said_and_the_page_goes_on(page, tmp_path):
     empty.write_bytes(b"")
     for path, sentence in ((broken, "no picture that your browser can read"), (empty, "The file is empty")):
         load(browser, path)
-        wait(lambda sentence=sentence: sentence in status(browser), sentence, 10)
+        wait(lambda sentence=sentence: sentence in status(browser), sentence)
     for text, sentence in (
         ("a blak dog", "mini-clip does not know “blak” (nearest: black"),
         ("a dog " * 12, "The caption has 24 words; mini-clip reads at most 18."),
@@ -915,10 +915,10 @@ def test_a_picture_that_is_cut_short_is_refused(page, tmp_path, name):
     for share in (0.3, 0.95):
         cut.write_bytes(whole.read_bytes()[: int(share * whole.stat().st_size)])
         load(browser, cut)
-        wait(lambda: "cut short" in status(browser), "the sentence", 10)
+        wait(lambda: "cut short" in status(browser), "the sentence")
         assert preview(browser) == before
     load(browser, whole)
-    wait(lambda: preview(browser) != before, "the whole picture", 10)
+    wait(lambda: preview(browser) != before, "the whole picture")
     assert "cut short" not in status(browser)
 
 
@@ -939,7 +939,7 @@ def test_files_of_python_and_the_command_line_are_opened_with_their_picture(page
         [tmp_path / "bare.json", tmp_path / "picture.png"],
     ):
         load(browser, *paths, which="Open an explanation")
-        wait(lambda paths=paths: f"“{paths[0].name}” is shown" in status(browser), "the explanation", 20)
+        wait(lambda paths=paths: f"“{paths[0].name}” is shown" in status(browser), "the explanation")
         found = record(browser)
         np.testing.assert_array_equal(
             Explanation.from_dict(found).pairs, Explanation.load(paths[0]).pairs, strict=True
@@ -979,7 +979,7 @@ def test_what_is_no_explanation_is_refused_with_a_sentence(page, tmp_path):
         path = tmp_path / f"{number}.json"
         path.write_text(text, encoding="utf-8")
         load(browser, path, which="Open an explanation")
-        wait(lambda sentence=sentence: sentence in status(browser), sentence, 10)
+        wait(lambda sentence=sentence: sentence in status(browser), sentence)
         assert record(browser) == before
 
 
@@ -1004,7 +1004,7 @@ def test_a_picture_of_ones_own_outlives_a_reload_and_a_cut_link_explains_nothing
 
     browser.execute_script("navigator.clipboard.writeText = async (text) => (window.copied = text)")
     press(browser, "Copy link")
-    link = wait(lambda: browser.execute_script("return window.copied"), "the link", 10)
+    link = wait(lambda: browser.execute_script("return window.copied"), "the link")
     assert f"{len(link):,} characters" in status(browser) and len(link) < 12_000
     assert link.split("#")[1].startswith("c=a+balloon&")
     browser.execute_script("sessionStorage.clear()")  # elsewhere
@@ -1034,7 +1034,7 @@ def test_what_was_chosen_in_the_map_outlives_a_new_caption(page):
         patch.click()
     press(browser, "Merge the marked")
     caption(browser, "a dog and a car")
-    wait(lambda: record(browser)["meta"]["caption"] == "a dog and a car", "the caption that was typed", 10)
+    wait(lambda: record(browser)["meta"]["caption"] == "a dog and a car", "the caption that was typed")
     assert browser.find_elements(By.CSS_SELECTOR, ".fx-colour")
     assert len(browser.find_elements(By.CSS_SELECTOR, ".ti-explorer .fx-action[aria-pressed=true]")) == 2
     assert "Split all" in browser.find_element(By.CSS_SELECTOR, ".ti-explorer").text
@@ -1072,7 +1072,7 @@ def test_a_grey_photograph_is_recognised_and_a_grey_drawing_of_few_shades_is_not
     for name, expected in (("grey", True), ("steps", False)):
         before = preview(browser)
         load(browser, tmp_path / f"{name}.png")
-        wait(lambda before=before: preview(browser) != before, "the picture", 10)
+        wait(lambda before=before: preview(browser) != before, "the picture")
         note = browser.find_element(By.CSS_SELECTOR, ".ti-note").text
         assert ("It looks like a photograph" in note) == expected
 
@@ -1082,9 +1082,9 @@ def test_the_same_file_can_be_chosen_again(page, tmp_path):
     browser = page()
     for _ in range(2):
         load(browser, tmp_path / "own.png")
-        wait(lambda: browser.find_elements(By.CSS_SELECTOR, "#explain-here[data-own]"), "the picture", 10)
+        wait(lambda: browser.find_elements(By.CSS_SELECTOR, "#explain-here[data-own]"), "the picture")
         press(browser, "Number")
-        wait(lambda: not browser.find_elements(By.CSS_SELECTOR, "#explain-here[data-own]"), "the example", 10)
+        wait(lambda: not browser.find_elements(By.CSS_SELECTOR, "#explain-here[data-own]"), "the example")
 
 
 def test_an_error_goes_when_the_caption_is_right_and_a_caption_after_cancel_is_explained(page):
@@ -1096,7 +1096,7 @@ def test_an_error_goes_when_the_caption_is_right_and_a_caption_after_cancel_is_e
     press(browser, "Explain")
     assert "does not know" in status(browser)
     caption(browser, "a black dog")
-    wait(lambda: "does not know" not in status(browser), "the error to go", 10)
+    wait(lambda: "does not know" not in status(browser), "the error to go")
     wait(
         lambda: record(browser).get("meta", {}).get("caption") == "a black dog",
         "the caption after Cancel",
