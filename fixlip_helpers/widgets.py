@@ -252,7 +252,7 @@ def explorer_page(
         If it is not known where the image players are (:func:`fixlip_helpers.plots.tiles_of`).
     """
     tiles_of(explanation)
-    picture_and_box(image, explanation)  # refuses another model\'s
+    picture_and_box(image, explanation)  # refuses another model's
     picture = picture_record(image)
     record = explanation.to_dict()
     for numbers in ("main", "pairs"):

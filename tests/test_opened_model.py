@@ -8,6 +8,7 @@ kind of tokenizer, 49 patches. In Chromium and in Firefox.
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import re
 import shutil
@@ -35,6 +36,7 @@ from stand_ins import (
     siglip_tokenizer,
     spread,
 )
+from test_pieces import FOREIGN, TEXTS, model_of
 from tokenizers import Tokenizer, pre_tokenizers
 from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
@@ -235,6 +237,34 @@ def test_captions_are_cut_as_by_transformers(kind, folders, inside, tmp_path):
     )
     for caption, ids in zip(captions, found, strict=True):
         assert ids == tokenizer(caption, add_special_tokens=False).input_ids, caption
+
+
+@pytest.mark.parametrize("kind", ["clip", "siglip2", "siglip"])
+def test_words_are_those_of_the_package(kind, inside, tmp_path):
+    """In vocabularies of the true kinds, to which a token was added: accents, emoji, quotes, other scripts."""
+    model = model_of(kind)
+    model.tokenizer.save_pretrained(tmp_path)
+    expected = {}
+    for text in [*TEXTS, *FOREIGN, "x<hydrant>dog", "a ü dü"]:
+        with contextlib.suppress(ValueError):  # of a script or letters that it does not know
+            expected[text] = [word for word, _ in model.tokenize(text).words]
+    files = [json.loads((tmp_path / f"tokenizer{part}.json").read_text("utf-8")) for part in ("", "_config")]
+    record = {
+        "name": kind,
+        "family": "clip" if kind == "clip" else "siglip",
+        "text": {"vocabulary": model.network.config.text_config.vocab_size},
+        "most_words": model.max_players,
+        "context": model.context,
+    }
+    found = inside(
+        [tmp_path / "tokenizer.json"],
+        """
+        const read = pieceReader(fixlipTokenizers.Tokenizer, { json: args[0], config: args[1] }, args[2]);
+        return args[3].map((text) => read(text).words);
+        """,
+        *files, record, list(expected),
+    )  # fmt: skip
+    assert dict(zip(expected, found, strict=True)) == expected and len(expected) > 8
 
 
 @pytest.mark.parametrize("kind", ["openai", "siglip"])

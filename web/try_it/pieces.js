@@ -24,6 +24,7 @@ export function pieceReader(Tokenizer, { json, config }, record) {
   const multilingual =
     !clip &&
     (/^(Gemma|Siglip2)/.test(config.tokenizer_class) || record.text.vocabulary === GEMMA_VOCABULARY);
+  const extra = new Set(added.map(([id]) => id));
   const special = new Set(added.filter(([, token]) => token.special).map(([id]) => id));
   const idOf = (token, otherwise) => tokenizer.token_to_id(token?.content ?? token ?? otherwise);
   const end = multilingual ? [idOf(config.eos_token, "<eos>")] : [];
@@ -50,23 +51,33 @@ export function pieceReader(Tokenizer, { json, config }, record) {
     const ids = multilingual ? [...content, ...end] : tokenizer.encode(text).ids;
     const first = ids.findIndex((_, at) => content.every((id, i) => ids[at + i] === id));
     const groups = [];
+    const whole = content.map((id) => extra.has(id)); // a token that was added carries no mark: it is a word
     tokens.forEach((piece, i) => {
-      const begins = clip ? !i || tokens[i - 1].endsWith("</w>") : piece.startsWith("▁");
-      if (begins || !groups.length) groups.push([]);
+      const marked = clip ? tokens[i - 1]?.endsWith("</w>") : piece.startsWith("▁");
+      if (!i || marked || whole[i - 1] || (whole[i] && tokens[i - 1] !== "▁")) groups.push([]);
       groups.at(-1).push(i);
     });
     if (!clip) while (ids.length < record.context) ids.push(padding);
     return {
       text: caption,
-      words: groups.map((group) => spelled(group, content, tokens, tokenizer)),
+      words: groups.map((group) => (clip ? decoded : spelled)(group, content, tokens, tokenizer).normalize("NFC")),
       ids,
       players: groups.map((group) => group.map((i) => first + i)),
     };
   };
 }
 
-/** What a word's pieces spell; the pieces themselves where they are parts of a letter. */
-function spelled(group, ids, tokens, tokenizer) {
+/** What a word's pieces spell without their marks; those that spell bytes are bytes. */
+function spelled(group, _ids, tokens) {
+  const bytes = group.flatMap((i) => {
+    const byte = /^<0x([0-9A-F]{2})>$/.exec(tokens[i]);
+    return byte ? [parseInt(byte[1], 16)] : [...new TextEncoder().encode(tokens[i].replaceAll("▁", ""))];
+  });
+  return new TextDecoder().decode(Uint8Array.from(bytes)) || "▁";
+}
+
+/** What a word's pieces of CLIP spell; the pieces themselves where they are parts of a letter. */
+function decoded(group, ids, tokens, tokenizer) {
   const name = tokenizer.decode(group.map((i) => ids[i])).trim();
   return name && !name.includes("\uFFFD") ? name : group.map((i) => tokens[i].replace("</w>", "")).join("");
 }
