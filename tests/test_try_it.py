@@ -115,7 +115,7 @@ def site(tmp_path_factory) -> Path:
         "good: { passes: 4096, order: 2, judged: 256",
     ):
         assert accuracy in quick
-        quick = quick.replace(accuracy, f"{accuracy.split(':')[0]}: {{ passes: 64, order: 1, judged: 16")
+        quick = quick.replace(accuracy, f"{accuracy.split(':')[0]}: {{ passes: 96, order: 1, judged: 16")
     (folder / "quick.js").write_text(quick, encoding="utf-8")
     (folder / "quick.html").write_text(
         (folder / "page.html").read_text(encoding="utf-8").replace("try_it.js", "quick.js"), encoding="utf-8"
