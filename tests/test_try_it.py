@@ -963,7 +963,7 @@ def faults() -> dict[str, str]:
         "cut short": {**record, "pairs": record["pairs"][:-1]},
         "numbers are missing": {**record, "main": [None] * len(record["main"])},
         "does not name its 57 players": {**record, "players": record["players"][1:]},
-        "not the patches of a grid": {**record, "meta": {**record["meta"], "grid": [7, 8]}},
+        "not patches of a grid": {**record, "meta": {**record["meta"], "grid": [7, 8]}},
         "its picture is none": {**record, "meta": {**record["meta"], "picture": picture}},
         "its words are no words": {**record, "meta": {**record["meta"], "words": [["a", [0]]]}},
         "no patches": {**record, "n_image": 0},
@@ -1063,9 +1063,10 @@ def test_rows_of_the_table_show_themselves_on_the_map(page):
 
 def test_a_grey_photograph_is_recognised_and_a_grey_drawing_of_few_shades_is_not(page, tmp_path):
     published_clip()[0].convert("L").save(tmp_path / "grey.png")
-    Image.fromarray(np.repeat(np.arange(0, 256, 8, dtype=np.uint8), 64).reshape(32, 64)).save(
-        tmp_path / "steps.png"
-    )
+    steps = np.repeat(
+        np.arange(0, 256, 32, dtype=np.uint8), 16
+    )  # eight shades, as wide as what the encoder sees
+    Image.fromarray(np.tile(steps, (128, 1))).save(tmp_path / "steps.png")
     assert looks_like_photograph(open_image(tmp_path / "grey.png"))
     assert not any(looks_like_photograph(example.image) for example in examples().values())
     browser = page()
