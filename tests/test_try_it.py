@@ -614,9 +614,9 @@ def has_state(browser, *states: str):
 
 
 def record(browser) -> dict:
-    return json.loads(
-        browser.find_element(By.CSS_SELECTOR, "script[type='application/json']").get_attribute("textContent")
-    )
+    """What is shown and saved, or nothing."""
+    script = browser.find_element(By.CSS_SELECTOR, "#explain-here script[type='application/json']")
+    return json.loads(script.get_attribute("textContent") or "{}")
 
 
 def caption(browser, text: str, which: int = 0) -> None:
@@ -1055,7 +1055,7 @@ def test_rows_of_the_table_show_themselves_on_the_map(page):
     browser = page()
     for row in browser.find_elements(By.CSS_SELECTOR, ".ti-pairs tbody tr")[:3]:
         word, place, _ = (cell.text for cell in row.find_elements(By.TAG_NAME, "td"))
-        row.click()
+        row.find_element(By.TAG_NAME, "button").click()
         assert browser.find_element(By.CSS_SELECTOR, ".fx-word.fx-chosen .fx-name").text == word
         framed = browser.find_elements(By.CSS_SELECTOR, ".fx-patch.fx-pointed")
         assert [patch.get_attribute("aria-label").split(":")[0] for patch in framed] == [f"patch in {place}"]
