@@ -43,6 +43,8 @@ class Choices:
         What is chosen.
     selected : int, optional
         Which label is chosen at first; default: none.
+    listed : bool
+        One below the other, each panel right below its label, and on paper all of them: for sentences.
     guess, replies_to : str, optional
         The replies of one page follow its guess of the same name.
     noted : str, optional
@@ -53,6 +55,7 @@ class Choices:
     panels: tuple[str, ...] = ()
     legend: str = ""
     selected: int | None = None
+    listed: bool = False
     guess: str | None = None
     replies_to: str | None = None
     noted: str | None = None
@@ -70,8 +73,7 @@ class Choices:
 
     def form(self) -> str:
         """The choices alone, for a page that has the style already."""
-        sentences = self.guess is not None or self.replies_to is not None
-        classes = "fx-choices" + " fx-list" * sentences + " fx-guess" * (self.guess is not None)
+        classes = "fx-choices" + " fx-list" * self.listed + " fx-guess" * (self.guess is not None)
         names = {"data-guess": self.guess, "data-replies-to": self.replies_to}
         linked = "".join(f' {name}="{value}"' for name, value in names.items() if value is not None)
         options = []

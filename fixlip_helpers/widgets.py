@@ -162,7 +162,7 @@ def guess(choices: Sequence[str], question: str = "Your guess") -> Choices:
     if len(set(choices)) < max(2, len(choices)):
         raise ValueError(f"choices = {choices!r}; expected at least two, all different")
     noted = "Noted: the last section returns to your guess."
-    return Choices(choices, legend=question, guess=name_of(choices), noted=noted)
+    return Choices(choices, legend=question, listed=True, guess=name_of(choices), noted=noted)
 
 
 def replies(choices: Sequence[str], texts: Sequence[str], question: str = "Your guess") -> Choices:
@@ -186,7 +186,7 @@ def replies(choices: Sequence[str], texts: Sequence[str], question: str = "Your 
     if len(choices) != len(texts):
         raise ValueError(f"got {len(choices)} choices and {len(texts)} texts; expected as many of each")
     panels = tuple(f"<p>{html.escape(text)}</p>" for text in texts)
-    return Choices(choices, panels, legend=question, replies_to=name_of(choices))
+    return Choices(choices, panels, legend=question, listed=True, replies_to=name_of(choices))
 
 
 # --- The explorer -------------------------------------------------------------------------------------------

@@ -36,16 +36,16 @@ def say(text: str) -> None:
     print(f"== Lab: {text}", flush=True)
 
 
-def set_up(folder: Path = LAB) -> Path:
+def set_up(folder: Path = LAB, requirements: Path = REQUIREMENTS) -> Path:
     """The environment of JupyterLab, made or completed where needed; its interpreter."""
     python = folder / "bin" / "python"
-    if python.exists() and not environment.missing(python, requirements=REQUIREMENTS):
+    if python.exists() and not environment.missing(python, requirements=requirements):
         return python
     with alone(folder.with_name(f"{folder.name}.lock"), f"setting up {folder.name}"):
         say(f"installing JupyterLab into {folder.name}, about a minute")
         if not python.exists():
             venv.create(folder, with_pip=True)
-        pip = [python, "-m", "pip", "install", "--quiet", "--progress-bar", "off", "-r", REQUIREMENTS]
+        pip = [python, "-m", "pip", "install", "--quiet", "--progress-bar", "off", "-r", requirements]
         if subprocess.run(pip).returncode:
             raise SystemExit(
                 "JupyterLab could not be installed: pip says why above, and without a network nothing can be. "

@@ -1,7 +1,8 @@
 """Write requirements.txt: what the project needs directly, and all that this brings, as installed here and now.
 
     .venv/bin/python scripts/lock.py
-    .lab/bin/python scripts/lock.py --lab    requirements-lab.txt, what `make lab` needs besides
+    .lab/bin/python scripts/lock.py --lab              requirements-lab.txt, what `make lab` needs besides
+    .classic/bin/python scripts/lock.py --classic      tests/requirements-classic.txt, a program of Colab's generation
 
 To change a version, install it into the environment by hand, run `make test`, then this.
 """
@@ -40,6 +41,10 @@ BOOK_AND_TESTS = [
 # What shows the chapters in an environment of its own, beside that of the kernel.
 LAB = ["jupyterlab", "jupyterlab-widgets"]
 
+# A program for notebooks of the generation that Colab still has, with the widgets that Colab has, 7.7.1; for a test.
+# Its extension is of the same time: 3.6.10 shows no `interact`.
+CLASSIC = ["ipywidgets", "nbclassic", "widgetsnbextension"]
+
 
 def brought(name: str, extras: frozenset[str], found: dict[str, str]) -> dict[str, str]:
     """Versions of a package and of all that it needs here, by canonical name."""
@@ -74,6 +79,13 @@ def write(file: str, title: str, direct: list[str]) -> None:
 def main() -> None:
     if sys.argv[1:] == ["--lab"]:
         write("requirements-lab.txt", "JupyterLab, for `make lab`, in an environment of its own", LAB)
+        return
+    if sys.argv[1:] == ["--classic"]:
+        write(
+            "tests/requirements-classic.txt",
+            "The classic Notebook with Colab's ipywidgets, for a test",
+            CLASSIC,
+        )
         return
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     optional = [line for extra in project["optional-dependencies"].values() for line in extra]

@@ -2,12 +2,12 @@
 
 Pictures are stored without loss in half the size, load when they come near the view, and keep their place until
 then, those of the views too, which notebooks hold inside; the search's scripts and index are loaded by its own page
-only. Icons are drawn in the page, so that the theme's script with two thousand of them (1.5 MB) is not loaded, and
-the font of those that style sheets name holds no others. Names that a screen reader would read in place of what is
-seen are taken away. No line begins with the comma after a formula. Beside Colab stands Kaggle; what is offered for
-download is the notebook that scripts/edition.py wrote beside the page, not the chapter's source. Who has no JavaScript
-is told what is missing, and reads formulas as MathML, which browsers set themselves; pages without a formula load no
-MathJax.
+only. Recall questions, which the source folds, are choices as guesses and views are. Icons are drawn in the page, so
+that the theme's script with two thousand of them (1.5 MB) is not loaded, and the font of those that style sheets name
+holds no others. Names that a screen reader would read in place of what is seen are taken away. No line begins with the
+comma after a formula. Beside Colab stands Kaggle; what is offered for download is the notebook that scripts/edition.py
+wrote beside the page, not the chapter's source. Who has no JavaScript is told what is missing, and reads formulas as
+MathML, which browsers set themselves; pages without a formula load no MathJax.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from urllib.parse import unquote
 from fontTools import subset
 from latex2mathml.converter import convert
 from PIL import Image
+
+from fixlip_helpers.choices import Choices
 
 NO_SCRIPT = (
     '<noscript><p class="no-script">Without JavaScript you read everything, and views react; search does not '
@@ -80,6 +82,28 @@ _SEARCH = re.compile(
     r'<script src="[^"]*_static/searchtools\.js"></script>\s*'
     r'<script src="[^"]*_static/language_data\.js"></script>\s*'
     r'<script src="[^"]*searchindex\.js"></script>\n?'
+)
+_RECALL = re.compile(
+    r"<p\b[^>]*>(?P<question>(?:(?!</p>).)+)</p>\s*"
+    r'(?P<choices>(?:<details class="choice(?: right)?">.*?</details>\s*)+)',
+    re.S,
+)
+_CHOICE = re.compile(
+    r'<details class="choice(?P<right> right)?"><summary>(?P<label>.*?)</summary>\s*(?P<panel>.*?)\s*</details>',
+    re.S,
+)
+_STYLE = re.compile(
+    r"<style>\n/\* One of several.*?</style>\n", flags=re.S
+)  # choices.css, which the page links
+
+# What a self-check says to an answer that nobody gave: on a page nobody can.
+_UNANSWERED = re.compile(
+    r'<div class="output [^"]*"><div class="highlight"><pre><span></span>'
+    r"Not yet: no answer yet\.\s*</pre></div>\s*</div>"
+)
+RUN_IT = (
+    '<p class="unanswered">Your answer is checked where the chapter runs: '
+    '<a class="reference internal" href="../book/setup.html">in Colab or on your machine</a>.</p>'
 )
 _WITHIN = re.compile(r'(?<=<img src=")data:image/(png|webp);base64,([^"]+)')
 
@@ -167,6 +191,22 @@ def _beside(match: re.Match, folder: Path, pages: Path) -> str:
     return os.path.relpath(picture, folder)
 
 
+def _chosen(match: re.Match) -> str:
+    """A recall question, which the source folds, as choices like those of guesses and views."""
+    found = list(_CHOICE.finditer(match["choices"]))
+    choices = Choices(
+        tuple(html.unescape(choice["label"]) for choice in found),
+        tuple(
+            f'<div class="{"right" if choice["right"] else "wrong"}">{choice["panel"]}</div>'
+            for choice in found
+        ),
+        legend="?",
+        listed=True,
+    )
+    form = choices.form().replace("<legend>?</legend>", f"<legend>{match['question']}</legend>")
+    return f'<div class="recall">{form}</div>\n'
+
+
 def finish(folder: Path) -> None:
     """Change every page of a built book in place; a second time changes nothing."""
     for source in (folder / "_sources").rglob("*.ipynb"):
@@ -194,6 +234,10 @@ def finish(folder: Path) -> None:
         if path.name != "search.html":
             page = _SEARCH.sub("", page)
         page = _FORMULA.sub(_kept_together, page)
+        page = _UNANSWERED.sub(RUN_IT, page)
+        page = _STYLE.sub("", _RECALL.sub(_chosen, page))
+        if '<details class="choice' in page:
+            raise SystemExit(f"{path.name} has choices that follow no question in a paragraph of its own")
         if _MATH.search(page):
             page = _MATH.sub(_also_as_mathml, page).replace("</head>", f"{NO_SOURCE}</head>", 1)
         else:

@@ -31,7 +31,7 @@ WIDTH, MARGIN = 8.27, 0.7  # A4, in inches; Chromium prints 96 pixels an inch
 PREPARE = """
 const done = arguments[arguments.length - 1];
 (async () => {
-    document.querySelectorAll('details.sd-dropdown, details.choice').forEach(folded => { folded.open = true; });
+    document.querySelectorAll('details.sd-dropdown').forEach(folded => { folded.open = true; });
     document.querySelectorAll('button.toggle-button-hidden').forEach(button => button.click());
     document.querySelectorAll('[loading=lazy]').forEach(element => { element.loading = 'eager'; });
     if (window.MathJax) await MathJax.startup.promise;

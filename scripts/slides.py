@@ -121,18 +121,16 @@ def _fold(article: Tag, title: str) -> Tag:
 
 
 def _asked(recall: Tag) -> list[tuple[str, str]]:
-    """Recall questions and answers: questions with a folded reason behind each choice."""
+    """Recall questions and answers: choices with a reason behind each."""
     found = []
-    for asked in recall.find_all("p", recursive=False):
-        choices, following = [], asked.find_next_sibling()
-        while following is not None and "choice" in following.get("class", []):
-            choices.append(following)
-            following = following.find_next_sibling()
-        if choices:
-            listed = "".join(f"<li>{choice.summary.decode_contents()}</li>" for choice in choices)
-            right = next(choice for choice in choices if "right" in choice["class"])
-            reasons = "".join(map(str, right.find_all("p", recursive=False)))
-            found.append((f"{asked}<ul>{listed}</ul>", f"<p>{right.summary.decode_contents()}.</p>{reasons}"))
+    for form in recall.select(".recall > form"):
+        question = f"<p>{form.legend.decode_contents()}</p>"
+        labels = [label.span.decode_contents() for label in form.find_all("label")]
+        listed = "".join(f"<li>{label}</li>" for label in labels)
+        panels = form.find_all(class_="fx-panel")
+        number = next(number for number, panel in enumerate(panels) if panel.find(class_="right"))
+        reasons = panels[number].find(class_="right").decode_contents()
+        found.append((f"{question}<ul>{listed}</ul>", f"<p>{labels[number]}.</p>{reasons}"))
     return found
 
 
