@@ -203,9 +203,10 @@ def complaints(driver) -> list[str]:
     return found
 
 
-# Pictures, in views too, whose description is missing or a mere file name.
+# Pictures, in views too, whose description is missing or a mere file name; one on a button that has words needs none.
 UNDESCRIBED = """
 return [...document.querySelectorAll('img')]
+    .filter(image => image.getAttribute('alt') !== '' || !image.closest('button')?.textContent.trim())
     .filter(image => image.alt.trim().length < 4 || image.alt.includes('_images/'))
     .map(image => image.outerHTML.slice(0, 200));
 """
