@@ -323,3 +323,20 @@ def test_a_chapter_shows_its_figure_before_one_has_scrolled_twice(pages, engine,
         if found >= (720 if path.name.startswith("10") else 1080):
             late[path.name] = found
     assert not late
+
+
+def test_in_the_dark_a_chapters_explorer_lies_on_the_page_itself(engine, browser, site):
+    """No pale card behind light letters."""
+    engine.look(browser, 1280, 720, dark=True)
+    ready(browser, site("notebooks/13_reading_explanations.html"))
+    behind = """
+    const frame = document.querySelector('.cell_output iframe');
+    const clear = [];
+    for (let e = frame; e !== document.body; e = e.parentElement) clear.push(getComputedStyle(e).backgroundColor);
+    return clear.filter(colour => !['transparent', 'rgba(0, 0, 0, 0)'].includes(colour));
+    """
+    wait(
+        lambda: browser.execute_script("return document.documentElement.dataset.theme") == "dark", "the dark"
+    )
+    page = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+    assert set(browser.execute_script(behind)) <= {page}
