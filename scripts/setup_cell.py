@@ -29,7 +29,7 @@ if not find_spec("fixlip_helpers"):
     if not find_spec("fixlip_helpers"):
         raise SystemExit(
             "Set-up failed, and nothing was changed: pip says why above; without a network nothing can be installed, "
-            "and torch must be 2.2 or newer, NumPy 1.26, transformers 4.50, Python 3.11."
+            "and torch must be 2.4 or newer, NumPy 1.26, transformers 4.50, Python 3.11."
         )"""
 
 

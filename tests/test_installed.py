@@ -233,8 +233,43 @@ def test_colab_with_too_old_a_torch_ends_in_a_sentence(built, index, tmp_path):
     run(python, "-m", "pip", "install", "--quiet", stand_in(tmp_path, "2.1.0"), "ipython", cwd=tmp_path)
     cell = setup_cell.source().replace(f"git+{set_repository.current()}", built["wheel"].as_uri())
     failed = run_cell(python, cell, tmp_path, ok=False)
-    assert "torch must be 2.2 or newer" in failed
+    assert "torch must be 2.4 or newer" in failed
     assert versions(python, "torch") == {"torch": "2.1.0"}
+
+
+def oldest() -> list[str]:
+    """Requirements that give every package that is needed in its oldest version that is promised."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["experiments"]]
+    return [requirement.replace(">=", "==") for requirement in wanted]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("which", ["oldest", "newest"])
+def test_all_that_is_public_runs_on_the_oldest_and_on_the_newest_versions(which, built, index, tmp_path):
+    """Of every package, torch excepted among the newest: that one is this environment's, for want of a small build."""
+    if which == "oldest":
+        python = new_environment(tmp_path / "env", interpreter("3.11"))
+        wanted = oldest()
+    else:
+        python = new_environment(tmp_path / "env")
+        pins = (ROOT / "requirements.txt").read_text().split()
+        wanted = [
+            next(pin for pin in pins if pin.startswith("torch==")),
+            "--upgrade",
+            "--upgrade-strategy=eager",
+        ]
+    torch = next(pin for pin in wanted if pin.startswith("torch=="))
+    environment.install_torch(python, torch)
+    run(python, "-m", "pip", "install", "--quiet", *wanted, f"{built['wheel']}[experiments]", cwd=tmp_path)
+    check_demo(python, tmp_path)
+    said = run(python, ROOT / "tests" / "short_run.py", cwd=tmp_path, HF_HUB_OFFLINE="1", TQDM_DISABLE="1")
+    for name in ("mini-clip", "mini-siglip"):
+        assert f"{name}: hidden tokens under eager and sdpa" in said and f"{name}: FWBII" in said
+    assert "own towers" in said
+    evaluate = ["--data", "scenes:pairs:0:1", "--method", "game", "--coalitions", "16", "--p", "0.5"]
+    run(python.with_name("fixlip"), "evaluate", *evaluate, "--out", "rows", cwd=tmp_path)
+    assert (tmp_path / "rows" / "summary.csv").is_file()
 
 
 @pytest.mark.slow
