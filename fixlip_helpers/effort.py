@@ -82,7 +82,7 @@ def spend(
 
     text = choose_design("text", n_text, p, seed=seed, independently=errors)
     affordable = int(TEXT_SHARE * seconds / n_captions / max(each_text, 1e-9))
-    least = n_monomials(n_text) + 1
+    least = _fewest(n_text, errors)
     if affordable < len(text):  # where even the fewest are too many, the image's time is short, which it says
         text = choose_design("text", n_text, p, m=max(affordable, least), seed=seed, independently=errors)
     text_held_out = 64
@@ -95,8 +95,7 @@ def spend(
     deadline = start + seconds - reserved
 
     passes = int(max(0.0, deadline - perf_counter()) / each_image)
-    fewest = int(1.2 * n_monomials(n_image)) if errors else 2 * (n_image + 1)
-    fewest = min(fewest, 2**n_image)
+    fewest = _fewest(n_image, errors)
     image_held_out = int(np.clip(max(measured, passes // 8), 16, 256))
     besides = 0 if 2**n_image <= fewest else image_held_out + image_held_out // 2 + 2
     known = int(game.knows("image", draw(n_image, p, fewest, seed, STREAMS["image"])).sum())
@@ -152,6 +151,11 @@ def _image_design(
             bar.total = max(bar.total, done)
             bar.update(len(rows[part]))
     return independent(n, p, done, seed, stream), "time" if done < len(rows) else "coalitions"
+
+
+def _fewest(n: int, errors: bool) -> int:
+    """The fewest coalitions that say anything of n players: of order one with a margin, or enough for errors."""
+    return min(2**n, int(1.2 * n_monomials(n)) + 1 if errors else 2 * (n + 1))
 
 
 def _seconds_a_pass(game: Remembered, side: str, p: float, most: float, seed: int) -> tuple[float, int]:

@@ -112,6 +112,13 @@ def test_what_was_encoded_before_costs_no_time(timed):
     assert more.meta["design"]["image"]["coalitions"] > 800
 
 
+def test_a_long_caption_leaves_the_image_its_time(timed):
+    game = timed(9, 40, 0.02, 0.01)  # 861 terms of the text, 4 a term would take all the time
+    explanation = explain(game, seconds=10)
+    assert game.now <= 11 and 100 <= explanation.meta["passes"]["text"] <= 400
+    assert explanation.meta["design"]["image"]["coalitions"] > 100
+
+
 def test_errors_get_enough_independent_draws(timed):
     game = timed(20, 5, 0.02)
     explanation = explain(game, seconds=20, errors=True)
