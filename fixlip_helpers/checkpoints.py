@@ -33,6 +33,7 @@ from tqdm import tqdm
 from fixlip_helpers.coalitions import as_coalitions, at_least_one, blocks, plain
 from fixlip_helpers.explanation import written_whole
 from fixlip_helpers.games import SideBySide, TwoSidedGame, checked_embeddings
+from fixlip_helpers.show import count
 
 FORMAT, VERSION = "fixlip-checkpoint", 1
 
@@ -54,7 +55,14 @@ class Remembered(SideBySide):
         self.n_image, self.n_text = game.n_image, game.n_text
         self.scale, self.bias = game.scale, game.bias
         self.players, self.meta = getattr(game, "players", None), getattr(game, "meta", {})
+        self.picture = getattr(game, "picture", None)
         self._known: dict[str, dict[bytes, np.ndarray]] = {"image": {}, "text": {}}
+
+    def __repr__(self) -> str:
+        known = ", ".join(
+            f"{count(len(rows), 'coalition')} of the {side}" for side, rows in self._known.items()
+        )
+        return f"<{type(self).__name__}, {known} known: {self.game!r}>"
 
     def encode_images(self, coalitions: np.ndarray) -> np.ndarray:
         """Image embeddings, (m, n_image) bool -> (m, d); only coalitions that are not known are encoded."""

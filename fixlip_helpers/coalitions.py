@@ -47,6 +47,8 @@ from typing import Any
 
 import numpy as np
 
+from fixlip_helpers.show import count
+
 STREAMS = {"image": 1, "text": 2, "joint": 3, "ridge": 16, "held_out": 32, "evaluation": 48}
 """Second key word of the generator. ``ridge`` and ``held_out`` are added to a side's own number."""
 
@@ -231,7 +233,7 @@ def check_rows(
 # --- Designs ------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Design:
     """Distinct coalitions with weights: a finite stand-in for ``P_p``.
 
@@ -263,6 +265,12 @@ class Design:
 
     def __len__(self) -> int:
         return len(self.coalitions)
+
+    def __repr__(self) -> str:
+        facts = f"{count(len(self), 'coalition')} of {count(self.n, 'player')}"
+        if self.p is not None:
+            facts += f", p = {self.p:g}"
+        return f"<{self.name}: {facts}{'' if self.seed is None else f', seed {self.seed}'}>"
 
     @property
     def n(self) -> int:

@@ -24,6 +24,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fixlip_helpers.coalitions import as_coalitions, check_count, check_p, plain
+from fixlip_helpers.show import (
+    POOR_FIT,
+    Pictured,
+    colour_limit,
+    count,
+    digits_for,
+    explanation_html,
+    explanation_text,
+    framed,
+    signed,
+    terms_table,
+)
 
 if TYPE_CHECKING:
     import shapiq
@@ -72,10 +84,6 @@ def to_fourier_basis(baseline: float, main: np.ndarray, pairs: np.ndarray, p: fl
     return float(constant), linear, sigma**2 * pairs
 
 
-POOR_FIT = 0.7
-"""Held-out R² below which a fit is called poor: a convention of this package, not a theorem."""
-
-
 # --- The explanation ----------------------------------------------------------------------
 
 
@@ -86,8 +94,27 @@ class Term(NamedTuple):
     names: tuple[str, ...]
     value: float
 
+    def __repr__(self) -> str:
+        return f"<{' × '.join(self.names)}: {signed(self.value, digits_for(colour_limit(self.value)))}>"
 
-@dataclass(eq=False)
+
+class Terms(list):
+    """Terms, strongest first: a list that shows itself as a table."""
+
+    def __repr__(self) -> str:
+        limit = colour_limit(np.array([term.value for term in self]))
+        numbers = [signed(term.value, digits_for(limit)) for term in self]
+        width = max(map(len, numbers), default=0)
+        lines = [
+            f"{number:>{width}}  {' × '.join(term.names)}" for number, term in zip(numbers, self, strict=True)
+        ]
+        return "\n".join(lines) or "no terms"
+
+    def _repr_html_(self) -> str:
+        return framed(terms_table(self)) if self else "no terms"
+
+
+@dataclass(eq=False, repr=False)
 class StandardErrors:
     """Standard errors of an explanation's numbers, in the game's unit (see :mod:`~fixlip_helpers.uncertainty`).
 
@@ -109,6 +136,10 @@ class StandardErrors:
     first_order: np.ndarray
     cross_totals: np.ndarray
     degrees_of_freedom: int | None
+
+    def __repr__(self) -> str:
+        largest = self.pairs.max(initial=0)
+        return f"<standard errors of {count(len(self.main), 'player')}: a pair's at most {largest:.3g}>"
 
     def multiplier(self, level: float = 0.95) -> float:
         """How many standard errors an interval of that level extends to each side."""
@@ -151,8 +182,8 @@ def from_upper_triangle(numbers: Sequence[float], n: int) -> np.ndarray:
     return pairs + pairs.T
 
 
-@dataclass(eq=False)
-class Explanation:
+@dataclass(eq=False, repr=False)
+class Explanation(Pictured):
     """A second-order explanation of a game on image and text players.
 
     Parameters
@@ -178,6 +209,11 @@ class Explanation:
         seconds, held_out_r2, full_value, seed, ...
     errors : StandardErrors, optional
         Where they were asked for.
+
+    Attributes
+    ----------
+    picture : Picture or picture, optional
+        What is drawn on, in a notebook and by ``plots``: of the game that was explained; neither saved nor compared.
 
     Raises
     ------
@@ -225,6 +261,17 @@ class Explanation:
     def n_players(self) -> int:
         """Number of players, image and text together."""
         return self.n_image + self.n_text
+
+    # How it shows itself
+
+    def __repr__(self) -> str:
+        return explanation_text(self)
+
+    def __str__(self) -> str:
+        return self.summary()
+
+    def _repr_html_(self) -> str:
+        return explanation_html(self)
 
     # What it says
 
@@ -282,7 +329,7 @@ class Explanation:
         _, linear, pairs = to_fourier_basis(self.baseline, self.main, self.pairs, check_p(p))
         return float((linear**2).sum() + (pairs**2).sum() / 2)
 
-    def top(self, k: int = 10, kind: str = "cross") -> list[Term]:
+    def top(self, k: int = 10, kind: str = "cross") -> Terms:
         """The ``k`` terms of largest absolute value, largest first.
 
         ``kind`` is ``"cross"``, ``"image"`` or ``"text"`` (pairs across or within a modality),
@@ -313,10 +360,13 @@ class Explanation:
             sets = [(i,) for i in range(self.n_players)] + sets
             values = np.concatenate([self.main, values])
         order = np.argsort(-np.abs(values), kind="stable")[:k]
-        return [Term(sets[t], tuple(self.players[i] for i in sets[t]), float(values[t])) for t in order]
+        return Terms(Term(sets[t], tuple(self.players[i] for i in sets[t]), float(values[t])) for t in order)
 
-    def summary(self) -> str:
-        """A few lines of text: what was computed, from how many passes, and how far it can be trusted."""
+    def summary(self, seconds: bool = False) -> str:
+        """A few lines of text: what was computed, from how many passes, and how far it can be trusted.
+
+        ``seconds`` adds how long it took, which differs from run to run.
+        """
         meta, lines = self.meta, []
         of = f" of {meta['model']}" if "model" in meta else ""
         lines.append(
@@ -356,6 +406,9 @@ class Explanation:
         if "tolerance" in meta:
             asked, stopped = meta["tolerance"]["asked"], meta["tolerance"]["stopped"]
             lines.append(f"asked for {asked:g}; stopped as the {stopped} was reached")
+        if seconds and "seconds" in meta:
+            parts = [f"{time:.1f} {where}" for where, time in meta["seconds"].items()]
+            lines.append(f"seconds: {', '.join(parts)}")
         return "\n".join(lines)
 
     # What can be done with it
@@ -412,7 +465,7 @@ class Explanation:
         )  # they number the players of before
         meta = {key: value for key, value in self.meta.items() if key not in stale}
         names, n_text = [name for name, _ in parts], len(parts) - n_image
-        return replace(
+        merged = replace(
             self,
             main=main,
             pairs=pairs,
@@ -422,6 +475,8 @@ class Explanation:
             meta=meta,
             errors=None,
         )
+        merged.picture = self.picture
+        return merged
 
     def __sub__(self, other: Explanation) -> Explanation:
         """The explanation of the difference of two games with the same number of patches and tokens.
@@ -441,7 +496,7 @@ class Explanation:
             meta["model"] = (
                 self.meta["model"] if one_model else " − ".join(model_names(self.meta, other.meta))
             )
-        return replace(
+        difference = replace(
             self,
             baseline=self.baseline - other.baseline,
             empty_value=self.empty_value - other.empty_value if known else None,
@@ -451,6 +506,9 @@ class Explanation:
             meta=meta,
             errors=None,
         )
+        if self.picture is other.picture:
+            difference.picture = self.picture
+        return difference
 
     # Other forms
 

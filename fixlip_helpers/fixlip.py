@@ -388,6 +388,7 @@ def _joint(
     explanation = Explanation(
         terms[0], float(ends[0]), terms[1], terms[2], index, own_p, players, n_image, n_text, meta
     )
+    explanation.picture = getattr(game, "picture", None)
     if errors:
         explanation.errors = joint_errors(explanation, design, fitted)
     meta["held_out_r2"] = r_squared(judged, explanation.predict(held_out.coalitions), held_out.weights)

@@ -27,6 +27,7 @@ from fixlip_helpers.coalitions import all_coalitions, as_coalitions, at_least_on
 from fixlip_helpers.encoding import check_finite, encode_in_batches
 from fixlip_helpers.players import image_players as find_image_players
 from fixlip_helpers.players import text_players as find_text_players
+from fixlip_helpers.show import count, players_of, shortened
 
 if TYPE_CHECKING:
     import torch
@@ -108,6 +109,10 @@ class SideBySide:
                 f"image embeddings have {f.shape[1]} numbers, text embeddings {g.shape[1]}; expected equally many"
             )
         return self.scale * np.einsum("md,md->m", f, g) + self.bias
+
+    def __repr__(self) -> str:
+        sides = f"{count(self.n_image, 'image player')} and {count(self.n_text, 'text player')}"
+        return f"<{type(self).__name__}: {sides}>"
 
     def full_value(self) -> float:
         """The value with every player visible, one pass a side."""
@@ -210,6 +215,11 @@ class TableGame:
                 f"players has {len(players)} names; expected {self.n_players}, one for each player"
             )
         self.players = None if players is None else list(players)
+
+    def __repr__(self) -> str:
+        names = "" if self.players is None else f" ({shortened(', '.join(self.players), 60)})"
+        low, high = self.values.min(), self.values.max()
+        return f"<TableGame: {count(self.n_players, 'player')}{names}, values from {low:.4g} to {high:.4g}>"
 
     def __call__(self, coalitions: np.ndarray) -> np.ndarray:
         """Values, shape (m,), of boolean coalitions of shape (m, n_players)."""
@@ -521,6 +531,10 @@ class VisionLanguageGame(SideBySide):
             )
             for replica in getattr(model, "replicas", ())
         ]
+
+    def __repr__(self) -> str:
+        caption = shortened(self.caption.text, 60)
+        return f"<{caption!r} with a picture by {self.model.name}: {players_of(self)}, removal {self.removal_name}>"
 
     def encode_images(self, coalitions: np.ndarray) -> np.ndarray:
         """Embeddings of partly removed pictures, (m, n_image) bool -> (m, d) of unit norm; m image passes."""

@@ -17,13 +17,17 @@ from tqdm import tqdm
 
 from fixlip_helpers.explanation import Explanation
 from fixlip_helpers.games import VisionLanguageGame
+from fixlip_helpers.show import count, framed, safe, signed, table
 from fixlip_helpers.sides import Side, check_partners, combine, fit_side
 
 if TYPE_CHECKING:
     from fixlip_helpers.models import VisionLanguageModel
 
+MOST_ROWS, MOST_COLUMNS = 20, 8
+"""Captions and pictures that a notebook shows."""
 
-@dataclass(eq=False)
+
+@dataclass(eq=False, repr=False)
 class ExplanationMatrix:
     """The explanations of all pairs of some pictures and captions, each made when it is asked for.
 
@@ -48,6 +52,23 @@ class ExplanationMatrix:
         first = self.images[0]
         for side in (*self.images, *self.texts):
             check_partners(first, side)
+
+    def __repr__(self) -> str:
+        model = self.images[0].meta.get("model", "an encoder")
+        sizes = f"{count(len(self.images), 'picture')} × {count(len(self.texts), 'caption')}"
+        passes = ", ".join(f"{number:,} {side}" for side, number in self.passes.items())
+        return f"<explanations of {sizes} by {model}: p = {self.images[0].p:g}, passes {passes}>"
+
+    def _repr_html_(self) -> str:
+        scores, head = self.scores(), [f"picture {i}" for i in range(len(self.images))]
+        captions = [safe(side.meta.get("caption", f"caption {j}")) for j, side in enumerate(self.texts)]
+        shown = min(len(captions), MOST_ROWS)
+        rows = [[captions[j], *map(signed, scores[:MOST_COLUMNS, j].tolist())] for j in range(shown)]
+        left_out = f"<p>{count(len(captions), 'caption')} in all</p>" if shown < len(captions) else ""
+        left_out += f"<p>{count(len(head), 'picture')} in all</p>" if MOST_COLUMNS < len(head) else ""
+        return framed(
+            f"<p>{safe(repr(self)[1:-1])}</p>", table(["score", *head[:MOST_COLUMNS]], rows), left_out
+        )
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -415,6 +415,10 @@ class Picture:
     box: tuple[float, float, float, float]
     prepared_by: Preparation | None = None
 
+    def __repr__(self) -> str:
+        (width, height), (wide, high) = self.original.size, self.seen.size
+        return f"<picture of {width} × {height} pixels, seen as {wide} × {high}>"
+
 
 # --- Captions -----------------------------------------------------------------------------
 
@@ -450,6 +454,9 @@ class Caption:
     names: list[str]
     words: list[tuple[str, tuple[int, ...]]]
     prepared_by: Preparation | None = None
+
+    def __repr__(self) -> str:
+        return f"<{self.text!r}: tokens {' | '.join(self.names)}>"
 
 
 def check_caption(caption: str) -> None:

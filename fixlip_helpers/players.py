@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fixlip_helpers.show import count
+
 if TYPE_CHECKING:
     from fixlip_helpers.models import Picture
 
@@ -43,6 +45,9 @@ class Players:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def __repr__(self) -> str:
+        return f"<{count(len(self), 'player')} of {count(len(self.owner), 'piece')}>"
 
     def pieces(self, coalitions: np.ndarray) -> np.ndarray:
         """Coalitions of players as coalitions of pieces: (m, n_players) bool -> (m, n_pieces) bool."""

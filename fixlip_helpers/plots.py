@@ -16,7 +16,6 @@ which knows where in the original the encoder looked: heat is then drawn back on
 from __future__ import annotations
 
 import math
-import unicodedata
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -36,15 +35,24 @@ from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 from PIL import Image, ImageOps
 
-from fixlip_helpers.explanation import POOR_FIT
 from fixlip_helpers.models import open_image
+from fixlip_helpers.show import (
+    LOWERS,
+    RAISES,
+    colour_limit,
+    digits_for,
+    judgement,
+    literal,
+    share,
+    shortened,
+    signed,
+    tile_name,
+)
 from fixlip_helpers.switches import SWITCHES
 
 if TYPE_CHECKING:
     from fixlip_helpers.explanation import Explanation
 
-RAISES = "#c4161c"
-LOWERS = "#1f5fbf"
 INK = "#1f2328"
 MUTED = "#646c76"
 COLOURS = LinearSegmentedColormap.from_list("raises_lowers", [LOWERS, "white", RAISES])
@@ -162,39 +170,6 @@ def _families(characters: frozenset[str]) -> tuple[tuple[str, ...], tuple[str, .
 
 class FontWarning(UserWarning):
     """Characters that no installed font can show in a figure."""
-
-
-def literal(text: str) -> str:
-    """A text that any font can be asked for: for control characters and half surrogate pairs stands the sign U+FFFD."""
-    return "".join("\ufffd" if unicodedata.category(c) in ("Cc", "Cs") else c for c in text)
-
-
-def colour_limit(*values: np.ndarray) -> float:
-    """The largest absolute value, where colours end; 1.0 if all values are zero.
-
-    Parameters
-    ----------
-    *values : arrays of any shape
-        Everything that is to share one colour scale.
-    """
-    largest = max((float(np.abs(v).max()) for v in map(np.asarray, values) if v.size), default=0.0)
-    return largest if largest > 0 else 1.0
-
-
-def signed(value: float, digits: int = 2) -> str:
-    """A number with its sign, a true minus: ``signed(-1.9) == '−1.90'``; what rounds to zero has no sign."""
-    text = f"{value:+.{digits}f}"
-    return text.lstrip("+-") if float(text) == 0 else text.replace("-", "−")
-
-
-def share(r2: float) -> str:
-    """An R² as text: three decimals, a true minus."""
-    return f"{r2:.3f}".replace("-", "−")
-
-
-def digits_for(limit: float) -> int:
-    """Decimals that show three figures of the largest of some numbers: 2 for 2.73, 3 for 0.142."""
-    return max(0, 2 - math.floor(math.log10(limit))) if limit < 100 else 0
 
 
 def words_of(explanation: Explanation) -> list[str]:
@@ -580,12 +555,6 @@ def _draw_key(figure: Figure, limit: float, explanation: Explanation, centre: fl
     )
 
 
-def shortened(text: str, most: int) -> str:
-    """At most ``most`` characters, an ellipsis for what was cut."""
-    text = literal(text)
-    return text if len(text) <= most else text[: most - 1] + "…"
-
-
 @_styled
 def value_bars(
     values: np.ndarray, names: Sequence[str], *, ax: Axes | None = None, label: str = "value (logits)"
@@ -799,21 +768,6 @@ def prediction_scatter(
 # --- The whole explanation ----------------------------------------------------------------------------------
 
 
-def judgement(r2: float | None) -> str:
-    """What a held-out R² allows, in plain words.
-
-    R² is the share of the score's variance over coalitions that the explanation accounts for, on coalitions
-    that it was not fitted to. The bounds 0.9 and 0.7 are ours, a convention and not a theorem.
-    """
-    if r2 is None or not math.isfinite(r2):
-        return "not measured: do not rely on this explanation before you have measured it"
-    if r2 >= 0.9:
-        return "good: the explanation follows the model closely on masked inputs"
-    if r2 >= POOR_FIT:
-        return "fair: trust the strongest terms and their signs, not the small ones"
-    return "poor: the explanation misses much of what the model does; do not read it before the fit is better"
-
-
 def scores(explanation: Explanation) -> list[tuple[str, str, float | None]]:
     """The numbers that say what was asked and how well the explanation answers.
 
@@ -853,12 +807,6 @@ def headline(explanation: Explanation) -> str:
                     else f"{symbol} = {signed(number)}"
                 )
     return "   ·   ".join(literal(str(part)) for part in parts if part)
-
-
-def tile_name(explanation: Explanation) -> str:
-    """What image players are called: "patch", "block" (of patches), or "region"."""
-    groups = explanation.meta.get("image_groups")
-    return "patch" if not groups else "block" if "blocks" in groups else "region"
 
 
 def spot(explanation: Explanation, patch: int) -> str:

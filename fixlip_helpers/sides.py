@@ -36,7 +36,6 @@ from fixlip_helpers.coalitions import (
     plain,
 )
 from fixlip_helpers.explanation import (
-    POOR_FIT,
     Explanation,
     model_names,
     player_names,
@@ -46,6 +45,7 @@ from fixlip_helpers.explanation import (
 )
 from fixlip_helpers.games import TwoSidedGame, checked_embeddings
 from fixlip_helpers.regression import SideRegression, predict, shrink_pairs
+from fixlip_helpers.show import POOR_FIT, Pictured, count, share
 from fixlip_helpers.uncertainty import Spread, spread_of, standard_errors
 from fixlip_helpers.wls import split_monomials, unpack
 
@@ -59,8 +59,8 @@ SHARED_FACTS = ("model", "fingerprint")
 # --- A side, encoded ----------------------------------------------------------------------
 
 
-@dataclass(eq=False)
-class EncodedSide:
+@dataclass(eq=False, repr=False)
+class EncodedSide(Pictured):
     """One side of a game with every embedding that an estimator needs, each coalition encoded once.
 
     ``design`` and ``embeddings`` (m, d) are fitted; ``ridge_rows`` and their embeddings choose the
@@ -112,7 +112,7 @@ def encode_side(
     meta["design"] = {"name": design.name, "coalitions": len(design), "seed": design.seed}
     meta["passes"] = passes
     meta["seconds"] = {"encoder": encoding, "outside": perf_counter() - start - encoding}
-    return EncodedSide(
+    encoded = EncodedSide(
         modality=modality,
         p=design.p,
         players=names[:n] if is_image else names[-n:],
@@ -127,6 +127,9 @@ def encode_side(
         bias=float(game.bias),
         meta=meta,
     )
+    if is_image:
+        encoded.picture = getattr(game, "picture", None)
+    return encoded
 
 
 def evaluate_once(evaluate: Callable, parts: list[np.ndarray]) -> tuple[list[np.ndarray], int, float]:
@@ -165,7 +168,7 @@ def draw_held_out(design: Design, p: float, m: int, seed: int, stream: int) -> D
 
 
 @dataclass(eq=False, repr=False)
-class Side:
+class Side(Pictured):
     """What one tower contributes to every explanation that it takes part in.
 
     Attributes
@@ -255,7 +258,21 @@ class Side:
             )
         return "\n".join(lines)
 
-    __str__ = __repr__ = summary
+    def __repr__(self) -> str:
+        of = f" of {self.meta['model']}" if "model" in self.meta else ""
+        design, r2 = self.meta["design"], self.held_out_r2
+        facts = [
+            count(len(self.players), "player"),
+            f"p = {self.p:g}",
+            f"{design['name']} of {count(design['coalitions'], 'coalition')}",
+            f"order {self.order}",
+            *([f"ridge {self.ridge:g}"] if self.ridge else []),
+            f"held-out R² {'unknown' if r2 is None else share(r2)}",
+        ]
+        return f"<{self.modality} side{of}: {', '.join(facts)}>"
+
+    def __str__(self) -> str:
+        return self.summary()
 
     def save(self, path: str | os.PathLike) -> Path:
         """Write as safetensors with JSON metadata, whole or not at all; returns the path."""
@@ -414,7 +431,9 @@ def fit_side(
     kept = ("modality", "p", "players", "held_out", "held_out_embeddings", "ends", "scale", "bias", "meta")
     own = {name: getattr(side, name) for name in kept}
     ridge = 0.0 if np.isinf(ridge) else float(ridge)  # of order one there is nothing to penalise
-    return Side(coefficients=coefficients, ridge=ridge, spread=spread, **own)
+    fitted = Side(coefficients=coefficients, ridge=ridge, spread=spread, **own)
+    fitted.picture = side.picture
+    return fitted
 
 
 # --- From two sides to an explanation -----------------------------------------------------
@@ -510,6 +529,7 @@ def assemble(
         n_text=len(text.players),
         meta=meta,
     )
+    explanation.picture = image.picture
     predictions = explanation.predict_pairs(image.held_out.coalitions, text.held_out.coalitions)
     weights = np.outer(image.held_out.weights, text.held_out.weights)
     meta["held_out_r2"] = r_squared(values.ravel(), predictions.ravel(), weights.ravel())

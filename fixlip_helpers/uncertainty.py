@@ -38,7 +38,7 @@ MAX_TERMS_WITH_ERRORS = 6000
 """Most terms of a side for which leverages are computed: their Gram matrix is inverted row by row."""
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Spread:
     """What a side's standard errors are made of.
 
@@ -61,6 +61,9 @@ class Spread:
         if design.groups is None:
             return len(design) - n_monomials(design.n)
         return n_shifts(design) - 1
+
+    def __repr__(self) -> str:
+        return f"<spread over {self.design!r}>"
 
     @cached_property
     def factor(self) -> tuple | None:

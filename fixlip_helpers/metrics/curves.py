@@ -61,6 +61,8 @@ class InsertionDeletion:
             )
         return f"AID {self.aid:+.3f} = insertion {self.insertion_area:.3f} - deletion {self.deletion_area:.3f} ({ends})"
 
+    __repr__ = __str__
+
 
 def has_aid(game: Game) -> bool:
     """Whether ``ν(N) - ν(∅)``, which AID divides by, exceeds the standard deviation of the game under ``P_0.5``.

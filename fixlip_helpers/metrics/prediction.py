@@ -29,6 +29,7 @@ from fixlip_helpers.metrics.statistics import (
     resample,
     spearman_correlation,
 )
+from fixlip_helpers.show import framed, safe, table
 from fixlip_helpers.sides import r_squared
 
 MOST_EXACT = 12
@@ -101,6 +102,8 @@ class Faithfulness:
             for name, title in (("r2", "R²"), ("pearson", "Pearson"), ("spearman", "Spearman"))
         ]
         return f"p = {self.p:g}, {len(self.values)} coalitions, {how}: " + ", ".join(parts)
+
+    __repr__ = __str__
 
 
 def faithfulness(
@@ -240,6 +243,22 @@ class BlockFaithfulness(dict):
             for name, score in self.items()
         ]
         return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        rows = [
+            [
+                safe(name),
+                f"{score.share:.1%}",
+                _shown(score.r2, score.r2_interval),
+                _shown(score.pearson, score.pearson_interval),
+                _shown(score.spearman, None, 2),
+            ]
+            for name, score in self.items()
+        ]
+        asked = f"<p>p = {self.p:g}, {self.sizes[0]} image × {self.sizes[1]} text coalitions</p>"
+        return framed(asked, table(("block", "of variance", "R²", "Pearson", "Spearman"), rows))
 
 
 def block_faithfulness(

@@ -54,6 +54,8 @@ class Agreement:
             text += f"; {self.within:.1%} differ by no more than their {self.level:.0%} intervals allow"
         return text
 
+    __repr__ = __str__
+
 
 def seed_agreement(one: Explanation, other: Explanation, level: float = 0.95) -> Agreement:
     """Compare two explanations of one game from different seeds.

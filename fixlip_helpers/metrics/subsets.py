@@ -54,6 +54,8 @@ class BestSubsets:
         where = f"players leave at the steps from k = {', '.join(map(str, steps))}" if steps else "nested"
         return f"best subsets of {self.sets.shape[1]} players, {how}: {where}"
 
+    __repr__ = __str__
+
 
 def best_subsets(
     explanation: Explanation | tuple[np.ndarray, np.ndarray],
