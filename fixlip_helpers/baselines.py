@@ -560,7 +560,11 @@ def shapley(game: Game, budget: int | None = None, seed: int = 0) -> Explanation
         "seed": seed,
     }
     empty = float(ends[0])
-    return Explanation(baseline, empty, main, pairs, "first-order", None, players, n_image, n_text, meta)
+    explanation = Explanation(
+        baseline, empty, main, pairs, "first-order", None, players, n_image, n_text, meta
+    )
+    explanation.picture = getattr(game, "picture", None)
+    return explanation
 
 
 def _additive(like: Explanation, baseline: float, values: np.ndarray, method: str) -> Explanation:
@@ -710,4 +714,7 @@ def explain_with(
     ValueError
         If the name is unknown, or picture, caption or model cannot be used.
     """
-    return find_method(name)(Subject(model, image, caption, seed, game))
+    subject = Subject(model, image, caption, seed, game)
+    explanation = find_method(name)(subject)
+    explanation.picture = getattr(subject.game, "picture", None)
+    return explanation

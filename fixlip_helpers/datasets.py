@@ -162,6 +162,7 @@ def published_clip() -> tuple[Image.Image, dict[str, Explanation]]:
             }
             | ({"budget": 2_096_976} if name == "FIxLIP" else {}),
         )
+        explanations[name].picture = image
     return image, explanations
 
 

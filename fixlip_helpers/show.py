@@ -189,7 +189,9 @@ def tile_name(explanation: Explanation | VisionLanguageGame) -> str:
 
 def players_of(explanation: Explanation | VisionLanguageGame) -> str:
     """How many players there are of each kind."""
-    kinds = (explanation.n_image, tile_name(explanation)), (explanation.n_text, "token")
+    words = explanation.meta.get("words", ())
+    whole = len(words) == explanation.n_text and all(len(players) == 1 for _, players in words)
+    kinds = (explanation.n_image, tile_name(explanation)), (explanation.n_text, "word" if whole else "token")
     return " and ".join(count(number, name) for number, name in kinds if number) or "no players"
 
 

@@ -15,8 +15,10 @@ from PIL import Image
 from test_plots import ramp, small
 
 from fixlip_helpers import VisionLanguageGame, fit_side, fixlip, show
+from fixlip_helpers.baselines import explain_with
 from fixlip_helpers.checkpoints import Checkpointed, Remembered
 from fixlip_helpers.coalitions import enumeration, independent
+from fixlip_helpers.datasets import published_clip
 from fixlip_helpers.explanation import Explanation, Term
 from fixlip_helpers.games import ExplanationGame, TableGame, random_embeddings
 from fixlip_helpers.matrix import explain_matrix
@@ -114,7 +116,7 @@ def test_every_object_shows_itself_in_a_few_words(shown):
             [
                 "FIxLIP of small-mini-clip",
                 "'a black dog'",
-                "4 blocks and 3 tokens",
+                "4 blocks and 3 words",
                 "FWBII at p = 0.5",
                 "R² ",
             ],
@@ -125,7 +127,7 @@ def test_every_object_shows_itself_in_a_few_words(shown):
             "side",
             ["text side of small-mini-clip", "3 players", "enumeration of 8 coalitions", "order 2", "R² "],
         ),
-        ("game", ["'a black dog'", "mini-clip", "4 blocks and 3 tokens", "removal mean"]),
+        ("game", ["'a black dog'", "mini-clip", "4 blocks and 3 words", "removal mean"]),
         ("table", ["TableGame: 2 players (dog, bus), values from 0 to 5"]),
         ("design", ["independent:", "of 5 players, p = 0.3, seed 7"]),
         ("enumeration", ["enumeration: 8 coalitions of 3 players, p = 0.5>"]),
@@ -213,6 +215,20 @@ def test_a_map_where_the_picture_is_at_hand(shown, game):
     assert (
         "explanation_figure" not in explanation.merge([[0, 1]])._repr_html_()
     )  # has no place for its patches
+
+
+@pytest.mark.parametrize("method", ["game", "shapley", "fixlip-0.3"])
+def test_every_method_has_its_map(model, method):
+    game = VisionLanguageGame(model, stand_ins.noise_image(), "dog", progress=False, image_players=(2, 2))
+    explanation = explain_with(method, model, game.picture, "dog", game=game)
+    assert explanation.picture is game.picture and "<img" in explanation._repr_html_()
+
+
+def test_what_was_published_has_its_map():
+    image, explanations = published_clip()
+    for explanation in explanations.values():
+        assert explanation.picture is image and "<img" in explanation._repr_html_()
+        assert len(explanation._repr_html_()) < 40_000  # a chapter stores it
 
 
 def test_colours_of_the_small_map():
