@@ -20,7 +20,7 @@ from fixlip_helpers.coalitions import draw
 from fixlip_helpers.explanation import Explanation, written_whole
 from fixlip_helpers.games import random_embeddings
 from fixlip_helpers.masking import REMOVALS
-from fixlip_helpers.models import _placed
+from fixlip_helpers.models import VisionLanguageModel, _placed
 from fixlip_helpers.scenes import examples
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -110,6 +110,27 @@ def test_two_towers_run_without_float64(no_float64):
         both = [VisionLanguageGame(m, noise_image(), CAPTION, removal=removal) for m in (here, there)]
         rows = draw(both[0].n_players, 0.5, 6, seed=1)
         np.testing.assert_allclose(both[1](rows), both[0](rows), atol=1e-4)
+
+
+# --- Implementations of attention -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_hidden_token_gives_one_value_under_every_attention(family):
+    model = small_model(family)
+    caption = model.tokenize(CAPTION)
+    mask = caption.attention_mask.clone()
+    mask[0, caption.players[1]] = mask[0, caption.players[-1]] = 0
+    rows = {}
+    for attention in ("eager", "sdpa"):
+        network = type(model.network)._from_config(model.network.config, attn_implementation=attention)
+        network.load_state_dict(model.network.state_dict())
+        other = VisionLanguageModel(network, model.tokenizer, model.image_processor)
+        with torch.no_grad():
+            rows[attention] = other.embed_tokens(caption.input_ids, mask)
+            visible = other.embed_tokens(caption.input_ids, caption.attention_mask)
+        assert (visible - rows[attention]).abs().max() > 1e-4
+    torch.testing.assert_close(rows["eager"], rows["sdpa"], atol=1e-5, rtol=0)
 
 
 # --- Threads --------------------------------------------------------------------------------------------------------
