@@ -603,7 +603,6 @@ class VisionLanguageModel(Scoring):
         self.bias = float(network.logit_bias.detach()) if hasattr(network, "logit_bias") else 0.0
         self.context = text.max_position_embeddings
         self.n_parameters = sum(p.numel() for p in network.parameters())
-        self.embedded = False  # load_model says so, not the name: anybody's folder can be called mini-clip
         self.seeing = Preparation(name, lambda: short_digest([self._how_it_sees(), str(self.dtype)]))
         self.reading = Preparation(name, lambda: short_digest(self._how_it_reads()))
         self._weights: tuple[tuple, str] | None = None
@@ -614,6 +613,8 @@ class VisionLanguageModel(Scoring):
             tokenizer.eos_token_id,
         }
         self.vocabulary = self._word_level_vocabulary()
+        # the name alone says nothing: anybody's folder can be called mini-clip
+        self.embedded = name in EMBEDDED and self.vocabulary is not None
         self._known_tokens = network.text_model.embeddings.token_embedding.num_embeddings
         self.max_players = self.context - (1 if self.family == "siglip2" else len(tokenizer("").input_ids))
         if self.family == "clip":
@@ -1068,7 +1069,6 @@ def load_model(
     name = os.fspath(name_or_path or os.environ.get("FIXLIP_MODEL") or "mini-clip")
     device = _device(device or os.environ.get("FIXLIP_DEVICE") or "cpu")
     dtype = _dtype(dtype or "float32")
-    local = name not in EMBEDDED and Path(name).expanduser().is_dir()
     if name in EMBEDDED:
         folder = ASSETS / name
         if not (folder / "config.json").is_file():
@@ -1076,7 +1076,7 @@ def load_model(
                 f"the embedded model {name!r} is missing from this installation; install fixlip-helpers again"
             )
         parts = _load_folder(folder, name, "its files here are damaged: install fixlip-helpers again")
-    elif local:
+    elif Path(name).expanduser().is_dir():
         folder = Path(name).expanduser()
         name = folder.resolve().name
         parts = _load_folder(
@@ -1095,7 +1095,6 @@ def load_model(
         for tower in (network.vision_model, network.text_model):
             tower.encoder.compile(dynamic=True)  # dropping tokens gives sequences of many lengths
     model = VisionLanguageModel(network, tokenizer, image_processor, name)
-    model.embedded = name in EMBEDDED and not local
     if hidden_token is not None:
         size = network.config.text_config.vocab_size
         if check_count("hidden_token", hidden_token) >= size:

@@ -12,6 +12,7 @@ from stand_ins import CAPTION, clip_tokenizer, noise_image, small_model
 from fixlip_helpers import Checkpointed, TwoTower, VisionLanguageGame, fixlip, plots, widgets
 from fixlip_helpers.baselines import exclip, exclip_image_part, explain_with
 from fixlip_helpers.matrix import ExplanationMatrix
+from fixlip_helpers.models import VisionLanguageModel
 from fixlip_helpers.sides import Side, combine, fit_side
 
 TEXT = "black dog"
@@ -226,6 +227,14 @@ def test_what_other_functions_prepared_is_refused():
     for what in ((picture, CAPTION), (noise_image(), caption)):
         with pytest.raises(ValueError, match="was prepared by 'two towers'"):
             VisionLanguageGame(small_model("clip"), *what)
+
+
+def test_a_folder_that_is_called_like_an_embedded_model_is_not_that_for_its_name():
+    """Only one that reads words of the picture world is said to know drawings only."""
+    parts = small_model("clip")
+    assert not VisionLanguageModel(
+        parts.network, parts.tokenizer, parts.image_processor, "mini-clip"
+    ).embedded
 
 
 def test_an_explanation_says_what_it_is_of():
