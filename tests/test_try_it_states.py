@@ -116,6 +116,7 @@ def compared(browser, files):
     press(browser, "Compare with a second caption")
     caption(browser, "a white dog next to a yellow bus", 1)
     wait(lambda: shown(browser)["score"].count("logits") == 2, "two scores")
+    has_state(browser, "done", "stored")
 
 
 def difference(browser, files):
@@ -354,9 +355,9 @@ def test_whatever_is_pressed_what_is_shown_belongs_together(page, files, state):
     for number, (name, is_file) in enumerate(controls):
         if number:
             entered(page, files, state)
-            assert [one for one, _ in browser.execute_script(CONTROLS)][number:] == [
-                one for one, _ in controls
-            ][number:]
+            wait(
+                lambda: browser.execute_script(CONTROLS) == controls, f"the controls of {state.__name__}", 20
+            )
         try:
             if is_file:
                 browser.execute_script("return window.controls[arguments[0]]", number).send_keys(
