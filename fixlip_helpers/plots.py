@@ -134,6 +134,11 @@ def _styled(function: Callable) -> Callable:
     return wrapper
 
 
+def _lines(text: str) -> str:
+    """A title of several lines, each :func:`~fixlip_helpers.show.literal`."""
+    return "\n".join(map(literal, text.split("\n")))
+
+
 def _characters(shown: Any) -> set[str]:
     """The characters of all texts in arguments of a plotting function."""
     if isinstance(shown, str):
@@ -324,7 +329,7 @@ def colour_key(ax: Axes, limit: float, label: str = "") -> None:
     ax.tick_params(length=2, labelsize=8.5)
     bar.outline.set_edgecolor("#b8bec6")
     if label:
-        ax.set_title(literal(label), fontsize=9, color=MUTED, pad=4)
+        ax.set_title(_lines(label), fontsize=9, color=MUTED, pad=4)
 
 
 def _unit(explanation: Explanation) -> str:
@@ -386,12 +391,12 @@ def patch_heat(
     ax.hlines(np.linspace(top, bottom, rows + 1)[1:-1], left, right, **lines)
     ax.set(xlim=(0, picture.width), ylim=(picture.height, 0))
     if title:
-        ax.set_title(literal(title), pad=5)
+        ax.set_title(_lines(title), pad=5)
     if key is not None:
         high = ax.get_position().height * ax.figure.get_size_inches()[1]
         colour_key(ax.inset_axes((0.12, -0.19 / high, 0.76, 0.09 / high)), limit)
         place = {"ha": "center", "va": "top", "fontsize": 8.5, "color": MUTED}
-        ax.text(0.5, -0.42 / high, literal(key), transform=ax.transAxes, **place)
+        ax.text(0.5, -0.42 / high, _lines(key), transform=ax.transAxes, **place)
     return ax
 
 
@@ -595,7 +600,7 @@ def value_bars(
         low - (0.5 * limit if low < 0 else 0.05 * limit), high + (0.5 * limit if high > 0 else 0.05 * limit)
     )
     ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(5))
-    ax.set_xlabel(literal(label), fontsize=9)
+    ax.set_xlabel(_lines(label), fontsize=9)
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
     return ax
@@ -761,7 +766,7 @@ def prediction_scatter(
         xlabel="explanation's value (logits)",
         ylabel="game's value (logits)",
     )
-    ax.set_title(f"{literal(label)}  R² = {share(r2)}".strip())
+    ax.set_title(f"{_lines(label)}  R² = {share(r2)}".strip())
     return ax
 
 
