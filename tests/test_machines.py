@@ -195,15 +195,18 @@ def test_gradient_methods_run_beside_each_other_and_beside_passes_on_one_model(f
 def test_threads_that_draw_leave_matplotlib_as_it_was():
     inside = threading.Event()
 
-    @plots._styled
     def first():
-        inside.set()
-        second.start()
-        second.join(
-            0.3
-        )  # without a lock the second one would by now have kept the style of the first as the user's
+        with plots.own_style():
+            inside.set()
+            second.start()
+            # without a lock the second one would by now have kept the style of the first as the user's
+            second.join(0.3)
 
-    second = threading.Thread(target=plots._styled(lambda: None))
+    def other():
+        with plots.own_style():
+            pass
+
+    second = threading.Thread(target=other)
     with mpl.rc_context({"font.size": 7.5}):
         first()
         second.join()
