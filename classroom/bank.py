@@ -113,11 +113,10 @@ def inventory() -> list[Question]:
 
 @cache
 def outcomes(chapter: str) -> tuple[str, ...]:
-    """The lines of a chapter's box "You will be able to"."""
+    """The lines of a chapter's fold "You will be able to"."""
     cells = json.loads((CHAPTERS / f"{chapter}.ipynb").read_text(encoding="utf-8"))["cells"]
-    box = re.search(
-        r"\{admonition\} You will be able to\n:class: note\n(.*?)```", "".join(cells[0]["source"]), re.S
-    )
+    text = "\n".join("".join(cell["source"]) for cell in cells)
+    box = re.search(r":::\{dropdown\} You will be able to[^\n]*\n((?:- .+\n)+)", text)
     return tuple(line.rstrip(";.") for line in re.findall(r"^- (.+)$", box[1], flags=re.M))
 
 

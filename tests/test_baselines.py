@@ -569,7 +569,7 @@ def test_what_cannot_be_is_refused(model, picture):
         find_method("fixlip-1.5")
     with pytest.raises(ValueError, match=r"start_layer = 9; the tower has"):
         game_relevance(model, picture, CAPTION, start_layer=9)
-    with pytest.raises(ValueError, match="steps = 0"):
+    with pytest.raises(ValueError, match="steps is 0"):
         exclip(model, picture, CAPTION, steps=0)
     with pytest.raises(ValueError, match="layer = True"):
         exclip(model, picture, CAPTION, layer=True)
