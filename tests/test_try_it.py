@@ -640,8 +640,11 @@ def load(browser, *paths: Path, which: str = "Your picture") -> None:
 
 
 def press(browser, label: str) -> None:
-    buttons = browser.find_elements(By.CSS_SELECTOR, "#explain-here button")
-    next(button for button in buttons if button.text == label).click()
+    find = (
+        "return [...document.querySelectorAll('#explain-here button')]"
+        ".find((one) => one.textContent === arguments[0] && one.checkVisibility())"
+    )
+    wait(lambda: browser.execute_script(find, label), label).click()
 
 
 def choose(browser, label: str, value: str) -> None:
