@@ -321,7 +321,7 @@ image.decode().then(() => {
 """
 
 
-def settled(browser, seconds: float = 4) -> dict:
+def settled(browser, seconds: float = 1.5) -> dict:
     """What is shown when nothing moves any more, or after a while; nothing wrong may have been shown on the way."""
     deadline, last = time.monotonic() + seconds, None
     while time.monotonic() < deadline:
