@@ -26,6 +26,7 @@ from fixlip_helpers.games import Game, VisionLanguageGame, checked_values, diges
 from fixlip_helpers.metrics.controls import counts_only, random_explanation, shuffled_patches, words_only
 from fixlip_helpers.shapley import shapley_design, solve_enforced
 from fixlip_helpers.sides import check_same_model, evaluate_once
+from fixlip_helpers.switches import SWITCHES
 from fixlip_helpers.towers import (
     Attention,
     Tower,
@@ -485,7 +486,7 @@ class _Integral:
         towards, length = end - start, end.shape[1]
         directions = torch.eye(length, device=end.device, dtype=end.dtype)[:, :, None] * towards
         total = 0.0
-        with torch.no_grad(), forward_ad.dual_level():
+        with torch.no_grad(), SWITCHES, forward_ad.dual_level():  # one level at a time in the whole process
             for node, weight in self._points():
                 point = start + float(node) * towards
                 moved = []
