@@ -244,9 +244,14 @@ def test_the_slider_of_the_set_up_page_computes_anew(program, driver):
         return driver.execute_script("return document.querySelector('.widget-interact')?.innerText ?? ''")
 
     first = wait(lambda: "bus" in printed() and printed(), "the values")
-    handle = driver.find_element("css selector", ".noUi-handle, .ui-slider-handle")
-    ActionChains(driver).drag_and_drop_by_offset(handle, 40, 0).perform()
-    wait(lambda: "bus" in printed() and printed() != first, "other values")
+
+    def dragged() -> bool:  # again, where the slider was not ready yet: it says so by nothing
+        handle = driver.find_element("css selector", ".noUi-handle, .ui-slider-handle")
+        ActionChains(driver).drag_and_drop_by_offset(handle, 40, 0).perform()
+        time.sleep(2)
+        return "bus" in printed() and printed() != first
+
+    wait(dragged, "other values")
 
 
 def test_the_explorer_is_the_page_s(program, driver):
