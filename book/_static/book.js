@@ -1,7 +1,7 @@
-// Code that was folded when the page was measured can be scrolled by keyboard once it is open.
+// Code and outputs that were folded when the page was measured can be scrolled by keyboard once they are open.
 const reachable = () =>
-  document.querySelectorAll("pre").forEach((pre) => {
-    pre.tabIndex = pre.scrollWidth > pre.clientWidth ? 0 : -1;
+  document.querySelectorAll("pre, .cell_output > .output").forEach((part) => {
+    part.tabIndex = part.scrollWidth > part.clientWidth ? 0 : -1;
   });
 document.addEventListener("toggle", reachable, true);
 document.addEventListener("click", () => setTimeout(reachable, 400));
