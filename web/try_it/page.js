@@ -21,7 +21,7 @@ const FIRST_SCENE = "grass;dog,blue,60,6,50;car,red,56,68,14";
 const P_NAMES = { 0.3: "0.3: few visible", 0.5: "0.5: half", 0.7: "0.7: most visible" };
 const ENGINES = { webgpu: "on this device's GPU", wasm: "on one CPU thread" };
 const LINK_QUALITY = 0.8; // of the WebP in an address
-const MOST_PAIRED = 64; // with which pairs of patches are fitted for a model that the reader opened
+const MOST_PAIRED = 64; // patches, as the embedded models have, of which pairs are fitted here
 const TYPING = 400; // milliseconds without a key, after which a caption starts a run
 
 /** @param {HTMLElement} root @param {any} facts what fixlip_helpers.export wrote */
@@ -448,9 +448,9 @@ function tryIt(root, facts) {
     if (running && matches()) {
       return say("This is being explained already: wait for it, or cancel it first.");
     }
-    const { most } = encoder().opened ? { most: MOST_PAIRED } : { most: Infinity };
-    if (draft.accuracy !== "fast" && encoder().vision.patches > most) {
-      return say(`${draft.model} has ${encoder().vision.patches} patches, too many for pairs of them here: take the accuracy “fast”.`, true);
+    const { patches } = encoder().vision;
+    if (draft.accuracy !== "fast" && patches > MOST_PAIRED) {
+      return say(`${draft.model} has ${patches} patches, too many for pairs of them here: take the accuracy “fast”.`, true);
     }
     if (draft.picture.box !== draft.picture.cut) show({ ...draft.picture, box: draft.picture.cut }); // a file's own
     const { picture, model, p, accuracy } = draft;

@@ -116,7 +116,7 @@ export function resultView(root, { facts, say, link }) {
     add(score, "span", "ti-by").textContent = `by ${sourceOf(result)}`;
     const { picture } = result;
     const photograph =
-      picture.own && facts.models[result.model]?.opened === undefined && Object.hasOwn(facts.models, result.model) && looksLikePhotograph(picture.seen, facts.photograph);
+      picture.own && Object.hasOwn(facts.models, result.model) && !facts.models[result.model].opened && looksLikePhotograph(picture.seen, facts.photograph);
     unit.classList.toggle("ti-photograph", Boolean(photograph));
     unit.textContent = photograph
       ? `This looks like a photograph, and ${result.model} has seen drawings only: the number means little, ` +
