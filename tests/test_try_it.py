@@ -805,6 +805,25 @@ def test_what_goes_wrong_is_said_and_the_page_goes_on(page, tmp_path):
     has_state(browser, "idle")
 
 
+def test_what_is_cancelled_at_once_does_not_begin_again(page):
+    """A caption that was typed asks for a run a moment later, which Cancel takes back too."""
+    browser = page()
+    press(browser, "Explain")
+    has_state(browser, "running")
+    at_once = """
+        const field = document.querySelector('.ti-caption input');
+        field.value = 'a red cup';
+        field.dispatchEvent(new Event('input', { bubbles: true }));
+        const press = (label) => [...document.querySelectorAll('#explain-here button')]
+            .find((one) => one.textContent === label).click();
+        press('Cancel');
+        return document.getElementById('explain-here').dataset.state;
+    """
+    assert browser.execute_script(at_once) == "idle"
+    time.sleep(1)  # more than the page waits for another key
+    assert browser.find_element(By.ID, "explain-here").get_attribute("data-state") == "idle"
+
+
 def test_the_score_says_what_a_logit_is_and_of_a_photograph_that_it_means_little(page, tmp_path):
     browser = page("#e=hero&c=a+dog&m=mini-clip&p=0.5&a=fast")
     said = wait(lambda: browser.find_element(By.CSS_SELECTOR, ".ti-unit").text, "what a logit is")

@@ -466,9 +466,10 @@ function tryIt(root, facts) {
     engine.explain(run, captions);
   }
 
-  /** Give the run up. */
+  /** Give the run up, and one that typing has asked for. */
   function abandon() {
     run = null;
+    begin.forget();
     engine.cancel();
   }
 
@@ -621,12 +622,14 @@ function tryIt(root, facts) {
   addEventListener("hashchange", recall);
 }
 
+/** The task, put off until nobody has asked for it for so long; `forget` takes back what was asked. */
 function debounced(milliseconds, task) {
   let timer;
-  return () => {
+  const ask = () => {
     clearTimeout(timer);
     timer = setTimeout(task, milliseconds);
   };
+  return Object.assign(ask, { forget: () => clearTimeout(timer) });
 }
 
 tryIt(document.getElementById("explain-here"), globalThis.fixlipFacts);
