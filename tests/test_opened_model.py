@@ -62,17 +62,25 @@ KINDS = {
 }
 
 INSIDE = """
-async function opened() {
+async function opened(pages) {
   const { record, weights, tokenizer } = await openCheckpoint([...document.querySelector("input").files]);
   const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+  if (pages) {
+    const { Memory } = WebAssembly; // a browser that gives so much
+    WebAssembly.Memory = function () { return new Memory({ initial: 1, maximum: pages }); };
+  }
   const { kernels, memory } = await loadKernels({ fma: bytes(FMA), plain: bytes(PLAIN_KERNELS) });
   const encoder = await Encoder.make(kernels, memory, record, new Checkpoint(weights, record.tensors));
   return { encoder, read: pieceReader(fixlipTokenizers.Tokenizer, tokenizer, record) };
 }
-async function explained(pixels, text, p) {
+async function explained(pixels, text, p, until = null) {
   const { encoder, read } = await opened();
   const posts = [];
-  const explainer = new Explainer(encoder, (message) => posts.push(message));
+  const explainer = new Explainer(encoder, (message) => {
+    posts.push(message);
+    if (message.type === until) explainer.current = 0; // as a cancelled run has it
+  });
+  explainer.blocks = BLOCKS;
   ACCURACIES.fast = { passes: 128, order: 1, judged: 32 };
   const captions = [read(text)];
   await explainer.explain({ id: 1, pixels: Float32Array.from(pixels), captions, p, accuracy: "fast" });
@@ -287,7 +295,21 @@ def test_an_explanation_is_that_of_the_package(kind, p, folders, inside):
         p,
     )
     assert [post["type"] for post in posts] == ["score", "partial", "done"]
-    record = posts[-1]["explanations"][0]
+    assert 0 < posts[0]["expected"]["heat"] < posts[0]["expected"]["all"]
+    assert_same(posts[-1]["explanations"][0], expected)
+
+    # what comes first, within 96 passes: blocks of patches, as the package has them
+    game = VisionLanguageGame(game.model, game.picture, CAPTION, image_players=(4, 4), text_players="words")
+    expected = combine(
+        fit_side(game, "image", p, "independent", 64, order=1, n_held_out=30),
+        fit_side(game, "text", p, n_held_out=64),
+    )
+    assert expected.meta["passes"]["image"] == 96
+    assert_same(posts[1]["explanations"][0], expected)
+
+
+def assert_same(record: dict, expected: Explanation) -> None:
+    """What the page downloads is read by Explanation.load: every number within 1e-3 of the largest coefficient."""
     jsonschema.validate(record, json.loads(SCHEMA.read_text(encoding="utf-8")))
     found = Explanation.from_dict(record)
     limit = 1e-3 * max(np.abs(expected.main).max(), np.abs(expected.pairs).max())
@@ -296,6 +318,23 @@ def test_an_explanation_is_that_of_the_package(kind, p, folders, inside):
     assert found.baseline == pytest.approx(expected.baseline, abs=limit)
     assert found.players == expected.players
     assert found.meta["held_out_r2"] == pytest.approx(expected.meta["held_out_r2"], abs=1e-3)
+    for key in ("grid", "image_groups", "design", "order"):
+        assert found.meta.get(key) == expected.meta.get(key), key
+    assert found.meta["passes"]["image"] == expected.meta["passes"]["image"]
+
+
+def test_what_is_cancelled_keeps_its_first_look(folders, inside):
+    """An explanation at blocks of patches, which says from how many passes it is."""
+    folder = folders("openai")
+    pixels = load_model(str(folder)).prepare_image(noise_image(300, 240)).pixels.numpy().ravel().tolist()
+    posts = inside(folder.iterdir(), "return explained(...args)", pixels, CAPTION, 0.5, "partial")
+    assert [post["type"] for post in posts] == ["score", "partial", "cancelled"]
+    first = Explanation.from_dict(posts[1]["explanations"][0])
+    assert first.n_image == 16 and first.meta["passes"]["image"] == 96
+    assert first.meta["image_groups"]["blocks"] == [4, 4] and first.players[:2] == [
+        "region 0,0",
+        "region 0,1",
+    ]
 
 
 @pytest.mark.parametrize("size", [(300, 200), (200, 301), (224, 224), (90, 333), (1000, 225), (223, 500)])
@@ -536,6 +575,24 @@ def test_missing_doubled_and_unsafe_files_are_named(folders, inside, tmp_path):
     for files, sentence in cases:
         with pytest.raises(RuntimeError, match=sentence):
             inside(files, "await openCheckpoint([...document.querySelector('input').files])")
+
+
+def test_a_model_that_the_memory_does_not_bear_is_refused_with_the_reason(folders, inside):
+    """On a device that says how little it has, and in a browser that gives no more."""
+    files = [folders("openai") / name for name in ("model.safetensors", "config.json", "tokenizer.json")]
+    with pytest.raises(RuntimeError, match=r"needs 4\.9 MB of memory, and this device says that it has 8 MB"):
+        inside(
+            files,
+            """
+            Object.defineProperty(navigator, "deviceMemory", { value: 0.008, configurable: true });
+            await openCheckpoint([...document.querySelector("input").files]);
+            """,
+        )
+    with pytest.raises(RuntimeError, match=r"no more than 2 MB of memory here.*explain it in Python"):
+        inside(
+            files,
+            "await opened(32)",
+        )
 
 
 # --- Full size ------------------------------------------------------------------------------------------------

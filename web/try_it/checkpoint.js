@@ -258,6 +258,12 @@ export function recordOf(config, processor, header, name) {
       `This model needs ${megabytes(packed)} of memory in the browser, which gives at most ${megabytes(MOST_MEMORY)}: explain it in Python.`,
     );
   }
+  const device = 1e9 * (/** @type {any} */ (navigator).deviceMemory ?? Infinity); // Chromium says it, and no more than it must
+  if (packed > device / 2) {
+    throw new Error(
+      `This model needs ${megabytes(packed)} of memory, and this device says that it has ${megabytes(device)}: more than half of that would stop the browser. Explain it in Python, or on another device.`,
+    );
+  }
   return { ...record, packed };
 }
 

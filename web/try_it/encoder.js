@@ -49,7 +49,11 @@ export class Encoder {
    */
   static async make(kernels, memory, record, source, progress = () => {}) {
     const encoder = new Encoder(kernels, memory, record, source);
-    await encoder.readAll(progress);
+    try {
+      await encoder.readAll(progress);
+    } catch (error) {
+      throw error instanceof RangeError ? encoder.outOfMemory() : error; // a tensor on its way found no room
+    }
     return encoder;
   }
 
@@ -101,11 +105,15 @@ export class Encoder {
     try {
       if (missing > 0) this.memory.grow(Math.ceil(missing / 65536));
     } catch {
-      throw new Error(
-        `The browser gives no more than ${Math.round(this.memory.buffer.byteLength / 1e6)} MB of memory here, and the model needs more: close other tabs, or explain it in Python.`,
-      );
+      throw this.outOfMemory();
     }
     return pointer;
+  }
+
+  outOfMemory() {
+    return new Error(
+      `The browser gives no more than ${Math.round(this.memory.buffer.byteLength / 1e6)} MB of memory here, and the model needs more: close other tabs, or explain it in Python.`,
+    );
   }
 
   /** The numbers at an address; read it anew after every allocation, which may move the memory. */

@@ -22,6 +22,7 @@ const P_NAMES = { 0.3: "0.3: few visible", 0.5: "0.5: half", 0.7: "0.7: most vis
 const ENGINES = { webgpu: "on this device's GPU", wasm: "on one CPU thread" };
 const LINK_QUALITY = 0.8; // of the WebP in an address
 const MOST_PAIRED = 64; // patches, as the embedded models have, of which pairs are fitted here
+const LONG = 30; // seconds, from which on a run says before how long it will take
 const TYPING = 400; // milliseconds without a key, after which a caption starts a run
 
 /** @param {HTMLElement} root @param {any} facts what fixlip_helpers.export wrote */
@@ -455,7 +456,7 @@ function tryIt(root, facts) {
     if (draft.picture.box !== draft.picture.cut) show({ ...draft.picture, box: draft.picture.cut }); // a file's own
     const { picture, model, p, accuracy } = draft;
     run = Object.freeze({ id: ++runs, picture, model, p, accuracy });
-    progressOf = { began: performance.now(), engine: null, score: "", times: {} };
+    progressOf = { began: performance.now(), engine: null, score: "", expected: "", times: {} };
     running = live = true;
     root.dataset.state = "running";
     stop.hidden = progress.hidden = count.hidden = false;
@@ -481,16 +482,20 @@ function tryIt(root, facts) {
       times.score ??= seconds;
       const values = message.values.map((value) => signed(value, 2));
       progressOf.score = `${run.model} scores ${values.join(" and ")} logits. `;
-      if (running) say(`${progressOf.score}Which parts made it?`);
+      const { heat, all } = message.expected ?? {};
+      if (all > LONG) {
+        progressOf.expected = ` About ${duration(heat)} to the first map, ${duration(all)} to the whole of “${run.accuracy}”.`;
+      }
+      if (running) say(`${progressOf.score}Which parts made it?${progressOf.expected}`);
     } else if (message.type === "progress") {
       if (message.engine !== progressOf.engine) {
         root.dataset.engine = progressOf.engine = message.engine;
-        say(`${progressOf.score}Encoding the picture with patches removed, ${ENGINES[message.engine]}.`);
+        say(`${progressOf.score}Encoding the picture with patches removed, ${ENGINES[message.engine]}.${progressOf.expected}`);
       }
       progress.value = message.done / message.total;
       const rate = message.done / seconds;
-      const left = Math.ceil((message.total - message.done) / rate);
-      count.textContent = `${message.done} of ${message.total} passes, about ${left} s to go`;
+      const left = (message.total - message.done) / rate;
+      count.textContent = `${message.done} of ${message.total} passes, about ${duration(left)} to go`;
     } else if (message.type === "partial" || message.type === "done") {
       const final = message.type === "done";
       times[final ? "done" : "heat"] ??= seconds;
@@ -620,6 +625,12 @@ function tryIt(root, facts) {
     idle(() => engine.ready(draft.model).then(() => running || (loading.textContent = ""), () => {}));
   });
   addEventListener("hashchange", recall);
+}
+
+/** A time in words, no more exact than it is known. */
+function duration(seconds) {
+  if (seconds < 90) return `${Math.max(1, Math.ceil(seconds))} s`;
+  return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
 }
 
 /** The task, put off until nobody has asked for it for so long; `forget` takes back what was asked. */

@@ -127,7 +127,8 @@ export function resultView(root, { facts, say, link }) {
 
   function drawTrust({ meta }) {
     if (!result.final) {
-      trust.textContent = "A first look: rough still.";
+      const of = meta.image_groups ? `, at ${meta.image_groups.blocks.join(" × ")} blocks of patches` : "";
+      trust.textContent = `A first look${of}, after ${meta.passes.image} image passes: rough still.`;
       return;
     }
     const judged = result.explanations.map((one) => one.meta.held_out_r2).filter((r2) => typeof r2 === "number");
@@ -152,11 +153,11 @@ export function resultView(root, { facts, say, link }) {
     pairs.replaceChildren();
     add(pairs, "caption").textContent = "Strongest patch–word pairs";
     const head = add(add(pairs, "thead"), "tr");
-    for (const name of ["word", "patch", "logits"]) add(head, "th", "", { scope: "col" }).textContent = name;
+    for (const name of ["word", shown.meta.image_groups?.blocks ? "block" : "patch", "logits"]) add(head, "th", "", { scope: "col" }).textContent = name;
     const body = add(pairs, "tbody");
     for (const { patch, word, value } of strongest(shown, TOP_PAIRS)) {
       const line = add(body, "tr");
-      const across = shown.meta.grid?.[1];
+      const across = (shown.meta.image_groups?.blocks ?? shown.meta.grid)?.[1];
       const place = across
         ? `row ${Math.floor(patch / across) + 1}, column ${(patch % across) + 1}`
         : shown.players[patch];

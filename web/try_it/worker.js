@@ -4,8 +4,10 @@
 // coalitions in the same order. The GPU comes in when it is ready, in the middle of an explanation perhaps, and where it
 // fails the kernels go on with the coalitions that it was at.
 //
+// An opened model, whose passes take long, is asked about a few blocks of patches first, then about the patches.
+//
 // Messages in: load { record, weights or checkpoint, kernels, engine }, explain { id, pixels, captions, p, accuracy }, captions { id, captions }
-// (on the picture explained last), cancel. Messages out: loading { share }, loaded { model }; each with the id: score { values }, progress { done, total, engine },
+// (on the picture explained last), cancel. Messages out: loading { share }, loaded { model }; each with the id: score { values, expected }, progress { done, total, engine },
 // partial and done { explanations, fits }, cancelled, failed { message }.
 
 import {
@@ -28,12 +30,31 @@ const SEED = 0;
 const CHUNK = 32; // passes between two looks at the mailbox, without a GPU, at most
 const PATIENCE = 200; // milliseconds between two such looks, as far as a pass allows
 const KEPT = 32; // captions whose sides are kept
+const BLOCKS = 4; // rows and columns of blocks of patches, of an opened model's first look
+const ON_BLOCKS = { passes: 64, judged: 30 }; // with none and all of the picture: 96 passes
 const FIRST_LOOKS = [96, 192, 512, 1024, 2048, 4096, 8192]; // passes after which a first-order fit is shown
 const ACCURACIES = {
   fast: { passes: 1024, order: 1, judged: 256 }, // judged: draws that the fit has not seen
   good: { passes: 4096, order: 2, judged: 256 },
   best: { passes: 16384, order: 2, judged: 256 },
 };
+
+/**
+ * A square grid of patches cut into blocks, as even as can be, as fixlip_helpers/players.py cuts it.
+ * @param {number} across patches in a row @param {number} blocks in a row
+ * @returns {{ owner: number[], names: string[], facts: any }} the block of each patch, their names, what meta says
+ */
+export function blocksOf(across, blocks) {
+  const at = (i) => Math.floor((i * blocks) / across);
+  const owner = Array.from({ length: across ** 2 }, (_, i) => at(Math.floor(i / across)) * blocks + at(i % across));
+  const facts = { image_groups: { grid: [across, across], owner, blocks: [blocks, blocks] } };
+  if (across % blocks === 0) Object.assign(facts, { grid: [blocks, blocks] });
+  return { owner, names: namesOf("region", blocks), facts };
+}
+
+function namesOf(kind, across) {
+  return Array.from({ length: across ** 2 }, (_, i) => `${kind} ${Math.floor(i / across)},${i % across}`);
+}
 
 /** The coalitions of a picture's patches, for an accuracy. */
 export function imageDesign(n, p, accuracy) {
@@ -58,6 +79,8 @@ class Explainer {
     this.last = Promise.resolve(); // the run before: two never share the encoder's memory
     /** @type {any} a GpuEncoder, while there is one that works */
     this.gpu = null;
+    this.blocks = 0; // in a row, of the first look; 0: it is at patches
+    this.expected = null; // seconds of image passes { heat, all }, of a run whose score is not known yet
   }
 
   /** Let the GPU encode pictures from now on, where there is one; `wanted` as gpuEncoder has it. */
@@ -100,8 +123,12 @@ class Explainer {
     encoder.setPicture(pixels);
     const ends = encoder.encodeImages(new Uint8Array(2 * n).fill(1, n));
     this.pace = Math.max(1, (performance.now() - started) / 2); // milliseconds a pass, about
-    const side = { n, p, order: 1, ends, passes: 2, ridge: 0 };
+    const across = Math.sqrt(n);
+    const patches = { names: namesOf("patch", across), facts: { grid: [across, across] } };
+    const side = { n, p, order: 1, ends, passes: 2, ridge: 0, players: patches };
     this.started = side;
+    const blocks = this.blocks && across > this.blocks ? blocksOf(across, this.blocks) : null;
+    this.expected = this.gpu ? null : this.expect(accuracy, blocks);
     await this.hear(this.asked ?? { id, captions }, p, ends, (asked) => this.current === id && this.asked === asked);
     if (this.current !== id) return this.cancelled(id);
 
@@ -109,13 +136,14 @@ class Explainer {
     const { order, judged: most } = ACCURACIES[accuracy];
     const judged = heldOut(design, most, SEED, STREAMS.image + STREAMS.held_out);
     const ridgeRows = order === 2 ? draw(n, p, 128, SEED, STREAMS.image + STREAMS.ridge) : new Uint8Array(0);
-    const total = design.count + judged.count + ridgeRows.length / n;
+    let [done, total] = [0, design.count + judged.count + ridgeRows.length / n];
+    if (blocks) total += ON_BLOCKS.passes + ON_BLOCKS.judged;
     const top = encoder.top;
     const orthonormal = design.name === "orthogonal_array";
     const quick = new Regression(encoder, { n, p, order: 1, dimension, orthonormal: false });
     const full = order === 2 ? new Regression(encoder, { n, p, order, dimension, orthonormal }) : null;
     Object.assign(side, { design: factsOf(design), heldOut: judged });
-    const step = async (rows) => {
+    const step = async (rows, of = side) => {
       const embeddings = new Float32Array((rows.length / n) * dimension);
       for (let from = 0, size; from < rows.length / n; from += size) {
         await breathe();
@@ -125,28 +153,34 @@ class Explainer {
         const began = performance.now();
         embeddings.set(await this.encodeImages(chunk), from * dimension);
         this.pace = Math.max(0.01, (performance.now() - began) / (chunk.length / n));
-        side.passes += chunk.length / n;
-        side.seconds = (performance.now() - started) / 1000;
+        of.passes += chunk.length / n;
+        done += chunk.length / n;
+        of.seconds = (performance.now() - started) / 1000;
         const engine = this.gpu ? "webgpu" : "wasm";
-        this.post({ type: "progress", id, done: side.passes - 2, total, engine });
+        this.post({ type: "progress", id, done, total, engine });
       }
       return embeddings;
     };
-    const show = (type) => this.show(type, id, side);
     try {
-      let done = 0;
+      if (blocks) {
+        const coarse = await this.fitBlocks(blocks, side, step);
+        if (!coarse) return this.cancelled(id);
+        this.show("partial", id, coarse);
+      }
+      let fitted = 0;
       const sequence = shuffled(design);
-      for (const look of [...FIRST_LOOKS.filter((passes) => passes < design.count), design.count]) {
-        const rows = sequence.coalitions.subarray(done * n, look * n);
+      const looks = FIRST_LOOKS.filter((passes) => passes < design.count && (!blocks || passes > 3 * n));
+      for (const look of [...looks, design.count]) {
+        const rows = sequence.coalitions.subarray(fitted * n, look * n);
         const embeddings = await step(rows);
         if (!embeddings) return this.cancelled(id);
-        const weights = sequence.weights.subarray(done, look);
+        const weights = sequence.weights.subarray(fitted, look);
         quick.add(rows, weights, embeddings);
         full?.add(rows, weights, embeddings);
-        done = look;
+        fitted = look;
         if (look === design.count) break;
         side.coefficients = quick.solve(30 / look, 1); // first order, shrunken while passes are few
-        show("partial");
+        this.show("partial", id, side);
         if (side.heldOutEmbeddings) continue;
         if (look < FIRST_LOOKS[1] && design.count > FIRST_LOOKS[1]) continue;
         side.heldOutEmbeddings = await step(judged.coalitions);
@@ -168,7 +202,42 @@ class Explainer {
     side.seconds = (performance.now() - started) / 1000;
     this.side = side;
     this.current = 0;
-    show("done");
+    this.show("done", id, side);
+  }
+
+  /** Seconds that the image passes of a run will take, to the first map and to the end, by those that were made. */
+  expect(accuracy, blocks) {
+    const { passes, judged, order } = ACCURACIES[accuracy];
+    const first = blocks ? ON_BLOCKS.passes + ON_BLOCKS.judged : FIRST_LOOKS[0];
+    const all = passes + judged + (order === 2 ? 128 : 0) + (blocks ? first : 0);
+    return { heat: (first * this.pace) / 1000, all: (all * this.pace) / 1000 };
+  }
+
+  /**
+   * The picture's side with blocks of patches as its players, fitted to first order; null where the run was cancelled.
+   * @param {ReturnType<typeof blocksOf>} blocks
+   * @param {any} side of the patches
+   * @param {(rows: Uint8Array, of: any) => Promise<Float32Array | null>} encode coalitions of patches
+   */
+  async fitBlocks(blocks, { p, ends }, encode) {
+    const n = blocks.names.length;
+    const design = independent(n, p, ON_BLOCKS.passes, SEED, STREAMS.image);
+    const judged = heldOut(design, ON_BLOCKS.judged, SEED, STREAMS.image + STREAMS.held_out);
+    const coarse = { n, p, order: 1, ends, passes: 2, ridge: 0, players: blocks };
+    const patches = ({ coalitions, count }) =>
+      Uint8Array.from({ length: count * blocks.owner.length }, (_, i) => {
+        const row = Math.floor(i / blocks.owner.length);
+        return coalitions[row * n + blocks.owner[i % blocks.owner.length]];
+      });
+    const embeddings = await encode(patches(design), coarse);
+    const heldOutEmbeddings = embeddings && (await encode(patches(judged), coarse));
+    if (!heldOutEmbeddings) return null;
+    const { encoder } = this;
+    const regression = new Regression(encoder, { n, p, order: 1, dimension: encoder.dimension, orthonormal: false });
+    regression.add(design.coalitions, design.weights, embeddings);
+    const coefficients = regression.solve(0);
+    regression.release();
+    return Object.assign(coarse, { design: factsOf(design), heldOut: judged, heldOutEmbeddings, coefficients });
   }
 
   /** Explain the same picture by other captions: text passes only. While it is being encoded, from the next look on. */
@@ -195,12 +264,19 @@ class Explainer {
       await this.encoder.learn(caption.ids);
       sides.push(this.textSide(caption, p));
     }
+    const { expected } = this;
+    this.expected = null;
+    if (expected) {
+      const seconds = sides.reduce((sum, side) => sum + (side.coefficients ? 0 : textPasses(side.n) * side.pace), 0) / 1000;
+      expected.heat += seconds;
+      expected.all += seconds;
+    }
     if (!wanted(asked)) return false;
     const values = sides.map((side) => this.score(ends, side, 1));
     if (!values.every(Number.isFinite)) {
       throw new Error("The encoder gives numbers that are not finite: its weights are damaged.");
     }
-    this.post({ type: "score", id: request.id, values });
+    this.post({ type: "score", id: request.id, values, expected });
     for (const [i, side] of sides.entries()) {
       if (!side.coefficients && !(await this.fitText(side, request.captions[i], () => wanted(asked)))) return false;
     }
@@ -221,7 +297,11 @@ class Explainer {
   textSide(caption, p) {
     const key = `${p} ${caption.ids} ${caption.players.join(";")}`;
     const n = caption.players.length;
-    const begun = () => ({ n, p, ends: this.encodeTexts(caption, new Uint8Array(2 * n).fill(1, n)) });
+    const begun = () => {
+      const began = performance.now();
+      const ends = this.encodeTexts(caption, new Uint8Array(2 * n).fill(1, n));
+      return { n, p, ends, pace: (performance.now() - began) / 2 }; // none and all of its words: half of them a pass
+    };
     const side = this.known.get(key) ?? begun();
     this.known.delete(key); // and last again
     this.known.set(key, side);
@@ -244,7 +324,7 @@ class Explainer {
     const ridgeRows = orthonormal ? new Uint8Array(0) : draw(n, p, 32, SEED, STREAMS.text + STREAMS.ridge);
     const encode = async (coalitions) => {
       const embeddings = new Float32Array((coalitions.length / n) * dimension);
-      let size = 8; // at a time, doubled while that is quick
+      let size = 1; // at a time, doubled while that is quick
       for (let from = 0; from < coalitions.length / n; ) {
         const began = performance.now();
         const some = coalitions.subarray(from * n, (from + size) * n);
@@ -289,11 +369,6 @@ class Explainer {
     const game = { scale: record.scale, bias: record.bias, dimension: this.encoder.dimension };
     const { baseline, main, pairs } = combine(image, text, game);
     const n = image.n + text.n;
-    const across = Math.sqrt(image.n);
-    const patches = Array.from(
-      { length: image.n },
-      (_, i) => `patch ${Math.floor(i / across)},${i % across}`,
-    );
     const both = (value) => ({ image: value(image), text: value(text) });
     return {
       format: "fixlip-explanation",
@@ -302,7 +377,7 @@ class Explainer {
       p: image.p,
       n_image: image.n,
       n_text: text.n,
-      players: [...patches, ...text.caption.words],
+      players: [...image.players.names, ...text.caption.words],
       baseline,
       empty_value: this.score(image.ends, text, 0),
       main: [...main],
@@ -311,7 +386,7 @@ class Explainer {
         method: "FIxLIP",
         model: record.name,
         caption: text.caption.text,
-        grid: [across, across],
+        ...image.players.facts,
         removal: "mean",
         words: text.caption.words.map((word, i) => [word, [image.n + i]]),
         sampling: "cross",
@@ -330,6 +405,11 @@ class Explainer {
       },
     };
   }
+}
+
+/** Passes that a caption of `n` words takes, about. */
+function textPasses(n) {
+  return n <= 10 ? 2 ** n : 4 * termsUpTo(2, n);
 }
 
 function factsOf(design) {
@@ -373,6 +453,7 @@ export function serve(scope) {
       const tell = (share) => scope.postMessage({ type: "loading", model: record.name, share });
       const encoder = await Encoder.make(loaded.kernels, loaded.memory, record, source, tell);
       explainer = new Explainer(encoder, (message) => scope.postMessage(message));
+      if (checkpoint) explainer.blocks = BLOCKS;
       scope.postMessage({ type: "loaded", model: record.name });
       explainer.useGpu(engine);
     },
