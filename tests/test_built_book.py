@@ -214,7 +214,8 @@ return [...document.querySelectorAll('img')]
 
 # Folded boxes, code and solutions are opened: what is in them is looked at too.
 UNFOLD = """
-document.head.insertAdjacentHTML('beforeend', '<style>* { transition: none !important; animation: none !important; }</style>');
+document.head.insertAdjacentHTML(
+    'beforeend', '<style>* { transition: none !important; animation: none !important; }</style>');
 document.querySelectorAll('details').forEach(folded => { folded.open = true; });
 document.querySelectorAll('button.toggle-button-hidden').forEach(button => button.click());
 """
