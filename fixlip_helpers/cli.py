@@ -189,6 +189,16 @@ def fixlip() -> None:
     "--seconds", type=float, metavar="N",
     help="In place of a budget: spend about N seconds on passes, as many as this machine makes in that time.",
 )  # fmt: skip
+@click.option(
+    "--design", metavar="NAME:N",
+    help="How image coalitions are drawn, and how many: independent:1024, orthogonal_array:4096, stratified:4096, ... "
+    "The page Try it says what it took.",
+)  # fmt: skip
+@click.option(
+    "--order", type=click.IntRange(1, 2),
+    help="1 leaves pairs within the picture out, which a few passes do not tell apart; 2 keeps them.  "
+    "[default: whichever predicts better]",
+)  # fmt: skip
 @_seed
 @_device
 @click.option(
@@ -211,8 +221,9 @@ def fixlip() -> None:
 @_out
 def explain(
     image: Path, caption: str | None, captions: Path | None, model: str | None, p: float, budget: int | str,
-    words: bool, patches: str | None, seconds: float | None, seed: int, device: str | None, removal: str, index: str,
-    errors: bool, tolerance: float | None, checkpoint: Path | None, out: Path,
+    words: bool, patches: str | None, seconds: float | None, design: str | None, order: int | None, seed: int,
+    device: str | None, removal: str, index: str, errors: bool, tolerance: float | None, checkpoint: Path | None,
+    out: Path,
 ) -> None:  # fmt: skip
     """Explain why a model gives IMAGE and CAPTION their score, by FIxLIP.
 
@@ -235,6 +246,7 @@ def explain(
       fixlip explain scene.png "a red kite" --p 0.7 --removal drop --out kite
       fixlip explain scene.png "a red kite" --tolerance 0.5 --checkpoint passes
       fixlip explain photo.jpg "a dog on a sofa" --words --patches 4x4 --seconds 60
+      fixlip explain photo.jpg "a dog on a sofa" --words --design independent:1024 --order 1
       fixlip explain photo.jpg --captions captions.txt --out many
     """
     from fixlip_helpers import cli_captions
@@ -258,6 +270,11 @@ def explain(
         if seconds is not None and any(given.values()):
             also = " and ".join(option for option, there in given.items() if there)
             raise ValueError(f"--seconds decides how many passes there are: leave {also} out")
+        if design is not None or order is not None:
+            given |= {"--seconds": seconds is not None, "--captions": captions is not None}
+            if any(given.values()):
+                also = " and ".join(option for option, there in given.items() if there)
+                raise ValueError(f"--design and --order are for one caption and one run: leave {also} out")
         if captions is not None:
             cli_captions.check_options(index, tolerance)
             lines = cli_captions.read(captions)
@@ -289,7 +306,7 @@ def explain(
             with _refusing():
                 # what grows until it is good enough, and whole coalitions, are drawn as they are needed
                 known = tolerance is None and seconds is None and index == "FWBII"
-                designs = _designs(game, p, budget, seed, errors) if known else None
+                designs = _designs(game, p, budget, seed, errors, design) if known else None
             if known:
                 _say_plan(_plan(kept, designs))
             elif seconds is not None:
@@ -297,7 +314,7 @@ def explain(
             with _refusing():
                 explanation = explain_game(
                     kept, p, budget, index=index, design=designs, seed=seed, errors=errors, tolerance=tolerance,
-                    seconds=seconds,
+                    seconds=seconds, order=order,
                 )  # fmt: skip
             _write(explanation, picture, folder)
     _report(explanation)
@@ -406,9 +423,14 @@ class Plan(NamedTuple):
 
 
 def _designs(
-    game: VisionLanguageGame, p: float, budget: int | str, seed: int, independently: bool = False
+    game: VisionLanguageGame,
+    p: float,
+    budget: int | str,
+    seed: int,
+    independently: bool = False,
+    asked: str | None = None,
 ) -> tuple[Design, Design]:
-    """The coalitions of both sides, drawn once: what is planned is what is run."""
+    """The coalitions of both sides, drawn once: what is planned is what is run. ``asked`` is what --design says."""
     from fixlip_helpers.coalitions import authors_split, choose_design
 
     sizes = (None, None) if budget == "auto" else authors_split(budget, game.n_image, game.n_text)
@@ -422,9 +444,24 @@ def _designs(
     if budget == "auto" and game.n_image < len(game.image_players.owner):
         name, m = _coarse_design(game.n_image, p, independently)
         sizes = m, None
+    if asked is not None:
+        name, size = _named_design(asked)
+        sizes = size, None
     sides = (("image", game.n_image, name, sizes[0]), ("text", game.n_text, "auto", sizes[1]))
     image, text = (choose_design(side, n, p, how, m, seed, independently) for side, n, how, m in sides)
     return image, text
+
+
+def _named_design(asked: str) -> tuple[str, int]:
+    """Name and size of ``--design NAME:N``."""
+    from fixlip_helpers.coalitions import DESIGNS
+
+    name, colon, size = asked.partition(":")
+    if name not in DESIGNS or not colon or not size.isdecimal() or not 1 <= int(size) <= 2**24:
+        raise ValueError(
+            f"--design {asked!r}; expected NAME:N, such as independent:1024, with one of {', '.join(DESIGNS)}"
+        )
+    return name, int(size)
 
 
 def _plan(game: Remembered, designs: tuple[Design, Design], n_captions: int = 1) -> Plan:

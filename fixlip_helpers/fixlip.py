@@ -61,6 +61,7 @@ def fixlip(
     tolerance: float | None = None,
     seconds: float | None = None,
     checkpoint: str | os.PathLike | None = None,
+    order: int | None = None,
 ) -> Explanation:
     """Explain a game by FIxLIP-p.
 
@@ -119,6 +120,10 @@ def fixlip(
         A folder that keeps every embedding of a two-sided game as soon as it is there
         (:class:`~fixlip_helpers.checkpoints.Checkpointed`): a run that was interrupted, or one with a larger budget,
         encodes only what the folder lacks.
+    order : int, optional
+        Of the image's side: 1 leaves pairs within the picture out, which a few passes do not tell apart; 2 keeps them
+        whatever the penalty. Without it, held-out draws decide (:func:`~fixlip_helpers.sides.fit_side`). For
+        cross-modal sampling by side fits, without errors.
 
     Returns
     -------
@@ -189,6 +194,12 @@ def fixlip(
         raise ValueError(
             "tolerance is for cross-modal sampling; joint sampling takes a budget and errors=True"
         )
+    if order is not None and (
+        errors or index == "FSII" or solver == "wls" or sampling == "joint" or seconds is not None
+    ):
+        raise ValueError(
+            "order is for cross-modal sampling by solver='sides', without errors, tolerance or seconds"
+        )
     if index == "FSII" and (sampling == "cross" or design is not None):
         raise ValueError(
             "index = 'FSII' draws whole coalitions with Shapley weights: it takes sampling='joint' and no design"
@@ -235,7 +246,7 @@ def fixlip(
             elif tolerance is not None:
                 explanation = _until(game, p, tolerance, sizes, seed, n_held_out)
             elif solver == "sides":
-                explanation = _sides(game, p, designs, sizes, seed, n_held_out, errors)
+                explanation = _sides(game, p, designs, sizes, seed, n_held_out, errors, order)
             else:
                 explanation = _product(game, p, designs, sizes, seed, n_held_out)
         except UnderdeterminedError as error:
@@ -250,10 +261,19 @@ def fixlip(
 
 
 def _sides(
-    game: TwoSidedGame, p: float, designs: tuple, sizes: tuple, seed: int, n_held_out: int, errors: bool
+    game: TwoSidedGame,
+    p: float,
+    designs: tuple,
+    sizes: tuple,
+    seed: int,
+    n_held_out: int,
+    errors: bool,
+    order: int | None = None,
 ) -> Explanation:
     """The cross-modal estimator by side fits (the factorisation theorem)."""
-    image = fit_side(game, "image", p, designs[0], sizes[0], seed, n_held_out=n_held_out, errors=errors)
+    image = fit_side(
+        game, "image", p, designs[0], sizes[0], seed, n_held_out=n_held_out, errors=errors, order=order
+    )
     text = fit_side(game, "text", p, designs[1], sizes[1], seed, n_held_out=n_held_out // 4, errors=errors)
     return combine(image, text, errors)
 

@@ -5,7 +5,7 @@
     python scripts/measure_try_it.py --table    writes the table again from the stored numbers
 
 Seconds are from the press of the button, the model's file loaded and unpacked among them, in one thread of WebAssembly
-(``?engine=wasm``), also where there is a GPU.
+(``?engine=wasm&workers=1``), also where there is a GPU.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def measure(driver: Chrome, folder: Path, model: str, p: str, accuracy: str) -> 
     driver.get("about:blank")
     caption = examples()[PAIR].caption.replace(" ", "+")
     page = (folder / "page.html").as_uri()
-    driver.get(f"{page}?engine=wasm#e={PAIR}&c={caption}&m={model}&p={p}&a={accuracy}")
+    driver.get(f"{page}?engine=wasm&workers=1#e={PAIR}&c={caption}&m={model}&p={p}&a={accuracy}")
     chromium.wait(lambda: driver.execute_script(STATE) in ("stored", "running", "done"), "the page")
     if driver.execute_script(STATE) == "stored":  # the page knows this one by heart
         driver.execute_script("document.querySelector('.ti-go').click()")

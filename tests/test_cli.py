@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -521,6 +522,18 @@ def test_control_c_ends_cleanly(tmp_path, picture, folder):
     _, errors = process.communicate()
     assert process.returncode == 130 and "interrupted" in errors and "Traceback" not in errors
     assert [name[:11] for name in written(tmp_path)] == ["unfinished-"]  # the passes that were made
+
+
+def test_a_design_and_an_order_are_taken_as_they_are_asked_for(call, tmp_path, folder, picture):
+    asked = ["explain", picture, "a dog", "--budget", "auto", "--patches", "3x3"]
+    code, _, errors = call(*asked, "--design", "independent:64", "--order", "1")
+    assert code == 0, errors
+    meta = Explanation.load(tmp_path / "out" / "explanation.json").meta
+    assert meta["design"]["image"]["name"] == "independent" and meta["order"]["image"] == 1
+    shutil.rmtree(tmp_path / "out")
+    for wrong in ("independent", "random:64", "independent:0"):
+        refuses(call(*asked, "--design", wrong), tmp_path, "NAME:N")
+    refuses(call(*asked, "--order", "1", "--seconds", "5"), tmp_path, "leave --seconds out")
 
 
 # --- fixlip verify ------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import base64
 import contextlib
 import json
 import re
+import shlex
 import shutil
 import struct
 from pathlib import Path
@@ -42,7 +43,7 @@ from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer, SiglipConfig, SiglipModel
 
-from fixlip_helpers import VisionLanguageGame, load_model
+from fixlip_helpers import VisionLanguageGame, cli, load_model
 from fixlip_helpers.coalitions import draw
 from fixlip_helpers.explanation import SCHEMA, Explanation
 from fixlip_helpers.export import WORKER, joined, tokenizers_script, write
@@ -72,6 +73,35 @@ async function opened(pages) {
   const { kernels, memory } = await loadKernels({ fma: bytes(FMA), plain: bytes(PLAIN_KERNELS) });
   const encoder = await Encoder.make(kernels, memory, record, new Checkpoint(weights, record.tensors));
   return { encoder, read: pieceReader(fixlipTokenizers.Tokenizer, tokenizer, record) };
+}
+async function explainedWithHelp(pixels, text, p, ports) {
+  const { encoder, read } = await opened();
+  const posts = [];
+  const explainer = new Explainer(encoder, (message) => posts.push(message));
+  explainer.blocks = BLOCKS;
+  ports.forEach((port, number) => explainer.helpers.push(new Helper(number, port)));
+  ACCURACIES.fast = { passes: 128, order: 1, judged: 32 };
+  await explainer.explain({ id: 1, pixels: Float32Array.from(pixels), captions: [read(text)], p, accuracy: "fast" });
+  const threads = posts.filter(({ type }) => type === "progress").map(({ threads }) => threads);
+  const records = posts.flatMap(({ explanations }) => explanations ?? []);
+  for (const { meta } of records) delete meta.seconds;
+  return { threads, records };
+}
+async function inOneThreadAndInMore(...asked) {
+  const channel = () => new MessageChannel();
+  const alone = await explainedWithHelp(...asked, []);
+  const [second, third] = [channel(), channel()];
+  for (const { port1 } of [second, third]) lend((await opened()).encoder, port1);
+  const together = await explainedWithHelp(...asked, [second.port2, third.port2]);
+  const failing = channel();
+  let answers = 0;
+  const { encoder } = await opened();
+  lend({ setPicture: (pixels) => encoder.setPicture(pixels), encodeImages: (coalitions) => {
+    if (answers++) throw new Error("stops");
+    return encoder.encodeImages(coalitions);
+  } }, failing.port1);
+  const left = await explainedWithHelp(...asked, [failing.port2]);
+  return { alone, together, left };
 }
 async function explained(pixels, text, p, until = null) {
   const { encoder, read } = await opened();
@@ -305,7 +335,10 @@ def test_an_explanation_is_that_of_the_package(kind, p, folders, inside):
         fit_side(game, "text", p, n_held_out=64),
     )
     assert expected.meta["passes"]["image"] == 96
-    assert_same(posts[1]["explanations"][0], expected)
+    first = posts[1]["explanations"][0]
+    assert_same(first, expected)
+    asked = f"--p {p} --seed 0 --words --patches 4x4 --design independent:64 --order 1"
+    assert first["meta"]["repeat"] == asked
 
 
 def assert_same(record: dict, expected: Explanation) -> None:
@@ -335,6 +368,17 @@ def test_what_is_cancelled_keeps_its_first_look(folders, inside):
         "region 0,0",
         "region 0,1",
     ]
+
+
+@pytest.mark.parametrize("kind", ["openai", "siglip"])
+def test_several_threads_give_the_numbers_of_one(kind, folders, inside):
+    """To the bit: with two that help, and with one that fails on the way."""
+    folder = folders(kind)
+    pixels = load_model(str(folder)).prepare_image(noise_image(300, 240)).pixels.numpy().ravel().tolist()
+    found = inside(folder.iterdir(), "return inOneThreadAndInMore(...args)", pixels, CAPTION, 0.5)
+    assert found["together"]["records"] == found["alone"]["records"] == found["left"]["records"]
+    assert set(found["alone"]["threads"]) == {1} and set(found["together"]["threads"]) == {3}
+    assert found["left"]["threads"][0] == 2 and found["left"]["threads"][-1] == 1
 
 
 @pytest.mark.parametrize("size", [(300, 200), (200, 301), (224, 224), (90, 333), (1000, 225), (223, 500)])
@@ -383,10 +427,10 @@ def site(tmp_path_factory) -> Path:
 class Page:
     """Try it in a browser that has just opened it."""
 
-    def __init__(self, browser, site: Path) -> None:
+    def __init__(self, browser, site: Path, query: str = "") -> None:
         self.browser = browser
         browser.get("about:blank")
-        browser.get((site / "page.html").as_uri())
+        browser.get((site / "page.html").as_uri() + query)
         self.until("return document.getElementById('explain-here').hasAttribute('data-ready')", "the page")
         browser.execute_script("document.querySelector('.ti-more').open = true")
 
@@ -417,7 +461,7 @@ def model_files(folder: Path) -> list[Path]:
 def test_a_reader_explains_a_photograph_by_a_model_from_disk(browser, site, folders, tmp_path):
     folder = folders("openai")
     Image.fromarray(noise_image(300, 240)).save(tmp_path / "photograph.png")
-    page = Page(browser, site)
+    page = Page(browser, site, "?engine=wasm&workers=2")
     page.choose("or its files", model_files(folder))
     wait(lambda: "is ready: 7 × 7 patches" in page.status(), "the model")
     page.choose("Your picture", [tmp_path / "photograph.png"])
@@ -449,6 +493,16 @@ def test_a_reader_explains_a_photograph_by_a_model_from_disk(browser, site, fold
     ]
     assert not any(link.is_displayed() for link in links)  # an address holds no model
 
+    # a second worker has come, from a folder as from a server: the same numbers
+    def again() -> str:
+        browser.find_element(By.CSS_SELECTOR, ".ti-go").click()
+        page.until("return document.getElementById('explain-here').dataset.state === 'done'", "it again")
+        return page.status()
+
+    wait(lambda: "on 2 CPU threads" in again(), "the second worker")
+    repeated = page.record()
+    assert repeated["meta"].pop("seconds") and record["meta"].pop("seconds") and repeated == record
+
     # the embedded encoder again: the picture is seen anew, and nothing of the other model's is left on it
     browser.execute_script(
         "const [select] = document.querySelectorAll('.ti-choice select'); select.value = 'mini-clip';"
@@ -456,6 +510,43 @@ def test_a_reader_explains_a_photograph_by_a_model_from_disk(browser, site, fold
     )
     page.until("return document.querySelector('.ti-result').hidden", "the other encoder's sight")
     assert page.record() == {}
+
+
+def test_the_command_that_the_page_prints_gives_the_same_numbers(
+    browser, site, folders, tmp_path, monkeypatch, capsys
+):
+    """Another p, a caption with an apostrophe, a picture of the encoder's own size: no pixel is off by rounding."""
+    folder = folders("openai")
+    Image.fromarray(noise_image(224, 224)).save(tmp_path / "my photo.png")
+    page = Page(browser, site)
+    page.choose("or its files", model_files(folder))
+    wait(lambda: "is ready" in page.status(), "the model")
+    page.choose("Your picture", [tmp_path / "my photo.png"])
+    wait(lambda: "Type a caption" in page.status(), "the picture")
+    browser.execute_script(
+        "const select = document.querySelectorAll('.ti-choice select')[1]; select.value = '0.3';"
+        "select.dispatchEvent(new Event('change'))"
+    )
+    field = browser.find_element(By.CSS_SELECTOR, ".ti-caption input")
+    field.clear()
+    field.send_keys("the dog's yellow hydrant")
+    browser.find_element(By.CSS_SELECTOR, ".ti-go").click()
+    page.until("return document.getElementById('explain-here').dataset.state === 'done'", "the explanation")
+    command = browser.execute_script("return document.querySelector('.ti-command').textContent")
+    assert command == (
+        'fixlip explain "my photo.png" "the dog\'s yellow hydrant" --model FOLDER '
+        "--p 0.3 --seed 0 --words --design independent:128 --order 1"
+    )
+    program, *words = shlex.split(command.replace("FOLDER", str(folder)))
+    monkeypatch.chdir(tmp_path)
+    assert program == "fixlip" and cli._run([*words, "--out", "out"]) == 0, capsys.readouterr().err
+    expected = Explanation.load(tmp_path / "out" / "explanation.json")
+    record = page.record()
+    found = Explanation.from_dict(record)
+    limit = 1e-3 * max(np.abs(expected.main).max(), np.abs(expected.pairs).max())
+    np.testing.assert_allclose(found.main, expected.main, atol=limit)
+    np.testing.assert_allclose(found.pairs, expected.pairs, atol=limit)
+    assert found.players == expected.players and found.p == expected.p == 0.3
 
 
 def test_files_that_are_no_model_leave_the_page_as_it_was(browser, site, folders, tmp_path):

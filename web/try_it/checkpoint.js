@@ -113,6 +113,7 @@ export async function openCheckpoint(files) {
   const processor = named(PREPROCESSOR)[0] ? await readJson(named(PREPROCESSOR)[0]) : {};
   const header = await readHeader(weights);
   const record = recordOf(facts, processor, header, folder || "your model");
+  record.path = folder || "FOLDER"; // for the command line
   const more = named("tokenizer_config.json")[0];
   const source = new Checkpoint(weights, record.tensors);
   record.scale = Math.exp((await source.read("logit_scale"))[0]);

@@ -45,12 +45,15 @@ export class Encoder {
    * @param {any} record the model's facts, as fixlip_helpers.export writes them
    * @param {any} source its tensors, under the names of transformers: an Embedded or a Checkpoint
    * @param {(share: number) => void} [progress] told the share of the layers that have been read
+   * @param {boolean} [texts] whether it reads captions too: without, it has half the weights
    * @returns {Promise<Encoder>}
    */
-  static async make(kernels, memory, record, source, progress = () => {}) {
+  static async make(kernels, memory, record, source, progress = () => {}, texts = true) {
     const encoder = new Encoder(kernels, memory, record, source);
     try {
-      await encoder.readAll(progress);
+      await encoder.readPictures(progress);
+      if (texts) await encoder.readTexts(progress);
+      encoder.output = encoder.allocate(BATCH * encoder.dimension);
     } catch (error) {
       throw error instanceof RangeError ? encoder.outOfMemory() : error; // a tensor on its way found no room
     }
@@ -71,28 +74,29 @@ export class Encoder {
     this.dimension = record.dimension;
   }
 
-  async readAll(progress) {
+  async readPictures(progress) {
     const { vision, text } = this.record;
-    let read = 0;
-    const tick = () => progress(++read / (vision.layers + text.layers));
+    const tick = (layer) => progress(layer / (vision.layers + text.layers));
     const positions = vision.patches + (this.clip ? 1 : 0);
     this.visionTower = await this.tower("vision_model", vision, positions, tick);
-    this.textTower = await this.tower("text_model", text, this.record.context, tick);
-    this.output = this.allocate(BATCH * this.dimension);
     if (this.clip) {
       this.projectImage = await this.linear("visual_projection", { bias: false });
-      this.projectText = await this.linear("text_projection", { bias: false });
       this.preNorm = await this.norm("vision_model.pre_layrnorm", vision.epsilon);
       this.classToken = (await this.source.read("vision_model.embeddings.class_embedding")).slice();
     } else {
-      this.projectText = await this.linear("text_model.head");
       await this.makePoolingHead();
     }
     const patches = "vision_model.embeddings.patch_embedding";
     this.patchProjection = await this.linear(patches, { bias: !this.clip });
-    const position = "embeddings.position_embedding.weight";
-    this.patchPositions = (await this.source.read(`vision_model.${position}`)).slice();
-    this.wordPositions = (await this.source.read(`text_model.${position}`)).slice();
+    this.patchPositions = (await this.source.read("vision_model.embeddings.position_embedding.weight")).slice();
+  }
+
+  async readTexts(progress) {
+    const { vision, text, context } = this.record;
+    const tick = (layer) => progress((vision.layers + layer) / (vision.layers + text.layers));
+    this.textTower = await this.tower("text_model", text, context, tick);
+    this.projectText = await this.linear(this.clip ? "text_projection" : "text_model.head", { bias: !this.clip });
+    this.wordPositions = (await this.source.read("text_model.embeddings.position_embedding.weight")).slice();
   }
 
   // --- Memory -----------------------------------------------------------------------------------------------
@@ -159,7 +163,7 @@ export class Encoder {
 
   async tower(name, { width, wide, head, layers, epsilon, activation }, length, tick) {
     const made = [];
-    for (let i = 0; i < layers; i++, tick()) {
+    for (let i = 0; i < layers; i++, tick(i)) {
       const layer = `${name}.encoder.layers.${i}`;
       const part = async (which) => ({
         weight: await this.source.read(`${layer}.self_attn.${which}_proj.weight`),

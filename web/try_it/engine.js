@@ -5,8 +5,25 @@
 
 import { normalised } from "./pictures.js";
 
-const BASE = new URL(".", /** @type {HTMLScriptElement} */ (document.currentScript).src);
-const WANTED = new URLSearchParams(location.search).get("engine"); // "wasm", "webgpu" (simulated ones too), or null
+export const BASE = new URL(".", /** @type {HTMLScriptElement} */ (document.currentScript).src);
+const ASKED = new URLSearchParams(location.search);
+const WANTED = ASKED.get("engine"); // "wasm", "webgpu" (simulated ones too), or null
+const MOST_WORKERS = 4;
+const WITH_ROOM = 1.1; // of a picture's weights: with room for what is computed
+
+/**
+ * Workers that encode at once: one for two hardware threads, which share a core's arithmetic, and no more than memory
+ * bears, as each keeps its own copy of the weights that pictures take.
+ */
+function workersFor(record) {
+  const { deviceMemory = 4, hardwareConcurrency = 2 } = /** @type {any} */ (navigator);
+  const memory = deviceMemory >= 8 ? 2e9 : 1e9;
+  const bytes = (tensors) => tensors.reduce((sum, [, shape]) => sum + 4 * shape.reduce((x, y) => x * y, 1), 0);
+  const pictures = bytes(record.tensors.filter(([name]) => name.startsWith("vis")));
+  const borne = Math.floor((memory - (record.packed ?? bytes(record.tensors))) / (pictures * WITH_ROOM)) + 1;
+  const wanted = Number(ASKED.get("workers")) || Math.ceil(hardwareConcurrency / 2);
+  return Math.max(1, Math.min(MOST_WORKERS, wanted, borne));
+}
 
 export class Engine {
   /**
@@ -18,6 +35,8 @@ export class Engine {
     this.hear = hear;
     /** @type {Worker | null} */
     this.worker = null;
+    /** @type {Worker[]} */
+    this.helpers = []; // workers that encode pictures for that one
     this.model = null; // name of the one that the worker holds
     this.run = null; // the last run, until it is cancelled
     this.asked = null; // captions of it that were asked for while its model was on its way
@@ -68,33 +87,11 @@ export class Engine {
       await weightsOf(name, record.bytes, said);
       record.tensors = globalThis.fixlipWeights[name].tensors;
     }
-    this.worker?.terminate();
+    for (const worker of [this.worker, ...this.helpers]) worker?.terminate();
+    this.helpers = [];
     this.model = null;
-    const source = new Blob([`"use strict";\n${WORKER}\nserve(self);`], { type: "text/javascript" });
-    const address = URL.createObjectURL(source);
-    try {
-      this.worker = new Worker(address);
-    } catch {
-      throw new Error("This browser lets the page start no worker, which the encoder needs.");
-    }
-    const { worker } = this;
-    await new Promise((resolve, reject) => {
-      worker.onmessage = ({ data }) => {
-        if (data.type === "loading") said(data.share);
-        else if (data.type === "loaded") resolve();
-        else reject(new Error(data.message));
-      };
-      worker.onerror = () =>
-        reject(new Error("The worker, which runs the encoder, could not be started here."));
-      const kernels = { fma: bytesOf(KERNELS.fma), plain: bytesOf(KERNELS.plain) };
-      const source = opened
-        ? { checkpoint: opened.weights }
-        : { weights: bytesOf(globalThis.fixlipWeights[name].weights) };
-      const moved = opened ? [] : [source.weights.buffer];
-      worker.postMessage({ type: "load", record, ...source, kernels, engine: WANTED }, moved);
-    });
-    URL.revokeObjectURL(address);
-    worker.onmessage = ({ data }) => this.heard(data);
+    const worker = (this.worker = await this.start(record, opened, said));
+    worker.onmessage = ({ data }) => (data.type === "alone" ? this.help(record, opened) : this.heard(data));
     worker.onerror = (event) => {
       event.preventDefault();
       this.model = null;
@@ -102,6 +99,62 @@ export class Engine {
     };
     this.model = name;
     this.tell("");
+  }
+
+  /** A worker with a model's encoder in it; with a port, one that encodes pictures for who has its other end. */
+  async start(record, opened, said, port) {
+    const source = new Blob([`"use strict";\n${WORKER}\nserve(self);`], { type: "text/javascript" });
+    const address = URL.createObjectURL(source);
+    let worker;
+    try {
+      worker = new Worker(address);
+    } catch {
+      throw new Error("This browser lets the page start no worker, which the encoder needs.");
+    }
+    try {
+      await new Promise((resolve, reject) => {
+        worker.onmessage = ({ data }) => {
+          if (data.type === "loading") said(data.share);
+          else if (data.type === "loaded") resolve();
+          else reject(new Error(data.message));
+        };
+        worker.onerror = () =>
+          reject(new Error("The worker, which runs the encoder, could not be started here."));
+        const kernels = { fma: bytesOf(KERNELS.fma), plain: bytesOf(KERNELS.plain) };
+        const source = opened
+          ? { checkpoint: opened.weights }
+          : { weights: bytesOf(globalThis.fixlipWeights[record.name].weights) };
+        const moved = [...(opened ? [] : [source.weights.buffer]), ...(port ? [port] : [])];
+        worker.postMessage({ type: "load", record, ...source, kernels, engine: WANTED, port }, moved);
+      });
+    } catch (error) {
+      worker.terminate();
+      throw error;
+    }
+    URL.revokeObjectURL(address);
+    return worker;
+  }
+
+  /** Start the workers that memory and cores bear, one after the other; each helps as soon as it can. */
+  async help(record, opened) {
+    const { worker } = this;
+    while (this.worker === worker && this.helpers.length + 1 < workersFor(record)) {
+      const { port1, port2 } = new MessageChannel();
+      const number = this.helpers.length;
+      let helper;
+      try {
+        helper = await this.start(record, opened, () => {}, port1);
+      } catch {
+        return; // so many fit and no more: those that there are go on
+      }
+      if (this.worker !== worker) return helper.terminate();
+      this.helpers.push(helper);
+      helper.onerror = (event) => {
+        event.preventDefault();
+        worker.postMessage({ type: "lost", number });
+      };
+      worker.postMessage({ type: "helper", number, port: port2 }, [port2]);
+    }
   }
 
   heard(message) {

@@ -19,7 +19,7 @@ import { buildScene, scenePainter, sceneToText, textToScene } from "./scenes.js"
 
 const FIRST_SCENE = "grass;dog,blue,60,6,50;car,red,56,68,14";
 const P_NAMES = { 0.3: "0.3: few visible", 0.5: "0.5: half", 0.7: "0.7: most visible" };
-const ENGINES = { webgpu: "on this device's GPU", wasm: "on one CPU thread" };
+const THREADS = ["on this device's GPU", "on one CPU thread"]; // by their number; more are counted
 const LINK_QUALITY = 0.8; // of the WebP in an address
 const MOST_PAIRED = 64; // patches, as the embedded models have, of which pairs are fitted here
 const LONG = 30; // seconds, from which on a run says before how long it will take
@@ -456,7 +456,7 @@ function tryIt(root, facts) {
     if (draft.picture.box !== draft.picture.cut) show({ ...draft.picture, box: draft.picture.cut }); // a file's own
     const { picture, model, p, accuracy } = draft;
     run = Object.freeze({ id: ++runs, picture, model, p, accuracy });
-    progressOf = { began: performance.now(), engine: null, score: "", expected: "", times: {} };
+    progressOf = { began: performance.now(), threads: null, score: "", expected: "", times: {} };
     running = live = true;
     root.dataset.state = "running";
     stop.hidden = progress.hidden = count.hidden = false;
@@ -488,9 +488,10 @@ function tryIt(root, facts) {
       }
       if (running) say(`${progressOf.score}Which parts made it?${progressOf.expected}`);
     } else if (message.type === "progress") {
-      if (message.engine !== progressOf.engine) {
-        root.dataset.engine = progressOf.engine = message.engine;
-        say(`${progressOf.score}Encoding the picture with patches removed, ${ENGINES[message.engine]}.${progressOf.expected}`);
+      if (message.threads !== progressOf.threads) {
+        root.dataset.engine = message.engine;
+        progressOf.threads = message.threads;
+        say(`${progressOf.score}Encoding the picture with patches removed, ${on(message.threads)}.${progressOf.expected}`);
       }
       progress.value = message.done / message.total;
       const rate = message.done / seconds;
@@ -508,10 +509,14 @@ function tryIt(root, facts) {
     }
   }
 
-  function sentenceOf({ engine: by, times }) {
+  function on(threads) {
+    return THREADS[threads] ?? `on ${threads} CPU threads`;
+  }
+
+  function sentenceOf({ threads, times }) {
     const at = (name) => `${times[name].toFixed(1)} s`;
     return (
-      `Done ${ENGINES[by]}: ${times.heat ? `first heat after ${at("heat")}, ` : ""}` +
+      `Done ${on(threads)}: ${times.heat ? `first heat after ${at("heat")}, ` : ""}` +
       `all after ${at("done")}. Change the caption: it is explained as you type.`
     );
   }

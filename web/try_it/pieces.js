@@ -60,6 +60,7 @@ export function pieceReader(Tokenizer, { json, config }, record) {
     if (!clip) while (ids.length < record.context) ids.push(padding);
     return {
       text: caption,
+      whole: true, // words as players
       words: groups.map((group) => (clip ? decoded : spelled)(group, content, tokens, tokenizer).normalize("NFC")),
       ids,
       players: groups.map((group) => group.map((i) => first + i)),

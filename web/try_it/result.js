@@ -4,6 +4,7 @@
 // Nothing here looks at the form: what it says at the moment may belong to another result.
 
 import { add, explore, signed } from "../explorer.js";
+import { BASE } from "./engine.js";
 import { drawingOf } from "./drawing.js";
 import { difference, strongest } from "./numbers.js";
 import { looksLikePhotograph } from "./pictures.js";
@@ -40,6 +41,11 @@ export function resultView(root, { facts, say, link }) {
   const unit = add(section, "p", "ti-unit");
   const pairs = add(section, "table", "ti-pairs");
   const saves = add(section, "div", "fx-bar ti-saves");
+  const repeat = add(section, "details", "ti-repeat");
+  add(repeat, "summary").textContent = "Repeat it in Python";
+  const how = add(repeat, "p");
+  const command = add(repeat, "code", "ti-command");
+  const repeating = add(repeat, "div", "fx-bar");
   const json = add(section, "script", "", { type: "application/json" });
   let result = null;
   let tab = "a";
@@ -50,6 +56,16 @@ export function resultView(root, { facts, say, link }) {
   );
   action(saves, "Download PNG", savePicture);
   const copy = action(saves, "Copy link", copyLink);
+  action(repeating, "Copy the command", async () => {
+    try {
+      await navigator.clipboard.writeText(command.textContent);
+      say("The command is copied.");
+    } catch {
+      getSelection().selectAllChildren(command);
+      say("Your browser does not let the page copy: the command is marked, copy it by the keyboard.");
+    }
+  });
+  const original = action(repeating, "Save the picture", () => download(result.picture.blob, fileOf(result.picture)));
 
   function action(parent, label, run) {
     const button = add(parent, "button", "fx-action", { type: "button" });
@@ -101,6 +117,21 @@ export function resultView(root, { facts, say, link }) {
     const pictured = { src: picture.src, alt: `${picture.alt}, with the explanation`, box: picture.box };
     if (!view?.update(shown, pictured)) view = explore(explorer, shown, pictured);
     drawPairs(shown);
+    drawRepeat(shown);
+  }
+
+  /** The command that computes the same numbers in Python; none of what is no whole run of this page's. */
+  function drawRepeat({ meta }) {
+    repeat.hidden = !meta.repeat || result.origin === "opened" || tab === "difference";
+    if (repeat.hidden) return;
+    const { picture, model } = result;
+    const path = facts.models[model]?.path ?? model;
+    const words = ["fixlip explain", quoted(fileOf(picture)), quoted(meta.caption), "--model", quoted(path), meta.repeat];
+    command.textContent = words.join(" ");
+    original.hidden = Boolean(picture.blob.name);
+    how.replaceChildren("The same coalitions and the same numbers, by ");
+    add(how, "a", "", { href: new URL("../../book/setup.html", BASE).href }).textContent = "the package";
+    how.append(path === "FOLDER" ? ", with the model’s own folder in place of FOLDER:" : ":");
   }
 
   function drawScore() {
@@ -217,6 +248,17 @@ export function resultView(root, { facts, say, link }) {
 
   set(null);
   return { set, get: () => result };
+}
+
+/** A picture's file, by the name that it had or gets. */
+function fileOf({ blob, example }) {
+  return blob.name ?? `${example ?? "picture"}.${blob.type.split("/")[1]}`;
+}
+
+/** A word of a command line, as shells of Linux, macOS and Windows read it where it holds no quotes. */
+function quoted(word) {
+  if (/^[\w./-]+$/.test(word)) return word;
+  return /["$`\\!]/.test(word) ? `'${word.replaceAll("'", "'\\''")}'` : `"${word}"`;
 }
 
 /** Who found a result: model and settings, and whether it came out of a file. */

@@ -1,13 +1,15 @@
 // The worker: encodes, fits and combines, so that the page never freezes.
 //
-// Pictures are encoded on the GPU where there is one that works (gpu.js), else by the kernels on one thread: the same
-// coalitions in the same order. The GPU comes in when it is ready, in the middle of an explanation perhaps, and where it
-// fails the kernels go on with the coalitions that it was at.
+// Pictures are encoded on the GPU where there is one that works (gpu.js), else by the kernels, here and in as many workers
+// as help: the same coalitions in the same order, and the same numbers, for no picture's depends on those beside it. GPU
+// and helpers come in when they are ready, in the middle of an explanation perhaps, and where one fails the kernels here
+// go on with the coalitions that it was at.
 //
 // An opened model, whose passes take long, is asked about a few blocks of patches first, then about the patches.
 //
 // Messages in: load { record, weights or checkpoint, kernels, engine }, explain { id, pixels, captions, p, accuracy }, captions { id, captions }
-// (on the picture explained last), cancel. Messages out: loading { share }, loaded { model }; each with the id: score { values, expected }, progress { done, total, engine },
+// (on the picture explained last), cancel; helper { number, port }, lost { number }; to a helper: load with its port. Messages out: loading { share },
+// loaded { model }, alone (no GPU: helpers are welcome); each with the id: score { values, expected }, progress { done, total, engine, threads },
 // partial and done { explanations, fits }, cancelled, failed { message }.
 
 import {
@@ -27,7 +29,7 @@ import { fromHalf, loadKernels } from "./numerics.js";
 import { gpuEncoder } from "./gpu.js";
 
 const SEED = 0;
-const CHUNK = 32; // passes between two looks at the mailbox, without a GPU, at most
+const CHUNK = 32; // passes of one thread between two looks at the mailbox, without a GPU, at most
 const PATIENCE = 200; // milliseconds between two such looks, as far as a pass allows
 const KEPT = 32; // captions whose sides are kept
 const BLOCKS = 4; // rows and columns of blocks of patches, of an opened model's first look
@@ -64,6 +66,42 @@ export function imageDesign(n, p, accuracy) {
   return stratified(n, p, passes, SEED, STREAMS.image);
 }
 
+/** Encode pictures for another worker's Explainer, which has the other end of the port. */
+export function lend(encoder, port) {
+  port.onmessage = ({ data: { pixels, coalitions } }) => {
+    try {
+      if (pixels) return encoder.setPicture(pixels);
+      port.postMessage({ embeddings: encoder.encodeImages(coalitions) });
+    } catch (error) {
+      port.postMessage({ fault: error.message });
+    }
+  };
+}
+
+/** A worker that encodes pictures for this one. */
+class Helper {
+  constructor(number, port) {
+    this.number = number;
+    this.port = port;
+    this.shown = 0; // number of the picture that it has
+    this.fault = null; // why it helps no more
+    this.answer = (_) => {};
+    port.onmessage = ({ data }) => this.hear(data);
+  }
+
+  hear({ embeddings, fault }) {
+    this.fault ??= fault ?? null;
+    this.answer(embeddings);
+  }
+
+  /** @param {Uint8Array} coalitions @returns {Promise<Float32Array | undefined>} embeddings; none where it has failed */
+  async encode(coalitions) {
+    if (this.fault) return undefined;
+    this.port.postMessage({ coalitions });
+    return new Promise((resolve) => (this.answer = resolve));
+  }
+}
+
 class Explainer {
   /** @param {any} encoder @param {(message: any) => void} post */
   constructor(encoder, post) {
@@ -79,6 +117,9 @@ class Explainer {
     this.last = Promise.resolve(); // the run before: two never share the encoder's memory
     /** @type {any} a GpuEncoder, while there is one that works */
     this.gpu = null;
+    /** @type {Helper[]} */
+    this.helpers = [];
+    this.pixels = null; // of the picture shown last
     this.blocks = 0; // in a row, of the first look; 0: it is at patches
     this.expected = null; // seconds of image passes { heat, all }, of a run whose score is not known yet
   }
@@ -100,9 +141,31 @@ class Explainer {
       } catch {
         this.gpu.device.destroy();
         this.gpu = null;
+        this.post({ type: "alone" });
       }
     }
-    return this.encoder.encodeImages(coalitions);
+    const { encoder } = this;
+    const { patches } = this.record.vision;
+    const helpers = [...this.helpers];
+    const share = Math.ceil(coalitions.length / patches / (1 + helpers.length)) * patches;
+    const parts = helpers.map((_, i) => coalitions.subarray((1 + i) * share, (2 + i) * share));
+    const coming = helpers.map((helper, i) => this.helped(helper, parts[i]));
+    const found = [encoder.encodeImages(coalitions.subarray(0, share))];
+    for (const [i, embeddings] of (await Promise.all(coming)).entries()) {
+      found.push(embeddings ?? encoder.encodeImages(parts[i]));
+    }
+    const all = new Float32Array((coalitions.length / patches) * encoder.dimension);
+    found.forEach((embeddings, i) => all.set(embeddings, i * (share / patches) * encoder.dimension));
+    return all;
+  }
+
+  /** What a helper makes of some coalitions; nothing where it fails, and helps no more. */
+  async helped(helper, coalitions) {
+    if (helper.shown !== this.encoder.shown) helper.port.postMessage({ pixels: this.pixels });
+    helper.shown = this.encoder.shown;
+    const embeddings = await helper.encode(coalitions);
+    if (!embeddings) this.helpers = this.helpers.filter((other) => other !== helper);
+    return embeddings;
   }
 
   /** Explain a picture by captions; resolves when done, cancelled or replaced by a later call. */
@@ -120,6 +183,7 @@ class Explainer {
     const { dimension } = encoder;
     const n = this.record.vision.patches;
     const started = performance.now();
+    this.pixels = pixels;
     encoder.setPicture(pixels);
     const ends = encoder.encodeImages(new Uint8Array(2 * n).fill(1, n));
     this.pace = Math.max(1, (performance.now() - started) / 2); // milliseconds a pass, about
@@ -148,7 +212,8 @@ class Explainer {
       for (let from = 0, size; from < rows.length / n; from += size) {
         await breathe();
         if (this.current !== id) return null;
-        size = this.gpu?.most ?? Math.min(CHUNK, Math.ceil(PATIENCE / this.pace));
+        const threads = 1 + this.helpers.length;
+        size = this.gpu?.most ?? threads * Math.min(CHUNK, Math.ceil(PATIENCE / threads / this.pace));
         const chunk = rows.subarray(from * n, (from + size) * n);
         const began = performance.now();
         embeddings.set(await this.encodeImages(chunk), from * dimension);
@@ -157,7 +222,7 @@ class Explainer {
         done += chunk.length / n;
         of.seconds = (performance.now() - started) / 1000;
         const engine = this.gpu ? "webgpu" : "wasm";
-        this.post({ type: "progress", id, done, total, engine });
+        this.post({ type: "progress", id, done, total, engine, threads: this.gpu ? 0 : threads });
       }
       return embeddings;
     };
@@ -200,6 +265,7 @@ class Explainer {
       encoder.top = top;
     }
     side.seconds = (performance.now() - started) / 1000;
+    side.repeat = `--design ${design.name}:${ACCURACIES[accuracy].passes} --order ${order}`;
     this.side = side;
     this.current = 0;
     this.show("done", id, side);
@@ -210,7 +276,8 @@ class Explainer {
     const { passes, judged, order } = ACCURACIES[accuracy];
     const first = blocks ? ON_BLOCKS.passes + ON_BLOCKS.judged : FIRST_LOOKS[0];
     const all = passes + judged + (order === 2 ? 128 : 0) + (blocks ? first : 0);
-    return { heat: (first * this.pace) / 1000, all: (all * this.pace) / 1000 };
+    const seconds = this.pace / 1000 / (1 + this.helpers.length);
+    return { heat: first * seconds, all: all * seconds };
   }
 
   /**
@@ -237,7 +304,8 @@ class Explainer {
     regression.add(design.coalitions, design.weights, embeddings);
     const coefficients = regression.solve(0);
     regression.release();
-    return Object.assign(coarse, { design: factsOf(design), heldOut: judged, heldOutEmbeddings, coefficients });
+    const repeat = `--patches ${BLOCKS}x${BLOCKS} --design ${design.name}:${ON_BLOCKS.passes} --order 1`;
+    return Object.assign(coarse, { design: factsOf(design), heldOut: judged, heldOutEmbeddings, coefficients, repeat });
   }
 
   /** Explain the same picture by other captions: text passes only. While it is being encoded, from the next look on. */
@@ -402,6 +470,7 @@ class Explainer {
           : null,
         seed: SEED,
         computed_by: "the page Try it, in a browser",
+        ...(image.repeat ? { repeat: `--p ${image.p} --seed ${SEED}${text.caption.whole ? " --words" : ""} ${image.repeat}` } : {}),
       },
     };
   }
@@ -444,19 +513,26 @@ export function serve(scope) {
   let explainer = null;
   const failed = (id) => (error) => scope.postMessage({ type: "failed", id, message: error.message });
   const handlers = {
-    async load({ record, weights, checkpoint, kernels, engine }) {
+    async load({ record, weights, checkpoint, kernels, engine, port }) {
       explainer = null;
       const loaded = await loadKernels(kernels);
       const source = checkpoint
         ? new Checkpoint(checkpoint, record.tensors)
         : new Embedded(record.tensors, fromHalf(weights));
       const tell = (share) => scope.postMessage({ type: "loading", model: record.name, share });
-      const encoder = await Encoder.make(loaded.kernels, loaded.memory, record, source, tell);
+      const encoder = await Encoder.make(loaded.kernels, loaded.memory, record, source, tell, !port);
+      if (port) {
+        lend(encoder, port);
+        return scope.postMessage({ type: "loaded", model: record.name });
+      }
       explainer = new Explainer(encoder, (message) => scope.postMessage(message));
       if (checkpoint) explainer.blocks = BLOCKS;
       scope.postMessage({ type: "loaded", model: record.name });
-      explainer.useGpu(engine);
+      await explainer.useGpu(engine);
+      if (!explainer.gpu) scope.postMessage({ type: "alone" });
     },
+    helper: ({ number, port }) => explainer.helpers.push(new Helper(number, port)),
+    lost: ({ number }) => explainer.helpers.find((helper) => helper.number === number)?.hear({ fault: "It stopped." }),
     explain: (message) => explainer?.explain(message),
     captions: (message) => explainer?.recaption(message),
     cancel: () => explainer && (explainer.current = 0),
