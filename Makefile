@@ -20,7 +20,7 @@ PYTEST := env -u FIXLIP_MODEL -u FIXLIP_DEVICE $(IN)/python -m pytest --nbval --
 JOBS ?= 2
 BESIDE := OMP_NUM_THREADS=1 $(PYTEST) -n $(JOBS) --dist loadfile
 IN_BROWSER := $(addprefix tests/test_,edition.py choices.py notebook_programs.py explorer.py puzzles.py try_it.py \
-	try_it_states.py opened_model.py front_page.py built_book.py)
+	try_it_states.py opened_model.py hub.py front_page.py built_book.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help environment book notebooks lab serve publish bundle slides pdf chapters lint test test-all test-full-size bench browser picture set-repository clean

@@ -48,8 +48,9 @@ WORKER = (
     "coalitions.js", "numerics.js", "encoder.js", "checkpoint.js", "gpu.js", "sides.js", "captions.js", "worker.js"
 )  # fmt: skip
 PAGE = (
-    "../explanation.js", "../explorer.js", "address.js", "captions.js", "numerics.js", "checkpoint.js", "pieces.js",
-    "pictures.js", "numbers.js", "drawing.js", "field.js", "engine.js", "result.js", "scenes.js", "page.js"
+    "../explanation.js", "../explorer.js", "address.js", "captions.js", "numerics.js", "checkpoint.js", "hub.js",
+    "shelf.js", "pieces.js", "pictures.js", "numbers.js", "drawing.js", "field.js", "engine.js", "result.js",
+    "scenes.js", "page.js"
 )  # fmt: skip
 """Modules of ``web/try_it`` in an order in which each finds above it what it imports."""
 
@@ -64,6 +65,33 @@ SHOWN = {
 """The examples that the page shows, by name: what differs, a true caption and a false one."""
 STORED = ("mini-clip", 0.5, "good")
 """Encoder, p and accuracy of the stored explanations of those."""
+
+HUB = {
+    "base": "https://huggingface.co",
+    "servers": "*.hf.co",
+    "wait": 1000,
+    "models": [
+        {
+            "name": "openai/clip-vit-base-patch32",
+            "revision": "c237dc49a33fc61debc9276459120b7eac67e7ef",
+            "bytes": 608_000_000,
+        },
+        {
+            "name": "laion/CLIP-ViT-B-32-laion2B-s34B-b79K",
+            "revision": "1a25a446712ba5ee05982a381eed697ef9b435cf",
+            "bytes": 608_000_000,
+        },
+        {
+            "name": "google/siglip-base-patch16-224",
+            "revision": "7fd15f0689c79d79e38b1c2e2e2370a7bf2761ed",
+            "bytes": 816_000_000,
+        },
+    ],
+}
+"""Where the page fetches models from once its reader has agreed: the hub's address, the servers that its large files
+come from, milliseconds before a second try, and the models, each at a commit that holds ``model.safetensors`` and
+``tokenizer.json``, with the bytes that the reader is told. The first one's commit is that which converts its weights:
+its branch ``main`` has a PyTorch file only."""
 
 
 def model_record(model: VisionLanguageModel) -> dict:
@@ -255,6 +283,7 @@ def write(folder: Path) -> list[Path]:
         "examples": example_records(),
         "stored": {"model": model, "p": p, "accuracy": accuracy, "records": stored_explanations()},
         "models": models,
+        "hub": HUB,
         "photograph": {
             "mostColours": MOST_COLOURS_OF_A_DRAWING,
             "mostGreys": MOST_GREYS_OF_A_DRAWING,

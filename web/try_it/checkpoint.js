@@ -10,7 +10,7 @@ const MOST_HEADER = 100_000_000; // bytes, the format's own bound
 const MOST_JSON = 50_000_000; // bytes of config.json, of tokenizer.json
 const MOST_MEMORY = 3_000_000_000; // bytes of packed weights: of WebAssembly's four billion
 const BYTES = { F32: 4, F16: 2, BF16: 2 };
-const PREPROCESSOR = "preprocessor_config.json";
+export const PREPROCESSOR = "preprocessor_config.json";
 
 /**
  * What transformers takes where config.json says nothing, by family and tower.
@@ -417,10 +417,10 @@ export class Checkpoint {
   }
 }
 
-function megabytes(bytes) {
+export function megabytes(bytes) {
   return `${(bytes / 1e6).toLocaleString("en", { maximumFractionDigits: bytes < 1e7 ? 1 : 0 })} MB`;
 }
 
-function short(name) {
+export function short(name) {
   return `“${name.length > 60 ? `${name.slice(0, 60)}…` : name}”`;
 }

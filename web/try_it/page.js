@@ -16,6 +16,7 @@ import { bitmapOf, looksLikePhotograph, lossy, readPicture } from "./pictures.js
 import { pieceReader } from "./pieces.js";
 import { resultView } from "./result.js";
 import { buildScene, scenePainter, sceneToText, textToScene } from "./scenes.js";
+import { modelShelf } from "./shelf.js";
 
 const FIRST_SCENE = "grass;dog,blue,60,6,50;car,red,56,68,14";
 const P_NAMES = { 0.3: "0.3: few visible", 0.5: "0.5: half", 0.7: "0.7: most visible" };
@@ -113,6 +114,8 @@ function tryIt(root, facts) {
   add(ownModel, "p", "ti-note").textContent =
     "A real CLIP or SigLIP from your disk, for photographs: the folder with model.safetensors, config.json and " +
     "tokenizer.json. Nothing is sent anywhere.";
+  const shelf = compact ? null : modelShelf(ownModel, facts.hub, { say, adopt });
+  more.addEventListener("toggle", () => more.open && shelf?.());
 
   const view = resultView(root, { facts, say, link: linkOf });
 
@@ -266,25 +269,29 @@ function tryIt(root, facts) {
   async function openModel(files) {
     say("Reading the model's files.");
     try {
-      const { record, weights, tokenizer } = await openCheckpoint(files);
-      await script("tokenizers.js", () => globalThis.fixlipTokenizers);
-      const read = pieceReader(globalThis.fixlipTokenizers.Tokenizer, tokenizer, record);
-      while (Object.hasOwn(facts.models, record.name)) record.name += " (opened)";
-      facts.models[record.name] = { ...record, opened: { weights, read } };
-      add(model, "option", "", { value: record.name }).textContent = record.name;
-      model.value = draft.model = record.name;
-      accuracy.value = draft.accuracy = "fast";
-      more.open = true;
-      await refit();
-      const { vision, packed } = record;
-      say(
-        `${record.name} is ready: ${Math.sqrt(vision.patches)} × ${Math.sqrt(vision.patches)} patches, ` +
-          `${Math.round(packed / 1e6)} MB of memory. Choose a photograph, type a caption, press Explain.`,
-      );
-      fields.forEach(({ hint }) => hint());
+      await adopt(await openCheckpoint(files));
     } catch (error) {
       say(error.message, true);
     }
+  }
+
+  /** Make what openCheckpoint gives an encoder of the page, and take it; throws where its files do not fit. */
+  async function adopt({ record, weights, tokenizer }) {
+    await script("tokenizers.js", () => globalThis.fixlipTokenizers);
+    const read = pieceReader(globalThis.fixlipTokenizers.Tokenizer, tokenizer, record);
+    while (Object.hasOwn(facts.models, record.name)) record.name += " (opened)";
+    facts.models[record.name] = { ...record, opened: { weights, read } };
+    add(model, "option", "", { value: record.name }).textContent = record.name;
+    model.value = draft.model = record.name;
+    accuracy.value = draft.accuracy = "fast";
+    more.open = true;
+    await refit();
+    const { vision, packed } = record;
+    say(
+      `${record.name} is ready: ${Math.sqrt(vision.patches)} × ${Math.sqrt(vision.patches)} patches, ` +
+        `${Math.round(packed / 1e6)} MB of memory. Choose a photograph, type a caption, press Explain.`,
+    );
+    fields.forEach(({ hint }) => hint());
   }
 
   /** Make this the picture, or none (null): { seen, src, alt } and what it is: example, scene, or own with its id. */
