@@ -8,6 +8,7 @@ The page *Try it* of the book explains a picture on the reader's own device. Thi
 * ``try_it.js``: the modules of ``web/try_it`` and of the explorer as one script, with the worker and the compiled
   kernels inside, so that the page works from a folder too, where a browser fetches nothing;
 * ``tokenizers.js``: the tokenizers of others, loaded when the reader opens a model;
+* ``published.js``: the published photograph, caption and explanation, loaded when the reader compares with it;
 * ``scenes.js``: drawings, tints and backgrounds of the picture world, to build scenes from; ``try_it.css``.
 
 Nothing is computed here: the browser's encoders, coalitions and solver are in ``web/try_it`` and are compared with the
@@ -29,6 +30,9 @@ from PIL import Image
 
 from fixlip_helpers import scenes
 from fixlip_helpers.choices import web
+from fixlip_helpers.cli import PUBLISHED_BUDGET
+from fixlip_helpers.coalitions import authors_split
+from fixlip_helpers.datasets import published_clip
 from fixlip_helpers.models import (
     COLOURED_SHARE,
     GREY_LEVELS,
@@ -45,12 +49,13 @@ ACTIVATIONS = ("gelu", "quick_gelu", "gelu_pytorch_tanh")
 """Nonlinearities of the kernels, by their names in transformers."""
 
 WORKER = (
-    "coalitions.js", "numerics.js", "encoder.js", "checkpoint.js", "gpu.js", "sides.js", "captions.js", "worker.js"
+    "coalitions.js", "numerics.js", "encoder.js", "checkpoint.js", "gpu.js", "sides.js", "agreement.js", "captions.js",
+    "worker.js"
 )  # fmt: skip
 PAGE = (
     "../explanation.js", "../explorer.js", "address.js", "captions.js", "numerics.js", "checkpoint.js", "hub.js",
     "shelf.js", "pieces.js", "pictures.js", "numbers.js", "drawing.js", "field.js", "engine.js", "result.js",
-    "scenes.js", "page.js"
+    "scenes.js", "verify.js", "page.js"
 )  # fmt: skip
 """Modules of ``web/try_it`` in an order in which each finds above it what it imports."""
 
@@ -267,6 +272,27 @@ def drawings() -> dict:
     }
 
 
+def published() -> dict:
+    """The published explanation that ``fixlip verify`` compares with: what the page needs of it.
+
+    ``picture`` is a data URI of the photograph as it is shipped, ``cross`` (n_image, n_text) and ``first`` (n_players,)
+    are its numbers in logits, ``coalitions`` how many of each side the authors drew.
+    """
+    explanation = published_clip()[1]["FIxLIP"]
+    asset = Path(__file__).parent / "assets" / "dog_and_hydrant.jpg"
+    n = explanation.n_image
+    image, text = authors_split(PUBLISHED_BUDGET, n, explanation.n_text)
+    return {
+        "caption": explanation.meta["caption"],
+        "tokens": explanation.players[n:],
+        "p": explanation.p,
+        "picture": f"data:image/jpeg;base64,{base64.b64encode(asset.read_bytes()).decode()}",
+        "cross": explanation.cross_modal().tolist(),
+        "first": explanation.first_order().tolist(),
+        "coalitions": {"image": image, "text": text},
+    }
+
+
 def write(folder: Path) -> list[Path]:
     """Write all files of the page into a folder, which is made where it is missing; returns their paths."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -296,6 +322,7 @@ def write(folder: Path) -> list[Path]:
         "scenes.js": f"globalThis.fixlipDrawings = {json.dumps(drawings())};\n",
         "try_it.js": script(),
         "tokenizers.js": tokenizers_script(),
+        "published.js": f"globalThis.fixlipPublished = {json.dumps(published())};\n",
         "try_it.css": "".join(
             (web() / name).read_text(encoding="utf-8") for name in ("explorer.css", "try_it/try_it.css")
         ),

@@ -43,10 +43,11 @@ from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer, SiglipConfig, SiglipModel
 
-from fixlip_helpers import VisionLanguageGame, cli, load_model
+from fixlip_helpers import VisionLanguageGame, cli, fixlip, load_model
 from fixlip_helpers.coalitions import draw
+from fixlip_helpers.datasets import published_clip
 from fixlip_helpers.explanation import SCHEMA, Explanation
-from fixlip_helpers.export import WORKER, joined, tokenizers_script, write
+from fixlip_helpers.export import WORKER, joined, published, tokenizers_script, write
 from fixlip_helpers.sides import combine, fit_side
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -547,6 +548,57 @@ def test_the_command_that_the_page_prints_gives_the_same_numbers(
     np.testing.assert_allclose(found.main, expected.main, atol=limit)
     np.testing.assert_allclose(found.pairs, expected.pairs, atol=limit)
     assert found.players == expected.players and found.p == expected.p == 0.3
+
+
+@pytest.fixture(scope="module")
+def of_its_own(folders):
+    """An explanation of the published pair by the random model: what was published, had the authors had that one."""
+    photograph, explanations = published_clip()
+    caption = explanations["FIxLIP"].meta["caption"]
+    game = VisionLanguageGame(load_model(str(folders("openai"))), photograph, caption, progress=False)
+    return fixlip(game, 0.5, n_image_coalitions=512, n_text_coalitions=128, seed=5)
+
+
+def test_the_page_verifies_an_opened_model(browser, site, folders, of_its_own, tmp_path, capsys):
+    """Random weights are not those of the published explanation, as the command says too; they are their own."""
+    folder = folders("openai")
+    shutil.copytree(site, tmp_path / "site")
+    own = {
+        **published(),
+        "cross": of_its_own.cross_modal().tolist(),
+        "first": of_its_own.first_order().tolist(),
+        "coalitions": {"image": 512, "text": 128},
+    }
+    found = {}
+    for what, reference in (("failed", published()), ("passed", own)):
+        text = f"globalThis.fixlipPublished = {json.dumps(reference)};"
+        (tmp_path / "site" / "published.js").write_text(text, encoding="utf-8")
+        page = Page(browser, tmp_path / "site")
+        press = "[...document.querySelectorAll('button')].find((b) => b.textContent.startsWith('Check a')).click()"
+        browser.execute_script(press)
+        wait(lambda page=page: "Open a model first" in page.status(), "the sentence")
+        page.choose("or its files", model_files(folder))
+        wait(lambda page=page: "is ready" in page.status(), "the model")
+        browser.execute_script(press)
+        page.until("return document.querySelector('.ti-verdict').dataset.verdict", "the verdict")
+        verdict = browser.find_element(By.CSS_SELECTOR, ".ti-verdict")
+        assert verdict.get_attribute("data-verdict") == what, verdict.text
+        rows = [row.text for row in verdict.find_elements(By.CSS_SELECTOR, "tbody tr")]
+        found[what] = [[float(x.replace("−", "-")) for x in row.rsplit(" ", 3)[1:]] for row in rows]
+    assert page.record()["players"][49:] == published()["tokens"]
+    for correlation, _, ratio in found["passed"]:
+        assert correlation > 0.95 and ratio < 1.5
+    for correlation, _, ratio in found["failed"]:
+        assert correlation < 0.5 and ratio > 5
+
+    # what the command says of these weights, within what the draws of both leave open
+    cli._compare(of_its_own, published_clip()[1]["FIxLIP"], load_model(str(folder)))
+    output = capsys.readouterr().out
+    assert "only if 'openai' holds the weights of openai/clip-vit-base-patch32" in output
+    blocks = "pairs of patch and word", "first-order values"
+    for block, (correlation, *_) in zip(blocks, found["failed"], strict=True):
+        line = next(line for line in output.splitlines() if block in line)
+        assert float(line.split(block)[1].split()[0].replace("−", "-")) == pytest.approx(correlation, abs=0.1)
 
 
 def test_files_that_are_no_model_leave_the_page_as_it_was(browser, site, folders, tmp_path):

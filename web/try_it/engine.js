@@ -1,6 +1,6 @@
 // The way to the worker: its model, fetched with a percentage, and the runs that it is asked for.
 //
-// A run is what is encoded: { id, picture, model, p, accuracy }. Every message of the worker's carries the id of the run
+// A run is what is encoded: { id, picture, model, p, accuracy, published }. Every message of the worker's carries the id of the run
 // that it is about; of any other than the last one they are dropped here.
 
 import { normalised } from "./pictures.js";
@@ -56,8 +56,9 @@ export class Engine {
     }
     if (this.run !== run) return;
     const pixels = normalised(run.picture.seen, this.facts.models[run.model].vision);
-    const { id, p, accuracy } = run;
-    this.worker.postMessage({ type: "explain", id, pixels, captions: this.asked ?? captions, p, accuracy }, [pixels.buffer]);
+    const { id, p, accuracy, published } = run;
+    const asked = { id, pixels, captions: this.asked ?? captions, p, accuracy, published };
+    this.worker.postMessage({ type: "explain", ...asked }, [pixels.buffer]);
     this.asked = null;
   }
 

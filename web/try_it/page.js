@@ -17,6 +17,7 @@ import { pieceReader } from "./pieces.js";
 import { resultView } from "./result.js";
 import { buildScene, scenePainter, sceneToText, textToScene } from "./scenes.js";
 import { modelShelf } from "./shelf.js";
+import { verifier } from "./verify.js";
 
 const FIRST_SCENE = "grass;dog,blue,60,6,50;car,red,56,68,14";
 const P_NAMES = { 0.3: "0.3: few visible", 0.5: "0.5: half", 0.7: "0.7: most visible" };
@@ -116,6 +117,8 @@ function tryIt(root, facts) {
     "tokenizer.json. Nothing is sent anywhere.";
   const shelf = compact ? null : modelShelf(ownModel, facts.hub, { say, adopt });
   more.addEventListener("toggle", () => more.open && shelf?.());
+
+  const showVerdict = verifier(ownModel, { encoder, say, run: verify });
 
   const view = resultView(root, { facts, say, link: linkOf });
 
@@ -449,8 +452,17 @@ function tryIt(root, facts) {
     return Boolean(run && ["picture", "model", "p", "accuracy"].every((key) => run[key] === draft[key]));
   }
 
-  function explain() {
-    const captions = readCaptions();
+  /** Explain the published photograph, tokens as players, and compare. */
+  async function verify(published, caption) {
+    await load(blobOf(published.picture), "The published photograph");
+    setCompare(false);
+    fields[0].input.value = published.caption;
+    p.value = String((draft.p = published.p));
+    accuracy.value = draft.accuracy = "fast";
+    explain([caption], published);
+  }
+
+  function explain(captions = readCaptions(), published = null) {
     if (!draft.picture) return say("Choose a picture first.", true);
     if (captions.fault) return say(captions.fault, true);
     if (running && matches()) {
@@ -462,7 +474,7 @@ function tryIt(root, facts) {
     }
     if (draft.picture.box !== draft.picture.cut) show({ ...draft.picture, box: draft.picture.cut }); // a file's own
     const { picture, model, p, accuracy } = draft;
-    run = Object.freeze({ id: ++runs, picture, model, p, accuracy });
+    run = Object.freeze({ id: ++runs, picture, model, p, accuracy, published });
     progressOf = { began: performance.now(), threads: null, score: "", expected: "", times: {} };
     running = live = true;
     root.dataset.state = "running";
@@ -510,6 +522,8 @@ function tryIt(root, facts) {
       view.set(Object.freeze({ ...run, origin: "run", explanations: message.explanations, final }));
       if (final && running) finished("done", sentenceOf(progressOf));
       if (final) root.dataset.state = "done";
+    } else if (message.type === "compared") {
+      showVerdict(message.found);
     } else if (message.type === "failed") {
       run = null;
       finished("failed", message.message);

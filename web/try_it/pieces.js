@@ -1,6 +1,6 @@
 // Captions for a vocabulary of pieces, as CLIP and SigLIP have: by the Hugging Face tokenizer (tokenizers.js), which
 // knows what a model's tokenizer.json says, framed as VisionLanguageModel.tokenize of the package frames them. A word
-// is a player, whatever pieces it is cut into.
+// is a player, whatever pieces it is cut into, or each piece is one.
 
 const GEMMA_VOCABULARY = 256_000; // by this, too, the package tells SigLIP 2 from SigLIP
 
@@ -9,7 +9,7 @@ const GEMMA_VOCABULARY = 256_000; // by this, too, the package tells SigLIP 2 fr
  * @param {any} Tokenizer the class of @huggingface/tokenizers
  * @param {{ json: any, config: any }} files tokenizer.json and tokenizer_config.json, or {}
  * @param {any} record the model's facts
- * @returns {(text: string) => any} as readCaption of captions.js; throws a sentence where the files do not fit
+ * @returns {(text: string, pieces?: boolean) => any} as readCaption of captions.js; throws a sentence where the files do not fit
  */
 export function pieceReader(Tokenizer, { json, config }, record) {
   let tokenizer, added;
@@ -30,7 +30,7 @@ export function pieceReader(Tokenizer, { json, config }, record) {
   const end = multilingual ? [idOf(config.eos_token, "<eos>")] : [];
   const padding = idOf(config.pad_token, multilingual ? "<pad>" : "</s>");
 
-  return (caption) => {
+  return (caption, pieces = false) => {
     let text = caption.trim().split(/\s+/).join(" ");
     if (!text) return { fault: "The caption is empty: type at least one word." };
     if (multilingual) text = text.toLowerCase();
@@ -54,13 +54,13 @@ export function pieceReader(Tokenizer, { json, config }, record) {
     const whole = content.map((id) => extra.has(id)); // a token that was added carries no mark: it is a word
     tokens.forEach((piece, i) => {
       const marked = clip ? tokens[i - 1]?.endsWith("</w>") : piece.startsWith("▁");
-      if (!i || marked || whole[i - 1] || (whole[i] && tokens[i - 1] !== "▁")) groups.push([]);
+      if (!i || pieces || marked || whole[i - 1] || (whole[i] && tokens[i - 1] !== "▁")) groups.push([]);
       groups.at(-1).push(i);
     });
     if (!clip) while (ids.length < record.context) ids.push(padding);
     return {
       text: caption,
-      whole: true, // words as players
+      whole: !pieces, // words as players
       words: groups.map((group) => (clip ? decoded : spelled)(group, content, tokens, tokenizer).normalize("NFC")),
       ids,
       players: groups.map((group) => group.map((i) => first + i)),

@@ -7,10 +7,11 @@
 //
 // An opened model, whose passes take long, is asked about a few blocks of patches first, then about the patches.
 //
-// Messages in: load { record, weights or checkpoint, kernels, engine }, explain { id, pixels, captions, p, accuracy }, captions { id, captions }
+// Messages in: load { record, weights or checkpoint, kernels, engine }, explain { id, pixels, captions, p, accuracy, published }, captions { id, captions }
 // (on the picture explained last), cancel; helper { number, port }, lost { number }; to a helper: load with its port. Messages out: loading { share },
 // loaded { model }, alone (no GPU: helpers are welcome); each with the id: score { values, expected }, progress { done, total, engine, threads },
-// partial and done { explanations, fits }, cancelled, failed { message }.
+// partial and done { explanations }, compared
+// { found } with what was published, cancelled, failed { message }.
 
 import {
   STREAMS,
@@ -23,6 +24,7 @@ import {
   uniform,
 } from "./coalitions.js";
 import { Regression, combine, rSquared, termsUpTo } from "./sides.js";
+import { agreement } from "./agreement.js";
 import { Checkpoint } from "./checkpoint.js";
 import { Embedded, Encoder } from "./encoder.js";
 import { fromHalf, loadKernels } from "./numerics.js";
@@ -177,7 +179,7 @@ class Explainer {
     return this.last;
   }
 
-  async run({ id, pixels, captions, p, accuracy }) {
+  async run({ id, pixels, captions, p, accuracy, published }) {
     if (this.current !== id) return this.cancelled(id);
     const { encoder } = this;
     const { dimension } = encoder;
@@ -269,6 +271,10 @@ class Explainer {
     this.side = side;
     this.current = 0;
     this.show("done", id, side);
+    if (published && this.texts.length && !this.asked) {
+      const game = { scale: this.record.scale, dimension };
+      this.post({ type: "compared", id, found: agreement(side, this.texts[0], game, published) });
+    }
   }
 
   /** Seconds that the image passes of a run will take, to the first map and to the end, by those that were made. */
