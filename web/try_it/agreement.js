@@ -32,8 +32,8 @@ export function agreement(image, text, { scale, dimension }, { cross, first, coa
     return { ours: unit * inner(images[i], texts[j]), error: unit * Math.sqrt(imageOpen[j] + textOpen[i]), theirs };
   };
   const blocks = [
-    ["pairs of patch and word", cross.flatMap((row, i) => row.map((value, j) => compared(1 + i, 1 + j, value)))],
-    ["first-order values", first.map((value, k) => (k < image.n ? compared(1 + k, 0, value) : compared(0, 1 + k - image.n, value)))],
+    ["Pairs of patch and word", cross.flatMap((row, i) => row.map((value, j) => compared(1 + i, 1 + j, value)))],
+    ["First-order values", first.map((value, k) => (k < image.n ? compared(1 + k, 0, value) : compared(0, 1 + k - image.n, value)))],
   ].map(([name, numbers]) => ({ name, ...judged(numbers) }));
   const within = blocks.every(({ ratio }) => ratio <= MOST_RATIO);
   const clear = blocks.every(({ noise }) => noise <= MOST_NOISE);

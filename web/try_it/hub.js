@@ -68,7 +68,7 @@ export async function fetchModel(hub, model, store, { signal, progress }) {
   const pieces = [];
   for (const [begin, end] of requestsFor(record.tensors)) pieces.push({ begin, end, blob: await part(begin, end) });
   record.tensors = shifted(record.tensors, pieces);
-  record.name = model.name;
+  record.name = record.path = model.name;
   record.revision = sha;
   await store.put(source.key("list"), new Blob([JSON.stringify({ sha, sizes, total })]), "");
   progress(total, total);

@@ -25,6 +25,7 @@ const THREADS = ["on this device's GPU", "on one CPU thread"]; // by their numbe
 const LINK_QUALITY = 0.8; // of the WebP in an address
 const MOST_PAIRED = 64; // patches, as the embedded models have, of which pairs are fitted here
 const LONG = 30; // seconds, from which on a run says before how long it will take
+const TIMED = 8; // passes, by which that is known
 const TYPING = 400; // milliseconds without a key, after which a caption starts a run
 
 /** @param {HTMLElement} root @param {any} facts what fixlip_helpers.export wrote */
@@ -475,7 +476,7 @@ function tryIt(root, facts) {
     if (draft.picture.box !== draft.picture.cut) show({ ...draft.picture, box: draft.picture.cut }); // a file's own
     const { picture, model, p, accuracy } = draft;
     run = Object.freeze({ id: ++runs, picture, model, p, accuracy, published });
-    progressOf = { began: performance.now(), threads: null, score: "", expected: "", times: {} };
+    progressOf = { began: performance.now(), threads: null, score: "", first: null, expected: null, times: {} };
     running = live = true;
     root.dataset.state = "running";
     stop.hidden = progress.hidden = count.hidden = false;
@@ -501,16 +502,14 @@ function tryIt(root, facts) {
       times.score ??= seconds;
       const values = message.values.map((value) => signed(value, 2));
       progressOf.score = `${run.model} scores ${values.join(" and ")} logits. `;
-      const { heat, all } = message.expected ?? {};
-      if (all > LONG) {
-        progressOf.expected = ` About ${duration(heat)} to the first map, ${duration(all)} to the whole of “${run.accuracy}”.`;
-      }
-      if (running) say(`${progressOf.score}Which parts made it?${progressOf.expected}`);
+      if (running) say(`${progressOf.score}Which parts made it?`);
     } else if (message.type === "progress") {
-      if (message.threads !== progressOf.threads) {
+      const known = progressOf.expected;
+      progressOf.expected ??= expectation(message, seconds);
+      if (message.threads !== progressOf.threads || progressOf.expected !== known) {
         root.dataset.engine = message.engine;
         progressOf.threads = message.threads;
-        say(`${progressOf.score}Encoding the picture with patches removed, ${on(message.threads)}.${progressOf.expected}`);
+        say(`${progressOf.score}Encoding the picture with patches removed, ${on(message.threads)}.${progressOf.expected ?? ""}`);
       }
       progress.value = message.done / message.total;
       const rate = message.done / seconds;
@@ -528,6 +527,16 @@ function tryIt(root, facts) {
       run = null;
       finished("failed", message.message);
     }
+  }
+
+  /** How long a run will take, by its first passes; null while they are too few, nothing to say where it is short. */
+  function expectation({ done, first, total }, seconds) {
+    const begun = (progressOf.first ??= { done, seconds });
+    if (done < begun.done + TIMED) return null;
+    const pace = (seconds - begun.seconds) / (done - begun.done);
+    const [map, all] = [(first - done) * pace, (total - done) * pace];
+    if (all < LONG) return "";
+    return ` About ${map > 0 ? `${duration(map)} to the first map, ` : ""}${duration(all)} to the whole of “${run.accuracy}”.`;
   }
 
   function on(threads) {

@@ -47,15 +47,10 @@ export function verifier(parent, { encoder, say, run }) {
     found.dataset.verdict = verdict;
     found.replaceChildren();
     add(found, "p").textContent = VERDICTS[verdict];
-    const table = add(found, "table");
-    const head = add(add(table, "thead"), "tr");
-    for (const name of ["block", "correlation", "largest difference", "differences / expected error"])
-      add(head, "th", "", { scope: "col" }).textContent = name;
-    const body = add(table, "tbody");
     for (const { name, correlation, largest, ratio } of blocks) {
-      const line = add(body, "tr");
-      for (const text of [name, signed(correlation, 3), largest.toFixed(3), ratio.toFixed(ratio < 10 ? 2 : 0)])
-        add(line, "td").textContent = text;
+      add(found, "p").textContent =
+        `${name}: correlation ${signed(correlation, 3)}, largest difference ${largest.toFixed(3)} logits, ` +
+        `typical difference ${ratio.toFixed(ratio < 10 ? 2 : 0)} times the error to be expected.`;
     }
   };
 }

@@ -9,7 +9,7 @@
 //
 // Messages in: load { record, weights or checkpoint, kernels, engine }, explain { id, pixels, captions, p, accuracy, published }, captions { id, captions }
 // (on the picture explained last), cancel; helper { number, port }, lost { number }; to a helper: load with its port. Messages out: loading { share },
-// loaded { model }, alone (no GPU: helpers are welcome); each with the id: score { values, expected }, progress { done, total, engine, threads },
+// loaded { model }, alone (no GPU: helpers are welcome); each with the id: score { values }, progress { done, first, total, engine, threads },
 // partial and done { explanations }, compared
 // { found } with what was published, cancelled, failed { message }.
 
@@ -123,7 +123,6 @@ class Explainer {
     this.helpers = [];
     this.pixels = null; // of the picture shown last
     this.blocks = 0; // in a row, of the first look; 0: it is at patches
-    this.expected = null; // seconds of image passes { heat, all }, of a run whose score is not known yet
   }
 
   /** Let the GPU encode pictures from now on, where there is one; `wanted` as gpuEncoder has it. */
@@ -194,7 +193,6 @@ class Explainer {
     const side = { n, p, order: 1, ends, passes: 2, ridge: 0, players: patches };
     this.started = side;
     const blocks = this.blocks && across > this.blocks ? blocksOf(across, this.blocks) : null;
-    this.expected = this.gpu ? null : this.expect(accuracy, blocks);
     await this.hear(this.asked ?? { id, captions }, p, ends, (asked) => this.current === id && this.asked === asked);
     if (this.current !== id) return this.cancelled(id);
 
@@ -203,7 +201,8 @@ class Explainer {
     const judged = heldOut(design, most, SEED, STREAMS.image + STREAMS.held_out);
     const ridgeRows = order === 2 ? draw(n, p, 128, SEED, STREAMS.image + STREAMS.ridge) : new Uint8Array(0);
     let [done, total] = [0, design.count + judged.count + ridgeRows.length / n];
-    if (blocks) total += ON_BLOCKS.passes + ON_BLOCKS.judged;
+    const first = blocks ? ON_BLOCKS.passes + ON_BLOCKS.judged : Math.min(FIRST_LOOKS[0], design.count);
+    if (blocks) total += first;
     const top = encoder.top;
     const orthonormal = design.name === "orthogonal_array";
     const quick = new Regression(encoder, { n, p, order: 1, dimension, orthonormal: false });
@@ -224,7 +223,7 @@ class Explainer {
         done += chunk.length / n;
         of.seconds = (performance.now() - started) / 1000;
         const engine = this.gpu ? "webgpu" : "wasm";
-        this.post({ type: "progress", id, done, total, engine, threads: this.gpu ? 0 : threads });
+        this.post({ type: "progress", id, done, first, total, engine, threads: this.gpu ? 0 : threads });
       }
       return embeddings;
     };
@@ -275,15 +274,6 @@ class Explainer {
       const game = { scale: this.record.scale, dimension };
       this.post({ type: "compared", id, found: agreement(side, this.texts[0], game, published) });
     }
-  }
-
-  /** Seconds that the image passes of a run will take, to the first map and to the end, by those that were made. */
-  expect(accuracy, blocks) {
-    const { passes, judged, order } = ACCURACIES[accuracy];
-    const first = blocks ? ON_BLOCKS.passes + ON_BLOCKS.judged : FIRST_LOOKS[0];
-    const all = passes + judged + (order === 2 ? 128 : 0) + (blocks ? first : 0);
-    const seconds = this.pace / 1000 / (1 + this.helpers.length);
-    return { heat: first * seconds, all: all * seconds };
   }
 
   /**
@@ -338,19 +328,12 @@ class Explainer {
       await this.encoder.learn(caption.ids);
       sides.push(this.textSide(caption, p));
     }
-    const { expected } = this;
-    this.expected = null;
-    if (expected) {
-      const seconds = sides.reduce((sum, side) => sum + (side.coefficients ? 0 : textPasses(side.n) * side.pace), 0) / 1000;
-      expected.heat += seconds;
-      expected.all += seconds;
-    }
     if (!wanted(asked)) return false;
     const values = sides.map((side) => this.score(ends, side, 1));
     if (!values.every(Number.isFinite)) {
       throw new Error("The encoder gives numbers that are not finite: its weights are damaged.");
     }
-    this.post({ type: "score", id: request.id, values, expected });
+    this.post({ type: "score", id: request.id, values });
     for (const [i, side] of sides.entries()) {
       if (!side.coefficients && !(await this.fitText(side, request.captions[i], () => wanted(asked)))) return false;
     }
@@ -371,11 +354,7 @@ class Explainer {
   textSide(caption, p) {
     const key = `${p} ${caption.ids} ${caption.players.join(";")}`;
     const n = caption.players.length;
-    const begun = () => {
-      const began = performance.now();
-      const ends = this.encodeTexts(caption, new Uint8Array(2 * n).fill(1, n));
-      return { n, p, ends, pace: (performance.now() - began) / 2 }; // none and all of its words: half of them a pass
-    };
+    const begun = () => ({ n, p, ends: this.encodeTexts(caption, new Uint8Array(2 * n).fill(1, n)) });
     const side = this.known.get(key) ?? begun();
     this.known.delete(key); // and last again
     this.known.set(key, side);
@@ -480,11 +459,6 @@ class Explainer {
       },
     };
   }
-}
-
-/** Passes that a caption of `n` words takes, about. */
-function textPasses(n) {
-  return n <= 10 ? 2 ** n : 4 * termsUpTo(2, n);
 }
 
 function factsOf(design) {
