@@ -655,12 +655,18 @@ class Method:
     takes_p: bool = False
 
 
+def _as_released(method: Callable, subject: Subject) -> Explanation:
+    return method(subject.model, subject.image, subject.caption, variant="released")
+
+
 METHODS = {
     "fixlip-P": Method("FIxLIP-p", lambda subject, p: subject.fixlip(p), takes_p=True),
     "fixlip-si": Method("FIxLIP-SI, faithful Shapley interactions", lambda subject: subject.fixlip_si()),
     "banzhaf-P": Method("p-weighted Banzhaf values", lambda subject, p: banzhaf(subject.fixlip(p)), takes_p=True),
     "shapley": Method("Shapley values", lambda subject: shapley(subject.game, subject.si_budget, subject.seed)),
     "exclip": Method("exCLIP", lambda subject: subject.exclip()),
+    "exclip-released": Method("exCLIP as its code has it, of CLIP only", lambda subject: _as_released(exclip, subject)),
+    "grad-eclip-released": Method("Grad-ECLIP likewise", lambda subject: _as_released(grad_eclip, subject)),
     "game": Method("GAME", lambda subject: game_relevance(subject.model, subject.image, subject.caption)),
     "grad-eclip": Method("Grad-ECLIP", lambda subject: grad_eclip(subject.model, subject.image, subject.caption)),
     "random": Method("control: random numbers", lambda subject: random_explanation(subject.fixlip(), subject.seed)),

@@ -820,19 +820,31 @@ def choose_design(
     return DESIGNS[name](n, p, m, seed, STREAMS[side])
 
 
+def released_pointing_split(budget: int, n_image: int, n_text: int) -> tuple[int, int]:
+    """How the release's scripts of the pointing game split a budget: at most 64 captions, at most 2^18 pictures.
+
+    Returns
+    -------
+    m_image, m_text : int
+    """
+    budget, n_text = check_count("budget", budget), int(n_text)
+    m_text = min(64, 2**n_text)
+    return min(2**18, 2 ** int(n_image), budget // m_text), m_text
+
+
 def authors_split(budget: int, n_image: int, n_text: int) -> tuple[int, int]:
     """How the authors' release splits an integer budget into image and text coalitions.
 
     ``m_T = min(2**n_T, max(4, ceil(sqrt(budget) * n_T / n_I)))`` and ``m_I = budget // m_T``, for the
-    smaller side T; where the image has fewer players, the sides change places. At most ``2**n``
-    coalitions of a side.
+    smaller side T; where the image has no more players than the text, the sides change places. At most
+    ``2**n`` coalitions of a side.
 
     Returns
     -------
     m_image, m_text : int
     """
     n_image, n_text, budget = int(n_image), int(n_text), check_count("budget", budget)
-    if n_text > n_image:
-        return authors_split(budget, n_text, n_image)[::-1]
-    m_text = min(2**n_text, max(4, int(np.ceil(np.sqrt(budget) * n_text / max(n_image, 1)))))
-    return min(2**n_image, budget // m_text), m_text
+    fewer, more = sorted((n_image, n_text))
+    m_fewer = min(2**fewer, max(4, int(np.ceil(np.sqrt(budget) * fewer / max(more, 1)))))
+    m_more = min(2**more, budget // m_fewer)
+    return (m_more, m_fewer) if n_text < n_image else (m_fewer, m_more)

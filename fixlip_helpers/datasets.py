@@ -21,7 +21,7 @@ import json
 import re
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from itertools import zip_longest
 from pathlib import Path
@@ -194,6 +194,9 @@ _IMAGENET = {
     "plane": "n02690373", "banana": "n07753592", "ball": "n04254680", "church": "n03028079", "ipod": "n03584254",
 }  # fmt: skip
 
+# The release has ImageNet's classes 282 and 248, tiger cat and Eskimo dog; the choice above is tabby and Siberian.
+_IMAGENET_RELEASED = _IMAGENET | {"cat": "n02123159", "husky": "n02109961"}
+
 _PICTURES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 _TILE = 224  # pixels of each quarter of a grid that is pieced together from four photographs
 
@@ -254,7 +257,7 @@ def _faulty(name: str, place: str, reason: str) -> Input:
     return Input(name, (), lambda: None, places=(place,), fault=reason)
 
 
-def open_inputs(data: str | Path, seed: int = 0) -> list[Input]:
+def open_inputs(data: str | Path, seed: int = 0, released: bool = False) -> list[Input]:
     """The inputs that a specification names.
 
     Parameters
@@ -280,6 +283,11 @@ def open_inputs(data: str | Path, seed: int = 0) -> list[Input]:
             games of four of the folder's own classes.
     seed : int
         Chooses the photographs of grids.
+    released : bool
+        Grids as the FIxLIP release makes them. Captions are the first one, two, three and four classes of a grid, in
+        place of all neighbours in turn. The grids of a class game take the first photographs of each class in the order
+        of their names (as many grids as the smallest class has, at most 50), each squeezed into a square, not cut, and
+        the grid kept as a JPEG. Cat and husky are ImageNet's classes 282 and 248, tiger cat and Eskimo dog.
 
     Returns
     -------
@@ -309,11 +317,13 @@ def open_inputs(data: str | Path, seed: int = 0) -> list[Input]:
         elif tars:
             inputs = [one for file in tars for one in _tar_inputs(file)]
         elif path.is_dir():
-            inputs = _class_inputs(path, seed)
+            inputs = _class_inputs(path, seed, released)
         else:
             raise ValueError(f"data = {text!r}; expected {FORMS}")
     if not inputs:
         raise ValueError(f"data = {text!r} holds no input; expected {FORMS}")
+    if released:
+        inputs = [replace(one, captions=first_words(one.quarters)) if one.quarters else one for one in inputs]
     ids = [one.id for one in inputs]
     if len(set(ids)) < len(ids):
         twice = next(name for name in ids if ids.count(name) > 1)
@@ -327,6 +337,11 @@ def word_captions(classes: Sequence[str]) -> tuple[str, ...]:
     n = len(classes)
     chosen = [[classes[(first + k) % n] for k in range(size)] for size in range(1, n) for first in range(n)]
     return tuple(" ".join(words) for words in [*chosen, list(classes)])
+
+
+def first_words(classes: Sequence[str]) -> tuple[str, ...]:
+    """The captions of the FIxLIP release: the first class name, the first two, and so on to all of them."""
+    return tuple(" ".join(classes[: k + 1]) for k in range(len(classes)))
 
 
 def _scene_inputs(text: str) -> list[Input]:
@@ -547,15 +562,16 @@ def _tar_inputs(path: Path) -> list[Input]:
     return inputs + faulty
 
 
-def _class_inputs(folder: Path, seed: int, grids: int = 50) -> list[Input]:
+def _class_inputs(folder: Path, seed: int, released: bool = False, grids: int = 50) -> list[Input]:
     classes = {
         place.name: sorted(file for file in place.iterdir() if file.suffix.lower() in _PICTURES)
         for place in sorted(folder.iterdir())
         if place.is_dir()
     }
     classes = {name: photographs for name, photographs in classes.items() if photographs}
-    classes |= {name: classes[key] for name, key in _IMAGENET.items() if key in classes}
-    named = {name: photographs for name, photographs in classes.items() if name not in _IMAGENET.values()}
+    imagenet = _IMAGENET_RELEASED if released else _IMAGENET
+    classes |= {name: classes[key] for name, key in imagenet.items() if key in classes}
+    named = {name: photographs for name, photographs in classes.items() if name not in imagenet.values()}
     rng = np.random.default_rng([seed, 4])
     games = [tuple(game.split()) for game in CLASS_GAMES if set(game.split()) <= set(named)]
     if not games:
@@ -567,29 +583,36 @@ def _class_inputs(folder: Path, seed: int, grids: int = 50) -> list[Input]:
         grids = 1
     inputs = []
     for number, game in enumerate(games):
-        for k in range(grids):
-            chosen = [named[name][rng.integers(len(named[name]))] for name in game]
+        there = min(len(named[name]) for name in game)
+        for k in range(min(grids, there) if released else grids):
+            chosen = [named[name][k if released else rng.integers(len(named[name]))] for name in game]
             inputs.append(
                 Input(
                     f"{number}-{k} {' '.join(game)}",
                     word_captions(game),
-                    lambda chosen=chosen: _grid(chosen),
+                    lambda chosen=chosen: _grid(chosen, released),
                     game,
                 )
             )
     return inputs
 
 
-def _grid(photographs: Sequence[Path]) -> Image.Image:
-    """Four photographs, each cut to its middle square, as the quarters of one picture."""
+def _grid(photographs: Sequence[Path], released: bool = False) -> Image.Image:
+    """Four photographs, each cut to its middle square, as the quarters of one picture; ``released``: squeezed."""
     whole = Image.new("RGB", (2 * _TILE, 2 * _TILE))
     for k, path in enumerate(photographs):
         photograph = open_image(path)
         width, height = photograph.size
         side = min(width, height)
         left, top = (width - side) // 2, (height - side) // 2
-        square = photograph.resize(
-            (_TILE, _TILE), Image.Resampling.BICUBIC, (left, top, left + side, top + side)
-        )
+        middle = (left, top, left + side, top + side)
+        if released:
+            square = photograph.resize((_TILE, _TILE), Image.Resampling.BILINEAR)
+        else:
+            square = photograph.resize((_TILE, _TILE), Image.Resampling.BICUBIC, middle)
         whole.paste(square, (_TILE * (k % 2), _TILE * (k // 2)))
-    return whole
+    if not released:
+        return whole
+    stored = io.BytesIO()
+    whole.save(stored, "JPEG")
+    return Image.open(stored).convert("RGB")

@@ -30,6 +30,7 @@ from fixlip_helpers.players import text_players as find_text_players
 from fixlip_helpers.show import count, players_of, shortened
 
 if TYPE_CHECKING:
+    import shapiq
     import torch
     from PIL.Image import Image
 
@@ -278,6 +279,37 @@ def digest(numbers: np.ndarray) -> str:
 
 
 # --- Toy games ----------------------------------------------------------------------------
+
+
+def to_shapiq(game: Game) -> shapiq.Game:
+    """A game as shapiq's own: to precompute and save its values, for exact values, and for orders above two.
+
+    ``normalize`` is on: shapiq's values are less ν(∅), as in the FIxLIP release.
+
+    Parameters
+    ----------
+    game : Game
+
+    Returns
+    -------
+    shapiq.Game
+
+    Examples
+    --------
+    >>> import shapiq
+    >>> theirs = to_shapiq(random_game(5))
+    >>> exact = shapiq.ExactComputer(theirs)("FBII", order=3)  # order three, which fixlip has not
+    >>> exact.max_order
+    3
+    """
+    import shapiq
+
+    class AsShapiq(shapiq.Game):
+        def value_function(self, coalitions: np.ndarray) -> np.ndarray:
+            return np.asarray(game(np.asarray(coalitions, dtype=bool)), dtype=float)
+
+    nobody = float(game(np.zeros((1, game.n_players), dtype=bool))[0])
+    return AsShapiq(n_players=game.n_players, normalize=True, normalization_value=nobody)
 
 
 def unanimity(n: int, members: list[int]) -> TableGame:

@@ -553,6 +553,8 @@ def test_every_method_explains(model, picture):
     for name in METHODS:
         if name in ("fixlip-si", "shapley") and game.n_players > 16:
             continue
+        if name.endswith("-released") and model.family != "clip":
+            continue
         found = explain_with(name.replace("-P", "-0.3"), model, picture, CAPTION, game=game, seed=1)
         assert found.n_players == game.n_players and found.players == game.players, name
         assert found.meta["words"] == game.meta["words"] and found.meta["caption"] == CAPTION

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,8 @@ from fixlip_helpers.explanation import Explanation, to_fourier_basis
 from scripts.part_one_game import part_one_values
 
 TOKENS = ["black", "dog", "next", "to", "a", "yellow", "hydr", "ant"]
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -77,3 +81,18 @@ def test_the_game_of_part_one_is_what_its_command_makes():
 def test_a_table_that_is_not_stored_is_named_with_those_that_are():
     with pytest.raises(ValueError, match=r"name is 'none'; the stored tables are .*part_one_game"):
         stored_result("none")
+
+
+def test_the_comparison_with_the_released_code_is_whole_and_shown():
+    """Written by scripts/compare_release.py: nothing that must be equal differs, and the page shows this table."""
+    stored = stored_result("release")
+    table = (ROOT / "results" / "release.md").read_text(encoding="utf-8")
+    for row in stored["rows"]:
+        drawn_anew = "not equal to the digit" in row["what"]
+        assert row["difference"] <= (0.01 if drawn_anew else 2e-6) * max(1, row["range"]), row["what"]
+        assert f"| {row['what']} | {row['size']} |" in table
+    assert len(table.split("\n\n")[0].splitlines()) == 2 + len(stored["rows"]) >= 16
+    assert f"`{stored['commit']}`" in table and stored["date"] in table
+    assert "{include} ../results/release.md" in (ROOT / "book" / "reproduction.md").read_text(
+        encoding="utf-8"
+    )

@@ -16,6 +16,7 @@ from fixlip_helpers.games import (
     precision_report,
     random_embeddings,
     random_game,
+    to_shapiq,
     unanimity,
 )
 
@@ -31,6 +32,21 @@ def test_toy_games():
     assert unanimity(3, [0, 2])(rows).tolist() == [0, 0, 0, 0, 0, 1, 0, 1]
     assert parity(3)(rows).tolist() == [0, 1, 1, 0, 1, 0, 0, 1]
     assert parity(3)(np.array([[True, True, True]])).tolist() == [1]
+
+
+def test_a_game_as_shapiqs_own(tmp_path):
+    """Values less the empty one, saved and read again; third order against its definition."""
+    game = random_game(4, seed=2)
+    theirs, (rows, _) = to_shapiq(game), everything(4, 0.5)
+    assert theirs(rows) == pytest.approx(game(rows) - game.values[0])
+    theirs.precompute()
+    theirs.save_values(tmp_path / "values.npz")
+    again = shapiq.Game(n_players=4, normalize=True, normalization_value=game.values[0])
+    again.load_values(tmp_path / "values.npz", precomputed=True)
+    assert again(rows) == pytest.approx(theirs(rows))
+    third = shapiq.ExactComputer(theirs)("BII", order=3)[(0, 1, 2)]
+    signs = (-1) ** (3 - rows[:, :3].sum(axis=1))
+    assert third == pytest.approx((signs * game(rows)).sum() / 2)
 
 
 def test_a_game_can_be_handed_to_shapiq():

@@ -147,6 +147,24 @@ def test_class_folders_of_the_paper_by_name_and_by_imagenet_number(tmp_path):
     assert {one.quarters for one in inputs} == {tuple(CLASS_GAMES[0].split())}
 
 
+def test_class_folders_as_released(tmp_path):
+    """First photographs first, squeezed whole; tiger cat and Eskimo dog; captions grow by a word."""
+    for name in ("n02123159", "n02123045", "goldfish", "plane", "pizza"):
+        (tmp_path / name).mkdir()
+        for k, colour in enumerate(("red", "green")):
+            striped = picture(colour, (90, 30))
+            striped.paste(COLOURS["blue"], (0, 0, 9, 30))  # a stripe that cutting to the middle would lose
+            striped.save(tmp_path / name / f"ILSVRC2012_val_0000000{k}.JPEG")
+    inputs = open_inputs(tmp_path, released=True)
+    assert [one.quarters for one in inputs] == [("cat", "goldfish", "plane", "pizza")] * 2
+    assert inputs[0].captions == ("cat", "cat goldfish", "cat goldfish plane", "cat goldfish plane pizza")
+    for one, colour in zip(inputs, ("red", "green"), strict=True):
+        whole = np.asarray(one.image()).astype(int)
+        assert whole.shape == (448, 448, 3)
+        for x, expected in ((10, "blue"), (112, colour), (234, "blue"), (336, colour)):
+            assert np.abs(whole[112, x] - COLOURS[expected]).max() < 40
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

@@ -16,6 +16,7 @@ from fixlip_helpers.metrics import (
     block_faithfulness,
     bootstrap_interval,
     counts_only,
+    greedy_chains,
     has_aid,
     insertion_deletion,
     oracle_explanation,
@@ -456,6 +457,27 @@ def test_search_is_at_least_as_good_as_plain_greedy(n, seed):
         assert change.max() < 1e-9
 
 
+@pytest.mark.parametrize("largest", [True, False])
+def test_greedy_chains_are_those_of_the_definition(largest):
+    """Players added one by one, from each in turn; the search beyond them is never behind, and ahead at some sizes."""
+    behind = []
+    for seed in range(4):
+        main, pairs = instance(9, seed)
+        sign = 1 if largest else -1
+        best = np.full(10, -np.inf)
+        best[0] = 0
+        for first in range(9):
+            x = np.arange(9) == first
+            for k in range(1, 10):
+                best[k] = max(best[k], sign * (x @ main + x @ pairs @ x / 2))
+                x = x | (np.arange(9) == np.where(x, -np.inf, sign * (main + pairs @ x)).argmax())
+        found = greedy_chains((main, pairs), largest=largest)
+        assert found.sets.sum(axis=1).tolist() == list(range(10)) and not found.exact
+        assert sign * found.values == pytest.approx(best)
+        behind.append(sign * (best_subsets((main, pairs), largest=largest).values - found.values))
+    assert np.min(behind) > -1e-9 and np.max(behind) > 0.1
+
+
 def test_without_pairs_best_subsets_are_a_sort():
     main = np.array([3.0, -1, 2, 5])
     found = best_subsets((main, np.zeros((4, 4))))
@@ -526,6 +548,20 @@ def test_inputs_that_the_players_do_not_raise_have_no_aid():
         assert result.aid is None and result.insertion is None and "no AID" in str(result)
     with pytest.raises(ValueError, match="3 players, the game 5"):
         insertion_deletion(constant, random_embeddings(3, 2))
+
+
+def test_curves_as_released():
+    """Every input has an AID, read at 51 points; by hand: 0, 1, ½ and 0, ½ stretched to 51 points."""
+    rising, falling = (
+        make(np.zeros((2, 1)), main=main, words="a") for main in (np.array([2.0, 1, 0]), -np.ones(3))
+    )
+    assert insertion_deletion(falling, ExplanationGame(falling), variant="released").aid == pytest.approx(0)
+    result = insertion_deletion(rising, ExplanationGame(rising), variant="released")
+    at = np.arange(51) / 50
+    heights = [np.interp(at, np.arange(4) / 3, curve) for curve in ([0, 2 / 3, 1, 1], [0, 0, 1 / 3, 1])]
+    assert result.aid == pytest.approx(np.subtract(*(((h[1:] + h[:-1]) / 2).sum() / 50 for h in heights)))
+    with pytest.raises(ValueError, match="variant = 'theirs'"):
+        insertion_deletion(rising, ExplanationGame(rising), variant="theirs")
 
 
 def test_the_game_decides_whether_there_is_an_aid():

@@ -266,8 +266,8 @@ MUTATIONS = [
     (
         "coalitions",
         "sides of the budget exchanged",
-        "authors_split(budget, n_text, n_image)[::-1]",
-        "authors_split(budget, n_text, n_image)",
+        "(m_more, m_fewer) if n_text < n_image else (m_fewer, m_more)",
+        "(m_more, m_fewer)",
     ),
     (
         "shapley",

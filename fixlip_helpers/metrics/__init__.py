@@ -32,7 +32,7 @@ from fixlip_helpers.metrics.sanity import (
     seed_agreement,
 )
 from fixlip_helpers.metrics.statistics import bootstrap_interval, pearson_correlation, ranks
-from fixlip_helpers.metrics.subsets import BestSubsets, best_subsets
+from fixlip_helpers.metrics.subsets import BestSubsets, best_subsets, greedy_chains
 
 __all__ = [
     "Agreement",
@@ -46,6 +46,7 @@ __all__ = [
     "bootstrap_interval",
     "counts_only",
     "faithfulness",
+    "greedy_chains",
     "has_aid",
     "insertion_deletion",
     "oracle_explanation",

@@ -14,7 +14,10 @@ import numpy as np
 from fixlip_helpers.coalitions import STREAMS, check_count, draw
 from fixlip_helpers.explanation import Explanation
 from fixlip_helpers.games import Game
-from fixlip_helpers.metrics.subsets import best_subsets
+from fixlip_helpers.metrics.subsets import best_subsets, greedy_chains
+
+RELEASED_POINTS = 51
+"""At so many shares of the players the FIxLIP release reads its curves."""
 
 JUDGING_DRAWS = 128
 """Coalitions from ``P_0.5`` that say how far the model's answers spread; the same for every explanation and seed."""
@@ -76,7 +79,9 @@ def has_aid(game: Game) -> bool:
     return bool(ends[1] - ends[0] > drawn.std())
 
 
-def insertion_deletion(explanation: Explanation, game: Game, seed: int = 0) -> InsertionDeletion:
+def insertion_deletion(
+    explanation: Explanation, game: Game, seed: int = 0, *, variant: str = "search"
+) -> InsertionDeletion:
     """Curves and AID of an explanation, at the price of ``2n + JUDGING_DRAWS`` values of the game.
 
     A :class:`~fixlip_helpers.checkpoints.Remembered` game pays for :func:`has_aid` once, for all explanations.
@@ -88,6 +93,10 @@ def insertion_deletion(explanation: Explanation, game: Game, seed: int = 0) -> I
         Of the same players.
     seed : int
         Shuffles the players first: who goes first among equals.
+    variant : "search" or "released"
+        ``"released"``: as the FIxLIP release has it. The kept sets come from greedy chains
+        (:func:`~fixlip_helpers.metrics.subsets.greedy_chains`), every input whose ends differ has an AID, however small
+        ``ν(N) - ν(∅)`` or which sign it has, and areas are those of the curves read at :data:`RELEASED_POINTS` points.
 
     Returns
     -------
@@ -96,7 +105,7 @@ def insertion_deletion(explanation: Explanation, game: Game, seed: int = 0) -> I
     Raises
     ------
     ValueError
-        If the numbers of players differ.
+        If the numbers of players differ, or ``variant`` is neither.
 
     Examples
     --------
@@ -106,14 +115,16 @@ def insertion_deletion(explanation: Explanation, game: Game, seed: int = 0) -> I
     >>> insertion_deletion(clip, ExplanationGame(clip)).aid > 0
     True
     """
-    n = explanation.n_players
+    n, released = explanation.n_players, variant == "released"
     if game.n_players != n:
         raise ValueError(f"the explanation has {n} players, the game {game.n_players}")
+    if variant not in ("search", "released"):
+        raise ValueError(f"variant = {variant!r}; expected 'search' or 'released'")
     order = np.random.default_rng(check_count("seed", seed)).permutation(n)
     shuffled = explanation.main[order], explanation.pairs[np.ix_(order, order)]
     both, exact = [], True
     for largest in (True, False):
-        found = best_subsets(shuffled, largest=largest)
+        found = (greedy_chains if released else best_subsets)(shuffled, largest=largest)
         sets = np.empty_like(found.sets)
         sets[:, order] = found.sets
         both.append(sets)
@@ -122,8 +133,9 @@ def insertion_deletion(explanation: Explanation, game: Game, seed: int = 0) -> I
     empty, full, share = values[0, 0], values[0, -1], np.arange(n + 1) / n
     curves = areas = None, None
     aid = None
-    if has_aid(game):
+    if full != empty if released else has_aid(game):
         curves = (values - empty) / (full - empty)
-        areas = [float(np.trapezoid(curve, share)) for curve in curves]
+        at = np.linspace(0, 1, RELEASED_POINTS) if released else share
+        areas = [float(np.trapezoid(np.interp(at, share, curve), at)) for curve in curves]
         aid = areas[0] - areas[1]
     return InsertionDeletion(share, *values, *curves, *areas, aid, *both, exact)

@@ -91,15 +91,7 @@ def best_subsets(
     >>> best_subsets(fixlip(random_embeddings(3, 2)), exact=True).sets.sum(axis=1).tolist()
     [0, 1, 2, 3, 4, 5]
     """
-    if isinstance(explanation, Explanation):
-        main, pairs, values = explanation.main, explanation.pairs, explanation.first_order()
-    else:
-        main, pairs = (np.asarray(part, dtype=float) for part in explanation)
-        if main.ndim != 1 or pairs.shape != (len(main), len(main)):
-            raise ValueError(f"main {main.shape} and pairs {pairs.shape}; expected (n,) and (n, n)")
-        if not np.allclose(pairs, pairs.T) or pairs.diagonal().any():
-            raise ValueError("pairs must be symmetric with a zero diagonal")
-        values = main + pairs.sum(axis=1) / 2
+    main, pairs, values = _numbers(explanation)
     sign, n = (1.0 if largest else -1.0), len(main)
     main, pairs, values = sign * main, sign * pairs, sign * values
     if not pairs.any():
@@ -113,6 +105,55 @@ def best_subsets(
             raise ValueError(f"exact = True for {n} players: at most 24 can be compared completely")
         sets = _compare_all(main, pairs) if exact else _search(main, pairs, values)
     return BestSubsets(sets, sign * quadratic(sets, main, pairs), exact)
+
+
+def greedy_chains(
+    explanation: Explanation | tuple[np.ndarray, np.ndarray], *, largest: bool = True
+) -> BestSubsets:
+    """The sets that the FIxLIP release compares: the best of n greedy chains at each size, and no search beyond.
+
+    A chain starts from each single player and adds the player that gains most (or least), to the end
+    (``get_cliques_greedy_mif_lif`` of ``src/clique.py`` in github.com/hbaniecki/fixlip, e89d704). To save time the
+    release starts from fewer players above 100; here all start.
+
+    Parameters
+    ----------
+    explanation, largest
+        As of :func:`best_subsets`.
+
+    Returns
+    -------
+    BestSubsets
+        ``exact`` only where there are no pairs.
+
+    Examples
+    --------
+    >>> main, pairs = np.array([3.0, 2, 2]), np.zeros((3, 3))
+    >>> greedy_chains((main, pairs)).sets[1].astype(int).tolist()
+    [1, 0, 0]
+    """
+    main, pairs, _ = _numbers(explanation)
+    sign, n = (1.0 if largest else -1.0), len(main)
+    rows, sets = np.zeros((1, n), dtype=bool), []
+    for k in range(n + 1):
+        sets.append(rows[quadratic(rows, sign * main, sign * pairs).argmax()])
+        grown = np.eye(n, dtype=bool) if k == 0 else rows if k == n else _add(rows, sign * main, sign * pairs)
+        rows = np.unique(grown, axis=0)
+    return BestSubsets(np.array(sets), quadratic(np.array(sets), main, pairs), not pairs.any())
+
+
+def _numbers(
+    explanation: Explanation | tuple[np.ndarray, np.ndarray],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Main terms, pairs and values of an explanation, or of such a pair of arrays, checked."""
+    if isinstance(explanation, Explanation):
+        return explanation.main, explanation.pairs, explanation.first_order()
+    main, pairs = (np.asarray(part, dtype=float) for part in explanation)
+    if main.ndim != 1 or pairs.shape != (len(main), len(main)):
+        raise ValueError(f"main {main.shape} and pairs {pairs.shape}; expected (n,) and (n, n)")
+    if not np.allclose(pairs, pairs.T) or pairs.diagonal().any():
+        raise ValueError("pairs must be symmetric with a zero diagonal")
+    return main, pairs, main + pairs.sum(axis=1) / 2
 
 
 def quadratic(sets: np.ndarray, main: np.ndarray, pairs: np.ndarray) -> np.ndarray:
