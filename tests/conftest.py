@@ -10,6 +10,7 @@ from pathlib import Path
 
 import matplotlib
 import pytest
+from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,8 +23,20 @@ settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")
-def pages() -> Path:
-    """The folder of the built book."""
+def pages(tmp_path_factory) -> Path:
+    """The folder of the built book; one process of a run builds it, the others wait for it."""
+    of_run = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        of_run = of_run.parent
+    with FileLock(of_run / "book.lock"):
+        built = of_run / "book.built"
+        if not built.exists():
+            build_pages()
+            built.touch()
+    return ROOT / "_build" / "stored" / "_build" / "html"
+
+
+def build_pages() -> None:
     build = [sys.executable, str(ROOT / "scripts" / "book.py"), "--stored"]
     result = subprocess.run(build, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if result.returncode:
@@ -32,7 +45,6 @@ def pages() -> Path:
         ]
         shown = "\n".join(complaints) or result.stdout[-6000:]
         pytest.fail(f"the book does not build without warnings:\n{shown}", pytrace=False)
-    return ROOT / "_build" / "stored" / "_build" / "html"
 
 
 def pytest_configure():
