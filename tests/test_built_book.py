@@ -589,8 +589,12 @@ def test_try_it_explains_in_the_page(place, pages, server, browser):
     assert not [complaint for complaint in complaints(browser) if "favicon" not in complaint]
 
 
+# What is below must not move while a run says how far it is.
+MAP_TOP = "return Math.round(document.querySelector('.fx-frame').getBoundingClientRect().top + scrollY)"
+
+
 def test_try_it_has_map_and_caption_on_one_screen(pages, server, engine):
-    """On a desk and a phone, at once and without scrolling, and the console stays clean."""
+    """On a desk and a phone, at once and without scrolling, where it stays; and the console stays clean."""
     driver = engine.start()
     try:
         for width, height in ((1280, 720), (390, 844)):
@@ -614,6 +618,14 @@ def test_try_it_has_map_and_caption_on_one_screen(pages, server, engine):
                     bottom,
                 )
             assert driver.execute_script("return document.querySelectorAll('.fx-patch').length") == 64
+        before = driver.execute_script(MAP_TOP)
+        driver.execute_script("document.querySelector('.ti-go').click()")
+        count = "return document.querySelector('.ti-count').textContent"
+        wait(functools.partial(driver.execute_script, count), "passes")
+        assert abs(driver.execute_script(MAP_TOP) - before) <= 1, "the map moves"
+        driver.execute_script(
+            "[...document.querySelectorAll('.ti button')].find((b) => b.textContent === 'Cancel').click()"
+        )
         driver.execute_script("scrollTo(0, 600)")  # on the phone the caption stays in sight
         caption = driver.execute_script(
             "return document.querySelector('.ti-caption input').getBoundingClientRect().top"

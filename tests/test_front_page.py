@@ -63,6 +63,9 @@ def test_the_first_screen_of_the_front_page_holds_a_whole_explanation(width, hei
     assert max(bottom for *_, bottom in places) <= height, "the map ends below the first screen"
     patch = places[-1]
     assert patch[2] - patch[0] >= 24 and patch[3] - patch[1] >= 24, "patches are smaller than a fingertip"
+    own = "const at = document.querySelector('.front .sd-btn').getBoundingClientRect(); return [at.top, at.bottom]"
+    top, bottom = browser.execute_script(own)
+    assert 0 <= top < bottom <= height, "the way to one's own caption is below the first screen"
     assert not [message for message in engine.complaints(browser) if "error" in message.lower()]
 
 

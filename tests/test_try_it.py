@@ -710,16 +710,16 @@ def test_a_link_is_explained_captions_are_live_and_compared(page, tmp_path):
     assert browser.execute_script("return window.saved[0]") == "explanation.json"
 
 
-def test_the_address_chooses_the_engine_and_the_status_names_it(page):
+def test_the_address_chooses_the_engine_which_the_page_names(page):
     browser = page("?engine=wasm&workers=1#e=hero&c=a+dog&m=mini-clip&p=0.5&a=fast")
-    wait(lambda: "on one CPU thread" in status(browser), "the engine's name")
+    wait(lambda: "on one CPU thread" in passes(browser), "the engine's name")
     press(browser, "Cancel")
     has_state(browser, "idle")
 
 
-def test_the_address_chooses_the_gpu_and_the_status_names_it(page_on_gpu):
+def test_the_address_chooses_the_gpu_which_the_page_names(page_on_gpu):
     browser = page_on_gpu("?engine=webgpu#e=hero&c=a+dog&m=mini-clip&p=0.5&a=fast")
-    wait(lambda: "on this device's GPU" in status(browser), "the engine's name")
+    wait(lambda: "on this device's GPU" in passes(browser), "the engine's name")
     press(browser, "Cancel")
     has_state(browser, "idle")
 

@@ -41,7 +41,7 @@ function tryIt(root, facts) {
   let run = null; // what is encoded, or was last, while its picture's side can take other captions
   let running = false;
   let live = false; // whether a changed caption is explained at once: after the first explanation of a picture
-  let progressOf = null; // { began, engine, times } of the run
+  let progressOf = null; // { began, threads, times } of the run
   let reading = 0; // number of the picture that is read last
   let runs = 0;
   let recalls = 0; // number of the address that is done last
@@ -87,9 +87,9 @@ function tryIt(root, facts) {
   const stop = add(actions, "button", "fx-action", { type: "button" });
   stop.textContent = "Cancel";
   const progress = add(actions, "progress", "ti-progress", { max: 1, value: 0, "aria-label": "Encoder passes" });
+  const loading = add(actions, "p", "ti-loading");
   const count = add(actions, "span", "ti-count");
   const status = add(actions, "p", "ti-status", { role: "status" });
-  const loading = add(actions, "p", "ti-loading");
   engine.tell = (sentence) => (loading.textContent = sentence);
 
   const more = add(form, "details", "ti-more");
@@ -504,17 +504,16 @@ function tryIt(root, facts) {
       progressOf.score = `${run.model} scores ${values.join(" and ")} logits. `;
       if (running) say(`${progressOf.score}Which parts made it?`);
     } else if (message.type === "progress") {
-      const known = progressOf.expected;
-      progressOf.expected ??= expectation(message, seconds);
-      if (message.threads !== progressOf.threads || progressOf.expected !== known) {
-        root.dataset.engine = message.engine;
-        progressOf.threads = message.threads;
-        say(`${progressOf.score}Encoding the picture with patches removed, ${on(message.threads)}.${progressOf.expected ?? ""}`);
+      root.dataset.engine = message.engine;
+      progressOf.threads = message.threads;
+      if (progressOf.expected === null) {
+        progressOf.expected = expectation(message, seconds);
+        if (progressOf.expected) say(progressOf.score + progressOf.expected);
       }
       progress.value = message.done / message.total;
       const rate = message.done / seconds;
       const left = (message.total - message.done) / rate;
-      count.textContent = `${message.done} of ${message.total} passes, about ${duration(left)} to go`;
+      count.textContent = `${message.done} of ${message.total} passes ${on(message.threads)}, about ${duration(left)} to go`;
     } else if (message.type === "partial" || message.type === "done") {
       const final = message.type === "done";
       times[final ? "done" : "heat"] ??= seconds;
@@ -536,7 +535,7 @@ function tryIt(root, facts) {
     const pace = (seconds - begun.seconds) / (done - begun.done);
     const [map, all] = [(first - done) * pace, (total - done) * pace];
     if (all < LONG) return "";
-    return ` About ${map > 0 ? `${duration(map)} to the first map, ` : ""}${duration(all)} to the whole of “${run.accuracy}”.`;
+    return `About ${map > 0 ? `${duration(map)} to the first map, ` : ""}${duration(all)} to the whole of “${run.accuracy}”.`;
   }
 
   function on(threads) {
