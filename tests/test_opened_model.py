@@ -7,7 +7,6 @@ kind of tokenizer, 49 patches. In Chromium and in Firefox.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import json
 import re
@@ -42,12 +41,13 @@ from tokenizers import Tokenizer, pre_tokenizers
 from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer, SiglipConfig, SiglipModel
+from try_it_pages import kernels, with_few_passes, write_site
 
 from fixlip_helpers import VisionLanguageGame, cli, fixlip, load_model
 from fixlip_helpers.coalitions import draw
 from fixlip_helpers.datasets import published_clip
 from fixlip_helpers.explanation import SCHEMA, Explanation
-from fixlip_helpers.export import WORKER, joined, published, tokenizers_script, write
+from fixlip_helpers.export import WORKER, joined, published, tokenizers_script
 from fixlip_helpers.sides import combine, fit_side
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -155,11 +155,7 @@ def folders(tmp_path_factory):
 def inside(browser, tmp_path_factory):
     """Run JavaScript with the worker's functions in sight, and some files chosen; the value comes back."""
     page = tmp_path_factory.mktemp("opened") / "inside.html"
-    kernels = "".join(
-        f"const {name} = {json.dumps(base64.b64encode((ROOT / 'web/try_it' / file).read_bytes()).decode())};\n"
-        for name, file in (("FMA", "kernels.fma.wasm"), ("PLAIN_KERNELS", "kernels.wasm"))
-    )
-    code = f"{kernels}{tokenizers_script()}{joined((*WORKER, 'pieces.js', 'pictures.js'))}{INSIDE}"
+    code = f"{kernels()}{tokenizers_script()}{joined((*WORKER, 'pieces.js', 'pictures.js'))}{INSIDE}"
     page.write_text(
         f'<!doctype html><meta charset="utf-8"><input type="file" multiple><script>{code}</script>', "utf-8"
     )
@@ -408,19 +404,11 @@ def test_a_picture_is_cut_and_resized_as_by_the_package(kind, size, folders, ins
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Path:
     """The page as the book has it, its passes few."""
-    folder = tmp_path_factory.mktemp("site")
-    write(folder)
-    source = (ROOT / "book" / "try_it.md").read_text(encoding="utf-8")
-    policy = re.search(r'Content-Security-Policy": "(.+)"', source)[1]
-    body = re.search(r"```\{raw\} html\n(.+?)```", source, re.DOTALL)[1].replace("../_static/try_it/", "")
-    meta = f'<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{policy}">'
-    (folder / "page.html").write_text(f"<!doctype html>{meta}<body>{body}</body>", encoding="utf-8")
-    code = (folder / "try_it.js").read_text(encoding="utf-8")
-    usual = "fast: { passes: 1024, order: 1, judged: 256"
-    assert usual in code
-    code = code.replace(usual, "fast: { passes: 128, order: 1, judged: 32")
+    folder = write_site(tmp_path_factory.mktemp("site"))
+    script = folder / "try_it.js"
+    code = with_few_passes(script, 128, 32, ("fast",))
     assert "LONG = 30" in code
-    (folder / "try_it.js").write_text(code.replace("LONG = 30", "LONG = 0"), encoding="utf-8")
+    script.write_text(code.replace("LONG = 30", "LONG = 0"), encoding="utf-8")
     return folder
 
 

@@ -27,12 +27,13 @@ from chromium import wait
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from try_it_pages import HEAD, kernels, with_few_passes, write_page, write_site
 
 from fixlip_helpers import VisionLanguageGame, load_model
 from fixlip_helpers.coalitions import Design, draw, enumeration, independent, orthogonal_array, stratified
 from fixlip_helpers.datasets import published_clip
 from fixlip_helpers.explanation import SCHEMA, Explanation
-from fixlip_helpers.export import STORED, WORKER, joined, model_record, stored_explanations, write
+from fixlip_helpers.export import STORED, WORKER, joined, model_record, stored_explanations
 from fixlip_helpers.models import looks_like_photograph, open_image
 from fixlip_helpers.regression import SideRegression
 from fixlip_helpers.scenes import Scene, SceneObject, examples
@@ -104,38 +105,15 @@ def gpu_browser():
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Path:
     """A folder with what the page loads, the page as the book has it, and one with the worker's functions."""
-    folder = tmp_path_factory.mktemp("site")
-    write(folder)
-    source = (ROOT / "book" / "try_it.md").read_text(encoding="utf-8")
-    policy = re.search(r'Content-Security-Policy": "(.+)"', source)[1]
-    body = re.search(r"```\{raw\} html\n(.+?)```", source, re.DOTALL)[1].replace("../_static/try_it/", "")
-    head = (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Try it</title><link rel="icon" href="data:,">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    folder = write_site(tmp_path_factory.mktemp("site"))
+    write_page(folder, "blocked", allowed=lambda policy: policy.replace("'wasm-unsafe-eval'", ""))
+    (folder / "quick.js").write_text(
+        with_few_passes(folder / "try_it.js", 96, 16, ("fast", "good")), encoding="utf-8"
     )
-    for name, allowed in (("page", policy), ("blocked", policy.replace("'wasm-unsafe-eval'", ""))):
-        meta = f'<meta http-equiv="Content-Security-Policy" content="{allowed}">'
-        (folder / f"{name}.html").write_text(f"{head}{meta}<body>{body}</body></html>", encoding="utf-8")
-    # The same with so few passes that a run takes no time; its accuracy "best" keeps its own and lasts.
-    quick = (folder / "try_it.js").read_text(encoding="utf-8")
-    for accuracy in (
-        "fast: { passes: 1024, order: 1, judged: 256",
-        "good: { passes: 4096, order: 2, judged: 256",
-    ):
-        assert accuracy in quick
-        quick = quick.replace(accuracy, f"{accuracy.split(':')[0]}: {{ passes: 96, order: 1, judged: 16")
-    (folder / "quick.js").write_text(quick, encoding="utf-8")
-    (folder / "quick.html").write_text(
-        (folder / "page.html").read_text(encoding="utf-8").replace("try_it.js", "quick.js"), encoding="utf-8"
-    )
-    kernels = {
-        name: base64.b64encode((ROOT / "web" / "try_it" / file).read_bytes()).decode()
-        for name, file in (("FMA", "kernels.fma.wasm"), ("PLAIN_KERNELS", "kernels.wasm"))
-    }
-    constants = "".join(f"const {name} = {json.dumps(text)};\n" for name, text in kernels.items())
+    write_page(folder, "quick", script="quick.js")
     scripts = "".join(f'<script src="{name}.js"></script>' for name in ("facts", *MODELS))
     (folder / "inside.html").write_text(
-        f"{head}<body>{scripts}<script>{constants}{joined(WORKER)}{INSIDE}</script></body></html>",
+        f"{HEAD}<body>{scripts}<script>{kernels()}{joined(WORKER)}{INSIDE}</script></body></html>",
         encoding="utf-8",
     )
     return folder
