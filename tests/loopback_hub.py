@@ -113,6 +113,8 @@ class LoopbackHub:
 
             def name(self, address) -> None:
                 path = unquote(address.path)
+                if "/tree/" in path:  # a folder of it: the repositories here have none
+                    return self.missing("EntryNotFound")
                 if found := re.fullmatch(r"/api/models/(.+?)(?:/revision/([^/]+))?", path):
                     return self.listed(*found.groups())
                 found = re.fullmatch(r"/(.+?)/resolve/([^/]+)/(.+)", path)
