@@ -102,10 +102,9 @@ def spend(
     if passes < fewest - known + besides:
         enough = (reserved + each_image * (fewest + besides)) * 1.2
         raise UnderdeterminedError(
-            f"seconds = {seconds:g} is too short: about {passes} image passes here, at {1 / each_image:.3g} a second, "
-            f"and {n_image} image players take {fewest + besides} at least. "
-            f"Allow about {np.ceil(enough):.0f} s, or "
-            "explain coarser image players (--patches 4x4, image_players=(4, 4))"
+            f"seconds = {seconds:g} is too short: beside the text passes, {reserved:.2g} s, about {passes} image "
+            f"passes here, at {1 / each_image:.3g} a second, and {n_image} image players take {fewest + besides} at "
+            f"least. Allow about {np.ceil(enough):.0f} s{_coarser(n_image)}"
         )
     image, stopped = _image_design(
         game, p, passes - besides, fewest, image_held_out, deadline, each_image, seed, errors
@@ -151,6 +150,14 @@ def _image_design(
             bar.total = max(bar.total, done)
             bar.update(len(rows[part]))
     return independent(n, p, done, seed, stream), "time" if done < len(rows) else "coalitions"
+
+
+def _coarser(n_image: int) -> str:
+    """Of advice the end: a grid of at most half as many image players, where there is one."""
+    k = int(np.sqrt(n_image / 2))
+    return (
+        f", or explain coarser image players (--patches {k}x{k}, image_players=({k}, {k}))" if k > 1 else ""
+    )
 
 
 def _fewest(n: int, errors: bool) -> int:

@@ -15,6 +15,7 @@ import io
 import json
 import re
 from collections.abc import Sequence
+from copy import copy
 from string import Template
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from PIL import Image
 from fixlip_helpers.choices import Choices, name_of, web
 from fixlip_helpers.models import open_image
 from fixlip_helpers.plots import alt_text, heat, picture_and_box, tiles_of, word_index, words_of
+from fixlip_helpers.show import explanation_html
 
 if TYPE_CHECKING:
     from IPython.display import HTML
@@ -32,6 +34,10 @@ if TYPE_CHECKING:
     from fixlip_helpers.explanation import Explanation
 
 MOST_PIXELS = 1000  # along a page's picture: more is not seen
+NO_FRAME = (
+    "The explorer does not show here, since this program did not run the notebook itself. Run this cell, or trust the "
+    "notebook (in JupyterLab: View, Activate Command Palette, Trust Notebook). What it would show first:"
+)
 
 
 # --- Pictures as text ---------------------------------------------------------------------------------------
@@ -273,6 +279,9 @@ def explorer_page(
 def explorer(explanation: Explanation, image: Any, *, height: int = 720, brief: bool = False) -> HTML:
     """The explorer inside a notebook or a page of the book, in a frame of its own.
 
+    Where a program takes the frame away (a saved notebook that is not trusted, GitHub), the explanation's own table
+    and map stand in its place, below a sentence that says how to get the explorer back.
+
     Parameters
     ----------
     explanation, image, brief : as for :func:`explorer_page`
@@ -283,7 +292,11 @@ def explorer(explanation: Explanation, image: Any, *, height: int = 720, brief: 
 
     page = html.escape(explorer_page(explanation, image, padding="0.2rem", brief=brief))
     title = html.escape(f"Explorer: {explanation.meta.get('caption', 'explanation')}")
+    still = copy(explanation)
+    still.picture = image
     return HTML(
-        f'<div><iframe srcdoc="{page}" title="{title}" loading="lazy" '
-        f'style="width: 100%; height: {height}px; border: 0"></iframe></div>'
+        "<style>.fx-explorer > iframe + div { display: none }</style>\n"
+        f'<div class="fx-explorer"><iframe srcdoc="{page}" title="{title}" loading="lazy" '
+        f'style="width: 100%; height: {height}px; border: 0"></iframe>\n'
+        f"<div><p><i>{NO_FRAME}</i></p>{explanation_html(still)}</div></div>"
     )

@@ -92,12 +92,14 @@ def test_an_encoder_that_slows_down_stops_in_time(timed):
     assert 0.9 * 40 <= game.now <= 1.1 * 40
 
 
-def test_too_short_a_time_says_how_much_is_enough(timed):
-    game = timed(30, 6, 0.02)
-    with pytest.raises(
-        UnderdeterminedError, match=r"seconds = 1 is too short.* at 50 a second.*--patches"
-    ) as error:
-        explain(game, seconds=1)
+@pytest.mark.parametrize(
+    "n_image, advice", [(49, r", or .*\(--patches 4x4,"), (16, r", or .*\(--patches 2x2,"), (7, "$")]
+)
+def test_too_short_a_time_says_how_much_is_enough(n_image, advice, timed):
+    game = timed(n_image, 6, 0.02)
+    said = rf"seconds = 0.8 is too short.* at 50 a second.* Allow about \d+ s{advice}"
+    with pytest.raises(UnderdeterminedError, match=said) as error:
+        explain(game, seconds=0.8)
     enough = float(str(error.value).split("Allow about ")[1].split()[0])
     explain(game, seconds=enough)  # which is true
 

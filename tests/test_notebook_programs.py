@@ -17,12 +17,17 @@ import time
 from pathlib import Path
 
 import chromium
+import handout
 import lab
 import nbformat
 import pytest
 from chromium import wait
+from PIL import Image
 from selenium.webdriver import ActionChains
 from selenium.webdriver.common.keys import Keys
+
+from fixlip_helpers.datasets import published_clip
+from fixlip_helpers.widgets import explorer, stack_view
 
 ROOT = Path(__file__).resolve().parent.parent
 CHAPTERS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
@@ -35,6 +40,7 @@ from fixlip_helpers.widgets import explorer
 image, explanations = published_clip()
 explorer(explanations["FIxLIP"], image)
 """
+VIEW = stack_view(["red", "blue"], [Image.new("RGB", (200, 100), colour) for colour in ("red", "blue")])
 LONGEST = 1800  # seconds that a chapter may take on a slow machine
 
 pytestmark = pytest.mark.skipif(chromium.BROWSER is None or chromium.DRIVER is None, reason=chromium.ABSENT)
@@ -71,8 +77,14 @@ class Classic:
 
     @staticmethod
     def open(driver) -> None:
+        """Until widgets are restored: at the end of that, cells are drawn anew, and those that ran before lose theirs.
+
+        Restoring is asking the kernel. What is asked once more is answered after it.
+        """
         ready = "const k = window.Jupyter?.notebook?.kernel; return Boolean(k?.is_connected() && k.widget_manager)"
         wait(lambda: driver.execute_script(ready), "the classic Notebook")
+        restored = "Jupyter.notebook.kernel.widget_manager._loadFromKernel().then(arguments[0], arguments[0])"
+        driver.execute_async_script(restored)
 
     @staticmethod
     def run(driver) -> None:
@@ -100,12 +112,21 @@ def set_up(program) -> Path:
     return python
 
 
+def stranger(spec: dict) -> nbformat.NotebookNode:
+    """A saved notebook that nobody trusts: trust is by content, and this one's is new in each run."""
+    image, explanations = published_clip()
+    shown = [explorer(explanations["FIxLIP"], image).data, VIEW._repr_html_()]
+    outputs = [nbformat.v4.new_output("display_data", {"text/html": html}) for html in shown]
+    cell = nbformat.v4.new_code_cell(f"# {time.time_ns()}", outputs=outputs)
+    return nbformat.v4.new_notebook(cells=[cell], metadata={"kernelspec": spec})
+
+
 @pytest.fixture(scope="module", params=[JupyterLab, Classic], ids=["jupyterlab", "classic"])
-def program(request, pages, tmp_path_factory):
+def program(request, tmp_path_factory):
     """A program, and the address at which it serves a folder with the edition, which it trusts as `make lab` does."""
     kind, folder = request.param, tmp_path_factory.mktemp("work")
     python = set_up(kind)
-    for chapter in (pages / "notebooks").glob("*.ipynb"):
+    for chapter in handout.built().glob("*.ipynb"):
         shutil.copy(chapter, folder)
     page = (ROOT / "book" / "setup.md").read_text(encoding="utf-8")
     recipe = re.search(r"```python\n(from ipywidgets.*?)```", page, flags=re.S)[1]
@@ -115,12 +136,14 @@ def program(request, pages, tmp_path_factory):
             cells=[nbformat.v4.new_code_cell(code)], metadata={"kernelspec": spec}
         )
         nbformat.write(notebook, folder / f"{name}.ipynb")
+    trusted = list(folder.glob("*.ipynb"))
+    nbformat.write(stranger(spec), folder / "stranger.ipynb")
     runtime = tmp_path_factory.mktemp("runtime")
     variables = lab.variables(kind.folder) | {
         "JUPYTER_RUNTIME_DIR": str(runtime),
         "JUPYTER_CONFIG_DIR": str(runtime),
     }
-    trust = [python, "-m", "jupyter", "trust", *folder.glob("*.ipynb")]
+    trust = [python, "-m", "jupyter", "trust", *trusted]
     subprocess.run(trust, env=variables, stdout=subprocess.DEVNULL, check=True)
     settings = ["--no-browser", "--allow-root", "--port=0", "--IdentityProvider.token="]
     server = subprocess.Popen(
@@ -158,6 +181,29 @@ if (panel.scrollTop === before) panel.scrollTo(0, 0);
 """
 
 
+# Brings a form into the middle of the window, and waits until it rests there: programs move things when scrolled.
+REST = """
+const [row, done] = arguments;
+let last = "", frames = 0;
+row.scrollIntoView({block: "center"});
+const look = () => {
+    const {x, y, width, height} = row.getBoundingClientRect(), now = [x, y, width, height].join();
+    frames = now === last ? frames + 1 : 0;
+    last = now;
+    frames < 10 && row.isConnected ? requestAnimationFrame(look) : done();
+};
+look();
+"""
+
+# Which button is chosen (-1: none), and which panels are seen.
+STATE = """
+const all = selector => [...arguments[0].querySelectorAll(selector)];
+const panels = all(".fx-panel").map(panel => panel.checkVisibility());
+return [all("input").findIndex(button => button.checked), panels.flatMap((seen, place) => seen ? [place] : []),
+        panels.length];
+"""
+
+
 class Form:
     """A view, guess or reply, found as a reader finds it."""
 
@@ -165,36 +211,32 @@ class Form:
         self.driver, self.selector = driver, selector
 
     def row(self):
-        """The form, scrolled to; a program that moves things when it is scrolled is given time to end."""
+        """The form, scrolled to."""
 
         def found():
             if not (rows := self.driver.find_elements("css selector", self.selector)):
                 self.driver.execute_script(SCROLL)
-                time.sleep(0.3)
+                time.sleep(0.3)  # as a hand that turns a wheel
             return rows
 
         row = wait(found, self.selector)[0]
-        self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", row)
-        time.sleep(0.5)
+        self.driver.execute_async_script(REST, row)
         return row
 
-    def buttons(self):
-        return self.row().find_elements("css selector", "input")
-
-    def choose(self, number: int) -> None:
-        """By a click on its label, which a cell's own reaction to a click must not undo."""
-        label = self.row().find_elements("css selector", "label")[number]
+    def choose(self, number: int):
+        """By a click on its label, which a cell's own reaction to a click must not undo; the form."""
+        row = self.row()
+        label = row.find_elements("css selector", "label")[number]
         ActionChains(self.driver).move_to_element(label).click().perform()
-        self.expect(number)
+        return self.expect(number)
 
-    def expect(self, number: int) -> None:
-        """This is the one that is chosen, and the panel that is seen, if there are panels."""
-        wait(
-            lambda: [button.is_selected() for button in self.buttons()].index(True) == number,
-            f"choice {number}",
-        )
-        panels = [panel.is_displayed() for panel in self.row().find_elements("css selector", ".fx-panel")]
-        assert [place for place, panel in enumerate(panels) if panel] == ([number] if panels else [])
+    def expect(self, number: int):
+        """This is the one that is chosen, and the panel that is seen, if there are panels; the form."""
+        row = self.row()
+        wait(lambda: self.driver.execute_script(STATE, row)[0] == number, f"choice {number}")
+        _, seen, panels = self.driver.execute_script(STATE, row)
+        assert seen == ([number] if panels else [])
+        return row
 
 
 def use(driver) -> None:
@@ -207,13 +249,12 @@ def use(driver) -> None:
     replies.expect(1)
     guess.choose(2)
     replies.expect(2)
-    for number in (-1, 0):
-        place = number % len(view.buttons())
-        view.choose(place)
-        picture = view.row().find_elements("css selector", ".fx-panel img")[place]
+    for place in (1, 0):
+        picture = view.choose(place).find_elements("css selector", ".fx-panel img")[place]
         wait(lambda picture=picture: picture.get_property("naturalWidth") > 100, "the view's picture")
 
 
+@pytest.mark.rotating(len(OPENED), by="name")
 @pytest.mark.parametrize("name", OPENED)
 def test_a_saved_chapter_shows_its_views_and_they_react(name, program, driver):
     """Opened, not run: guess, reply and view are there and linked."""
@@ -236,11 +277,7 @@ def test_every_chapter_runs(name, program, driver):
 
 
 def test_the_slider_of_the_set_up_page_computes_anew(program, driver):
-    """A control that both generations of ipywidgets have; the classic Notebook showed it once, and then did not."""
-    if program[0] is Classic:
-        pytest.skip(
-            "interact of ipywidgets 7.7.1 shows nothing here in a fresh environment: not understood yet"
-        )
+    """A control that both generations of ipywidgets have."""
     opened(program, driver, "slider")
     program[0].run(driver)
 
@@ -266,6 +303,9 @@ def test_the_explorer_is_the_page_s(program, driver):
     frame = wait(lambda: driver.find_elements("css selector", "iframe[title^=Explorer]"), "the explorer")[0]
     driver.switch_to.frame(frame)
     wait(lambda: len(driver.find_elements("css selector", ".fx-patch")) == 49, "the picture's patches")
+    driver.switch_to.default_content()
+    assert not driver.find_element("css selector", ".fx-explorer table").is_displayed()
+    driver.switch_to.frame(frame)
     word = driver.find_element("xpath", "//button[contains(., 'yellow')]")
     before = driver.find_element("css selector", "body").text
     word.click()
@@ -281,3 +321,15 @@ def test_the_explorer_is_the_page_s(program, driver):
         )
         driver.switch_to.frame(frame)
         wait(lambda: driver.execute_script(theme) == "dark", "the dark theme")
+
+
+def test_what_a_notebook_that_is_not_trusted_shows(program, driver):
+    """No frames, styles or scripts: of the explorer the table, the map and how to get it, of a view all pictures."""
+    opened(program, driver, "stranger")
+    seen = lambda: [found for found in driver.find_elements("css selector", "img[src^=data]") if found.is_displayed()]  # noqa: E731
+    wait(lambda: sum(found.get_property("naturalWidth") > 100 for found in seen()) == 3, "three pictures")
+    assert not driver.find_elements("css selector", "iframe[title^=Explorer]")
+    strongest = published_clip()[1]["FIxLIP"].top(1, "cross")[0]
+    row = " ".join(driver.find_element("css selector", "tbody tr").text.split())
+    assert row.startswith(f"{strongest.value:+.2f} ") and row.endswith(" ".join(strongest.names))
+    assert "Run this cell, or trust the notebook" in driver.find_element("css selector", "body").text
