@@ -286,11 +286,13 @@ def test_the_slider_of_the_set_up_page_computes_anew(program, driver):
 
     first = wait(lambda: "bus" in printed() and printed(), "the values")
 
-    def dragged() -> bool:  # again, where the slider was not ready yet: it says so by nothing
+    def dragged() -> bool:  # again, where the slider was not ready yet: it does not say so
         handle = driver.find_element("css selector", ".noUi-handle, .ui-slider-handle")
         ActionChains(driver).drag_and_drop_by_offset(handle, 40, 0).perform()
-        time.sleep(2)
-        return "bus" in printed() and printed() != first
+        try:
+            return wait(lambda: "bus" in printed() and printed() != first, "other values", 5)
+        except TimeoutError:
+            return False
 
     wait(dragged, "other values")
 
@@ -326,8 +328,12 @@ def test_the_explorer_is_the_page_s(program, driver):
 def test_what_a_notebook_that_is_not_trusted_shows(program, driver):
     """No frames, styles or scripts: of the explorer the table, the map and how to get it, of a view all pictures."""
     opened(program, driver, "stranger")
-    seen = lambda: [found for found in driver.find_elements("css selector", "img[src^=data]") if found.is_displayed()]  # noqa: E731
-    wait(lambda: sum(found.get_property("naturalWidth") > 100 for found in seen()) == 3, "three pictures")
+
+    def seen() -> int:
+        pictures = driver.find_elements("css selector", "img[src^=data]")
+        return sum(one.is_displayed() and one.get_property("naturalWidth") > 100 for one in pictures)
+
+    wait(lambda: seen() == 3, "three pictures")
     assert not driver.find_elements("css selector", "iframe[title^=Explorer]")
     strongest = published_clip()[1]["FIxLIP"].top(1, "cross")[0]
     row = " ".join(driver.find_element("css selector", "tbody tr").text.split())
