@@ -75,7 +75,7 @@ const LARGEST = {
 
 /**
  * Find the files of a checkpoint among those that a reader chose or dropped, and read all but the weights.
- * @param {File[]} files
+ * @param {any[]} files File objects, or what has the name, size and slices of one
  * @returns {Promise<{ record: any, weights: File, tokenizer: { json: any, config: any } }>} record: as
  *   fixlip_helpers.export writes it, `tensors` as Checkpoint takes them, `packed` the bytes that the weights will take
  *   in memory; throws a sentence
@@ -113,7 +113,7 @@ export async function openCheckpoint(files) {
   const processor = named(PREPROCESSOR)[0] ? await readJson(named(PREPROCESSOR)[0]) : {};
   const header = await readHeader(weights);
   const record = recordOf(facts, processor, header, folder || "your model");
-  record.path = folder || "FOLDER"; // for the command line
+  record.path = folder || "FOLDER";
   const more = named("tokenizer_config.json")[0];
   const source = new Checkpoint(weights, record.tensors);
   record.scale = Math.exp((await source.read("logit_scale"))[0]);
@@ -236,6 +236,7 @@ export function recordOf(config, processor, header, name) {
     scale: NaN, // openCheckpoint reads it
     bias: 0,
     tensors: [],
+    path: "", // for the command line: openCheckpoint and the hub say it
   };
   record.tensors = neededTensors(record, vision, text, across).map(([tensor, shape]) => {
     const found = header.get(tensor);

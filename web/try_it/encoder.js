@@ -53,7 +53,6 @@ export class Encoder {
     try {
       await encoder.readPictures(progress);
       if (texts) await encoder.readTexts(progress);
-      encoder.output = encoder.allocate(BATCH * encoder.dimension);
     } catch (error) {
       throw error instanceof RangeError ? encoder.outOfMemory() : error; // a tensor on its way found no room
     }
@@ -79,6 +78,7 @@ export class Encoder {
     const tick = (layer) => progress(layer / (vision.layers + text.layers));
     const positions = vision.patches + (this.clip ? 1 : 0);
     this.visionTower = await this.tower("vision_model", vision, positions, tick);
+    this.output = this.allocate(BATCH * this.dimension);
     if (this.clip) {
       this.projectImage = await this.linear("visual_projection", { bias: false });
       this.preNorm = await this.norm("vision_model.pre_layrnorm", vision.epsilon);
