@@ -459,7 +459,11 @@ def test_a_reader_explains_a_photograph_by_a_model_from_disk(browser, site, fold
     field.send_keys(CAPTION)
     browser.execute_script(
         "const status = document.querySelector('.ti-status'); new MutationObserver(() => "
-        "status.dataset.all = `${status.dataset.all ?? ''}${status.textContent}`).observe(status, { childList: true })"
+        "status.dataset.all = `${status.dataset.all ?? ''}${status.textContent}`).observe(status, { childList: true });"
+        # a word is chosen while blocks are shown
+        "const trust = document.querySelector('.ti-trust'); new MutationObserver((_, observer) => {"
+        "if (!trust.textContent.includes('blocks')) return; observer.disconnect();"
+        "document.querySelectorAll('.fx-word')[2].click() }).observe(trust, { childList: true })"
     )
     browser.find_element(By.CSS_SELECTOR, ".ti-go").click()
     page.until("return document.getElementById('explain-here').dataset.state === 'done'", "the explanation")
@@ -485,6 +489,8 @@ def test_a_reader_explains_a_photograph_by_a_model_from_disk(browser, site, fold
     ]
     assert not any(link.is_displayed() for link in links)  # an address holds no model
 
+    words = browser.find_elements(By.CSS_SELECTOR, ".fx-word")
+    assert [word.get_attribute("aria-pressed") for word in words[:4]] == ["false", "false", "true", "false"]
     said = browser.find_element(By.CSS_SELECTOR, ".ti-status").get_attribute("data-all")
     assert re.search(r"About \d+ s to the first map, \d+ s to the whole of “fast”", said)
 

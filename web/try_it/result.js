@@ -50,6 +50,7 @@ export function resultView(root, { facts, say, link }) {
   let result = null;
   let tab = "a";
   let view = null; // the explorer's handle
+  let drawn = null; // the record that it shows
 
   action(saves, "Download JSON", () =>
     download(new Blob([`${json.textContent}\n`], { type: "application/json" }), "explanation.json"),
@@ -115,7 +116,15 @@ export function resultView(root, { facts, say, link }) {
     drawScore();
     drawTrust(shown);
     const pictured = { src: picture.src, alt: `${picture.alt}, with the explanation`, box: picture.box };
-    if (!view?.update(shown, pictured)) view = explore(explorer, shown, pictured);
+    if (!view?.update(shown, pictured)) {
+      const word = view ? view.pinned() - drawn.n_image : -1;
+      view = explore(explorer, shown, pictured);
+      // from blocks to patches, the word that was chosen stays so
+      if (word >= 0 && drawn.players[drawn.n_image + word] === shown.players[shown.n_image + word]) {
+        view.pin(shown.n_image + word);
+      }
+    }
+    drawn = shown;
     drawPairs(shown);
     drawRepeat(shown);
   }
