@@ -425,15 +425,18 @@ def test_cosines_on_the_gpu_are_those_of_the_package(on_gpu, name):
         const embeddings = [];
         for (const call of calls) embeddings.push(...(await gpu.encodeImages(call)));
         gpu.device.destroy();
-        return embeddings;
+        const [, { fc1, qkv }] = e.visionTower.layers;
+        return { embeddings, kernels: [fc1, qkv].map((layer) => gpu.layers.get(layer).kernel) };
         """,
         name,
         game.picture.pixels.numpy().ravel().tolist(),
         image.astype(int).ravel().tolist(),
     )
     texts = game.encode_texts(text)
-    cosines = np.reshape(found, (len(image), -1)) @ texts.T
+    cosines = np.reshape(found["embeddings"], (len(image), -1)) @ texts.T
     np.testing.assert_allclose(cosines, game.encode_images(image) @ texts.T, atol=1e-4)
+    # the weights are float16 numbers; those of queries, with the root of the head's size in them, are none
+    assert found["kernels"] == ["multiply_halves", "multiply"]
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -461,10 +464,17 @@ def test_explanations_on_the_gpu_are_those_of_the_package(on_gpu, name):
             "return encodeBatch.call(gpu, rows); }; }",
             ["webgpu", "wasm"],
         ),
+        # it takes longer than the kernels
+        (
+            "(gpu) => { const { encodeBatch } = gpu; gpu.most = 8; gpu.patient = false; "
+            "gpu.encodeBatch = async (rows) => { const late = 50 * gpu.ownTime; "
+            "await new Promise((done) => setTimeout(done, late)); return encodeBatch.call(gpu, rows); }; }",
+            ["webgpu", "wasm"],
+        ),
         # a shader's memory runs out: the step gives zeros, and a fault is reported
         ("(gpu) => { gpu.output = gpu.buffer(2 ** 40); }", ["wasm"]),
     ],
-    ids=["wrong", "lost", "full"],
+    ids=["wrong", "lost", "slow", "full"],
 )
 def test_where_the_gpu_fails_the_kernels_go_on(on_gpu, meddle, engines):
     request = hero_request("mini-clip")

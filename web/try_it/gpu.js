@@ -1,18 +1,26 @@
 // The encoder of pictures on the device's GPU, by WebGPU: the embeddings of encoder.js, many pictures at a time.
 //
-// It starts from what an Encoder has made already: its packed weights, and of the picture shown last the token of each
+// It starts from what an Encoder has made already: its packed weights, kept as float16 where they are such numbers (those
+// of the embedded models, and of a CLIP that was trained in float16), and of the picture shown last the token of each
 // patch, visible and removed, with its query, key and value in the first layer. All that follows is one list of steps
 // (a shader, its buffers, how many workgroups a picture needs), made once. A batch is that list in one command buffer,
 // and one row a picture is read back.
 
 import { unitRows } from "./encoder.js";
-import { ADD, GELU, PLAIN, QUICK_GELU, TANH_GELU } from "./numerics.js";
+import { ADD, GELU, PLAIN, QUICK_GELU, TANH_GELU, asHalf } from "./numerics.js";
 
 const MOST = 128; // pictures at a time
-const FIRST = 32; // as many at first, doubled while a batch takes less than QUICK
+const FIRST = 8; // as many at first, doubled while a batch takes less than QUICK
 const QUICK = 100; // milliseconds
 const CHECKED = 4; // coalitions of each picture that the CPU encodes too
+const SLOW = 2; // batches that take longer than the CPU would, after which it takes over
 const TOLERANCE = 1e-4; // of a number of an embedding
+
+// A matrix product reads its panels four numbers at a time, each as a float32, or two as float16 in a word.
+const PANELS = {
+  multiply: { type: "vec4f", four: (word) => word },
+  multiply_halves: { type: "vec2u", four: (word) => `vec4f(unpack2x16float(${word}.x), unpack2x16float(${word}.y))` },
+};
 
 // Matrices are float32, row by row, four numbers at a time. Each step's shape is in numbers, rows are for one picture.
 const shaders = (head) => /* wgsl */ `
@@ -39,13 +47,15 @@ fn take(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 // Output: input times panels plus bias, columns \`first\` to \`end\`; GELU of it, or added to what is there.
 struct Product { rows: u32, k: u32, step_in: u32, step_out: u32, first: u32, end: u32, mode: u32 }
 @group(0) @binding(3) var<uniform> product: Product;
-@group(0) @binding(4) var<storage, read> panels: array<vec4f>; // of 16 columns, each (k, 16) row by row
+// panels: of 16 columns, each (k, 16) row by row
 @group(0) @binding(5) var<storage, read> bias: array<vec4f>;
 var<workgroup> left: array<array<f32, 64>, 16>; // sixteen numbers of each row, transposed
 var<workgroup> right: array<array<vec4f, 16>, 16>;
 
+${Object.entries(PANELS).map(([name, { type, four }]) => /* wgsl */ `
+@group(0) @binding(4) var<storage, read> panels_of_${name}: array<${type}>;
 @compute @workgroup_size(16, 16)
-fn multiply(
+fn ${name}(
   @builtin(workgroup_id) group: vec3u,
   @builtin(local_invocation_id) place: vec3u,
   @builtin(local_invocation_index) lane: u32,
@@ -72,7 +82,8 @@ fn multiply(
     let other = start + 4u * (lane % 16u);
     if (other < product.end) {
       let panel = (other / 16u) * 16u * product.k + other % 16u;
-      right[lane / 16u][lane % 16u] = panels[(panel + 16u * (k + lane / 16u)) / 4u];
+      let word = panels_of_${name}[(panel + 16u * (k + lane / 16u)) / 4u];
+      right[lane / 16u][lane % 16u] = ${four("word")};
     }
     workgroupBarrier();
     for (var i = 0u; i < 16u; i++) {
@@ -90,6 +101,7 @@ fn multiply(
   store(row + 2u, column, s2);
   store(row + 3u, column, s3);
 }
+`).join("")}
 
 fn store(row: u32, column: u32, sum: vec4f) {
   if (row >= product.rows * batch) { return; }
@@ -207,13 +219,14 @@ export async function gpuEncoder(encoder, wanted) {
   if (!adapter || (wanted !== "webgpu" && isSimulated(adapter.info))) return null;
   const device = await adapter.requestDevice();
   const module = device.createShaderModule({ code: shaders(encoder.visionTower.head) });
-  const names = ["take", "multiply", "normalise", "attend"];
+  const names = ["take", ...Object.keys(PANELS), "normalise", "attend"];
   const compiled = await Promise.all(
     names.map((entryPoint) =>
       device.createComputePipelineAsync({ layout: "auto", compute: { module, entryPoint } }),
     ),
   );
-  return new GpuEncoder(encoder, device, Object.fromEntries(names.map((name, i) => [name, compiled[i]])));
+  const kernels = Object.fromEntries(names.map((name, i) => [name, compiled[i]]));
+  return new GpuEncoder(encoder, device, kernels, wanted === "webgpu");
 }
 
 /** Whether an adapter is a program on the CPU, which is slower than kernels.wasm. */
@@ -223,9 +236,15 @@ function isSimulated({ isFallbackAdapter, architecture, device, description }) {
 }
 
 export class GpuEncoder {
-  /** @param {any} encoder an Encoder @param {any} device a GPUDevice @param {any} kernels compute pipelines by name */
-  constructor(encoder, device, kernels) {
+  /**
+   * @param {any} encoder an Encoder @param {any} device a GPUDevice @param {any} kernels compute pipelines by name
+   * @param {boolean} patient whether it may be slower than the CPU
+   */
+  constructor(encoder, device, kernels, patient) {
     this.encoder = encoder;
+    this.patient = patient;
+    this.slow = 0; // batches in a row that took longer than the CPU would
+    this.ownTime = Infinity; // milliseconds of a picture on the CPU
     this.device = device;
     this.kernels = kernels;
     this.most = FIRST; // pictures in the next batch
@@ -288,7 +307,7 @@ export class GpuEncoder {
     const words = shape.map((x) => (Number.isInteger(x) ? x : new Uint32Array(Float32Array.of(x).buffer)[0]));
     const uniform = this.write(this.buffer(shape.length, "UNIFORM"), Uint32Array.from(words));
     const buffers = [this.batch, input, output, uniform, ...more];
-    const takesBatch = name === "multiply" || name === "attend";
+    const takesBatch = name in PANELS || name === "attend";
     const entries = buffers.map((buffer, binding) => ({ binding, resource: { buffer } }));
     const pipeline = this.kernels[name];
     const layout = pipeline.getBindGroupLayout(0);
@@ -305,10 +324,13 @@ export class GpuEncoder {
   multiply(input, stepIn, layer, output, stepOut, rows, mode, first = 0, end = layer.n) {
     if (!this.layers.has(layer)) {
       const { k, n, panels, bias } = layer;
-      this.layers.set(layer, [this.copied(panels, k * n), this.copied(bias, n)]);
+      const halves = asHalf(this.encoder.view(panels, k * n));
+      const weights = halves ? this.write(this.buffer((k * n) / 2), halves) : this.copied(panels, k * n);
+      this.layers.set(layer, { kernel: halves ? "multiply_halves" : "multiply", buffers: [weights, this.copied(bias, n)] });
     }
+    const { kernel, buffers } = this.layers.get(layer);
     const shape = [rows, layer.k, stepIn, stepOut, first, end, mode];
-    this.step("multiply", shape, input, output, this.layers.get(layer), (pictures) => [
+    this.step(kernel, shape, input, output, buffers, (pictures) => [
       Math.ceil((end - first) / 64),
       Math.ceil((pictures * rows) / 64),
     ]);
@@ -371,7 +393,7 @@ export class GpuEncoder {
 
   /**
    * Embeddings of unit norm of the encoder's picture, partly removed. The first few of each picture are encoded by the
-   * encoder too. Throws where they differ, and where the GPU fails.
+   * encoder too. Throws where they differ, where the GPU fails, and where the CPU would have been faster.
    * @param {Uint8Array} coalitions (m, patches), 1 where a patch is visible
    * @returns {Promise<Float32Array>} (m, dimension)
    */
@@ -385,7 +407,9 @@ export class GpuEncoder {
       this.write(this.tokens, encoder.view(encoder.picture.tokens, kinds * width));
       this.write(this.firstQkv, encoder.view(encoder.picture.qkv, kinds * 3 * width));
       const few = coalitions.subarray(0, CHECKED * patches);
+      const began = performance.now();
       const expected = encoder.encodeImages(few);
+      this.ownTime = (performance.now() - began) / (few.length / patches);
       const found = await this.encodeBatch(few);
       if (expected.some((x, i) => Math.abs(x - found[i]) > TOLERANCE)) {
         throw new Error("The GPU's embeddings are not those of the CPU.");
@@ -397,7 +421,10 @@ export class GpuEncoder {
       const began = performance.now();
       const batch = coalitions.subarray(start * patches, (start + size) * patches);
       embeddings.set(await this.encodeBatch(batch), start * dimension);
-      if (performance.now() - began < QUICK) this.most = Math.min(this.bound, 2 * size);
+      const taken = performance.now() - began;
+      if (taken < QUICK) this.most = Math.min(this.bound, 2 * size);
+      this.slow = taken > (this.ownTime * batch.length) / patches ? this.slow + 1 : 0;
+      if (this.slow >= SLOW && !this.patient) throw new Error("The GPU is slower than the CPU.");
     }
     return embeddings;
   }

@@ -41,6 +41,19 @@ export const HALVES = Float32Array.from({ length: 65536 }, (_, half) => {
   return half >> 15 ? -size : size;
 });
 
+/** The bits of float32 numbers as float16, where that changes none of them; null else. */
+export function asHalf(numbers) {
+  const bits = new Uint32Array(numbers.buffer, numbers.byteOffset, numbers.length);
+  const halves = new Uint16Array(numbers.length);
+  for (let i = 0; i < halves.length; i++) {
+    const exponent = ((bits[i] >>> 23) & 255) - 112;
+    const size = exponent > 0 ? (exponent << 10) | ((bits[i] >>> 13) & 1023) : Math.abs(numbers[i]) * 2 ** 24;
+    halves[i] = ((bits[i] >>> 16) & 0x8000) | (exponent < 31 ? size : 0);
+    if (HALVES[halves[i]] !== numbers[i]) return null; // too fine, too large, or too small
+  }
+  return halves;
+}
+
 /** Float16 numbers as float32: all their high bytes come first, then all the low ones. */
 export function fromHalf(bytes) {
   const numbers = new Float32Array(bytes.length / 2);
