@@ -820,18 +820,6 @@ def choose_design(
     return DESIGNS[name](n, p, m, seed, STREAMS[side])
 
 
-def released_pointing_split(budget: int, n_image: int, n_text: int) -> tuple[int, int]:
-    """How the release's scripts of the pointing game split a budget: at most 64 captions, at most 2^18 pictures.
-
-    Returns
-    -------
-    m_image, m_text : int
-    """
-    budget, n_text = check_count("budget", budget), int(n_text)
-    m_text = min(64, 2**n_text)
-    return min(2**18, 2 ** int(n_image), budget // m_text), m_text
-
-
 def authors_split(budget: int, n_image: int, n_text: int) -> tuple[int, int]:
     """How the authors' release splits an integer budget into image and text coalitions.
 

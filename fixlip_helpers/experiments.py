@@ -44,6 +44,7 @@ from fixlip_helpers.metrics import (
 )
 from fixlip_helpers.metrics.curves import JUDGING_DRAWS
 from fixlip_helpers.models import EMBEDDED, open_image, short_digest
+from fixlip_helpers.released import Asked, passes_of, sides_of
 from fixlip_helpers.sides import Side, combine, fit_side
 
 if TYPE_CHECKING:
@@ -86,6 +87,13 @@ class Request:
         The paper's selection: only so many inputs, those whose best caption has the highest score, each
         with that caption alone. None: all inputs, all captions.
     seed : int
+    budget : int or None
+        Values of the game that a FIxLIP explanation is fitted from, all pairs of its image and text coalitions. None:
+        the sizes of the package's own designs.
+    released : bool
+        Measure as the FIxLIP release does, where it differs from this package: its sampler and its split of ``budget``,
+        without a penalty; AID from greedy chains, for every input; PGR as a ratio of sums; grids and their captions as
+        in :func:`~fixlip_helpers.datasets.open_inputs`.
     """
 
     data: str
@@ -98,6 +106,8 @@ class Request:
     si_budget: int = 2**14
     select: int | None = None
     seed: int = 0
+    budget: int | None = None
+    released: bool = False
 
     def __post_init__(self) -> None:
         for name in ("models", "methods", "metrics", "ps"):
@@ -122,11 +132,18 @@ class Request:
             if given is not None and check_count(name, given) < 1:
                 raise ValueError(f"{name} = {given}; expected at least 1")
         check_count("seed", self.seed)
+        if self.released and self.budget is None:
+            raise ValueError("released = True needs a budget: values of the game for each explanation")
+        if self.budget is not None:
+            if check_count("budget", self.budget) < 1:
+                raise ValueError("budget = 0; expected at least 1")
+            if self.image_coalitions is not None:
+                raise ValueError("budget splits into both sides' coalitions: leave image_coalitions out")
 
     @cached_property
     def inputs(self) -> list[Input]:
         """The inputs that ``data`` names."""
-        return open_inputs(self.data, self.seed)
+        return open_inputs(self.data, self.seed, self.released)
 
 
 # --- One picture on one model -----------------------------------------------------------------
@@ -150,7 +167,7 @@ class Bench:
     def __init__(self, model: VisionLanguageModel, one: Input, request: Request) -> None:
         self.model, self.one, self.request = model, one, request
         self.picture = model.prepare_image(one.image())
-        self._image_sides: dict[float, Side] = {}
+        self._image_sides: dict[float | tuple, Side] = {}
         self._image_part: np.ndarray | None = None
 
     def subject(self, caption: str) -> Subject:
@@ -169,6 +186,8 @@ class Bench:
 
     def _fixlip(self, game: Remembered, p: float) -> Explanation:
         """FIxLIP-p; the picture's side is fitted once for all captions (factorisation theorem)."""
+        if self.request.budget is not None:
+            return self._from_budget(game, p)
         request = self.request
         if p not in self._image_sides:
             self._image_sides[p] = fit_side(game, "image", p, m=_image_draws(request, p), seed=request.seed)
@@ -179,6 +198,31 @@ class Bench:
         if self._image_part is None:
             self._image_part = exclip_image_part(self.model, self.picture)
         return exclip(self.model, self.picture, caption, image_part=self._image_part)
+
+    def _from_budget(self, game: Remembered, p: float) -> Explanation:
+        """FIxLIP-p from the request's budget, whose split depends on how many tokens the caption has."""
+        image, text = _sides_of(self.request, game.n_image, game.n_text)
+        seed = self.request.seed
+        if (p, image) not in self._image_sides:
+            self._image_sides[p, image] = fit_side(game, "image", p, image.name, image.m, seed, image.ridge)
+        own = fit_side(game, "text", p, text.name, text.m, seed, text.ridge)
+        return combine(self._image_sides[p, image], own)
+
+
+def _sides_of(request: Request, n_image: int, n_text: int) -> tuple[Asked, Asked]:
+    return sides_of(
+        request.budget, n_image, n_text, released=request.released, pointing="pgr" in request.metrics
+    )
+
+
+def _passes_of_budget(request: Request, n_image: int, n_text: int) -> tuple[int, int]:
+    """Image and text passes of a caption's FIxLIP explanations where a budget is split for each caption by itself."""
+    fitted = {0.5} if set(CONTROLS) & set(request.methods) else set()
+    named = [name for name in request.methods if name.startswith(("fixlip-0", "banzhaf-0"))]
+    fitted |= {float(name.rpartition("-")[2]) for name in named}
+    image, text = _sides_of(request, n_image, n_text)
+    images = sum(passes_of("image", n_image, p, image) + 386 for p in fitted)
+    return images, sum(passes_of("text", n_text, p, text) for p in fitted)
 
 
 def _image_draws(request: Request, p: float) -> int | None:
@@ -213,7 +257,8 @@ def _faithfulness_rows(bench: Bench, subject: Subject, explanation: Explanation)
 
 
 def _aid_rows(bench: Bench, subject: Subject, explanation: Explanation) -> Iterator[dict]:
-    curves = insertion_deletion(explanation, subject.game, seed=bench.request.seed)
+    variant = "released" if bench.request.released else "search"
+    curves = insertion_deletion(explanation, subject.game, bench.request.seed, variant=variant)
     yield _row("insertion", curves.insertion_area)
     yield _row("deletion", curves.deletion_area)
     yield _row("aid", curves.aid)
@@ -227,7 +272,8 @@ def _pgr_rows(bench: Bench, subject: Subject, explanation: Explanation) -> Itera
         )
     pieces = {word: players for word, players in explanation.meta["words"] if word in quarters}
     cells = dict(zip(quarters, quarter_cells(bench.model.grid, bench.model.covered), strict=True))
-    yield _row("pgr", pointing_game(explanation, cells, pieces), words=len(pieces))
+    score = pointing_game(explanation, cells, pieces, pooled=bench.request.released)
+    yield _row("pgr", score, words=len(pieces))
 
 
 def _row(metric: str, value: float | None, p: float | None = None, words: int | None = None) -> dict:
@@ -768,6 +814,9 @@ def plan(request: Request, device: str | None = None) -> Iterator[Plan]:
         game.encode_images(probe)
         each = (perf_counter() - start) / len(probe)
         images, texts = _passes(request, game.n_image, game.n_text)
+        if request.budget is not None:
+            fits, texts = _passes_of_budget(request, game.n_image, game.n_text)
+            images = 0, fits + images[1]
         captions = 1 if request.select else len(one.captions)
         there = sum(not each.fault for each in request.inputs)
         inputs = min(there, request.select or there)
@@ -819,9 +868,13 @@ PAPER_MODELS = (
     "openai/clip-vit-base-patch16",
     "google/siglip2-base-patch32-256",
 )
+TABLE_1_MODELS = (
+    *PAPER_MODELS,
+    *("google/siglip2-base-patch16-224", "google/siglip2-large-patch16-256"),
+    *("google/siglip-base-patch16-224", "google/siglip-large-patch16-256"),
+)
 _ALL = ("fixlip-0.3", "fixlip-0.5", "fixlip-0.7", "banzhaf-0.5", *DEFAULT_METHODS[2:])
 _SMALL = {
-    "models": ("mini-clip", "mini-siglip"),
     "coalitions": 512,
     "image_coalitions": 2048,
     "si_budget": 2**13,
@@ -834,8 +887,32 @@ EXPERIMENTS: dict[str, dict] = {
 }  # fmt: skip
 """The paper's experiments by name: Figure 3 (AID), Figure 4 (p-faithfulness), Table 1 (pointing game)."""
 
+_FITS = tuple(f"{kind}-{p}" for p in (0.3, 0.5, 0.7) for kind in ("fixlip", "banzhaf"))
+_SWEEP = tuple(f"{kind}-{p}" for p in (0.3, 0.4, 0.5, 0.6, 0.7) for kind in ("fixlip", "banzhaf"))
+_GRADIENTS = ("exclip-released", "grad-eclip-released", "game")
 
-def paper_request(what: str, models: Sequence[str] = (), data: str | None = None) -> tuple[Request, str]:
+RELEASED: dict[str, dict] = {
+    "figure3": {
+        "metrics": ("aid",), "methods": (*_FITS, "fixlip-si", "shapley"), "coalitions": 1000,
+        "budget": 2**21, "si_budget": 2**17,
+    },
+    "figure4": {
+        "metrics": ("faithfulness",), "methods": (*_FITS, "fixlip-si", "shapley"), "coalitions": 1000,
+        "budget": 2**21, "si_budget": 2**17,
+    },
+    "table1": {"metrics": ("pgr",), "methods": _FITS, "budget": 2**20, "si_budget": 2**19},
+}  # fmt: skip
+"""The same as the release's scripts have them (``experiments/run_*.py`` in github.com/hbaniecki/fixlip, e89d704)."""
+
+
+def paper_request(
+    what: str,
+    models: Sequence[str] = (),
+    data: str | None = None,
+    *,
+    released: bool = False,
+    budget: int | None = None,
+) -> tuple[Request, str]:
     """The request of one of the paper's experiments, and a sentence that names its scale.
 
     Parameters
@@ -843,9 +920,15 @@ def paper_request(what: str, models: Sequence[str] = (), data: str | None = None
     what : str
         A key of :data:`EXPERIMENTS`.
     models : sequence of str
-        Default: the paper's three with data, the two embedded ones without.
+        Default: the paper's three with data (as released: its two CLIPs for Figure 3, ViT-B/32 and B/16, and Figure 4,
+        seven models for Table 1), the two embedded ones without.
     data : str, optional
         COCO or class folders, as for :func:`~fixlip_helpers.datasets.open_inputs`. None: the picture world.
+    released : bool
+        As the release's scripts measure (:class:`Request`), in place of as this book does. exCLIP and Grad-ECLIP as
+        released, and GAME, are among the methods where all models are CLIPs; Figure 3 of a SigLIP sweeps p.
+    budget : int, optional
+        Values of the game for each explanation, in place of the experiment's own.
 
     Raises
     ------
@@ -855,15 +938,33 @@ def paper_request(what: str, models: Sequence[str] = (), data: str | None = None
     if what not in EXPERIMENTS:
         raise ValueError(f"experiment {what!r}; expected one of {', '.join(EXPERIMENTS)}")
     chosen, models = EXPERIMENTS[what], tuple(models)
-    asked = {"metrics": chosen["metrics"], "methods": chosen["methods"]}
+    kind, count = chosen["kind"], chosen["count"]
+    select = 1000 if kind == "pairs" and data else None
     if data is None:
-        name = f"scenes:{chosen['kind']}:0:{chosen['count']}"
-        request = Request(name, **asked, **_SMALL | ({"models": models} if models else {}))
-        return request, f"at small scale: {chosen['count']} {chosen['kind']} of the picture world"
-    select = 1000 if chosen["kind"] == "pairs" else None
-    request = Request(data, models or PAPER_MODELS, **asked, select=select, si_budget=2**17)
-    kind = "the 1 000 pairs of the highest score" if select else "all grids"
-    return request, f"with the paper's parameters: {kind} of {data}"
+        models, where = models or ("mini-clip", "mini-siglip"), f"scenes:{kind}:0:{count}"
+        scale = f"at small scale: {count} {kind} of the picture world"
+    else:
+        models = models or (
+            (TABLE_1_MODELS if kind == "grids" else PAPER_MODELS[:2]) if released else PAPER_MODELS
+        )
+        where, chosen_inputs = data, "the 1 000 pairs of the highest score" if select else "all grids"
+        scale = f"with the paper's parameters: {chosen_inputs} of {data}"
+    if not released:
+        asked = {"metrics": chosen["metrics"], "methods": chosen["methods"], "budget": budget}
+        asked |= _SMALL if data is None else {"si_budget": 2**17}
+        if budget is not None:
+            asked["image_coalitions"] = None
+        return Request(where, models, select=select, **asked), scale
+    asked = dict(RELEASED[what])
+    if any("siglip" in name for name in models):
+        asked["methods"] = tuple(dict.fromkeys([*(_SWEEP if what == "figure3" else ()), *asked["methods"]]))
+    else:
+        asked["methods"] += _GRADIENTS
+    if data is None:
+        asked |= {"budget": 2**18, "si_budget": _SMALL["si_budget"]}
+    if budget is not None:
+        asked |= {"budget": budget, "si_budget": budget}
+    return Request(where, models, select=select, released=True, **asked), f"as released, {scale}"
 
 
 # --- Figures --------------------------------------------------------------------------------

@@ -37,6 +37,7 @@ import stand_ins  # noqa: E402
 import test_full_size  # noqa: E402
 
 from fixlip_helpers import VisionLanguageGame, fixlip, pointing_game  # noqa: E402
+from fixlip_helpers.baselines import exclip  # noqa: E402
 from fixlip_helpers.coalitions import Design, authors_split, border_released  # noqa: E402
 from fixlip_helpers.datasets import published_clip  # noqa: E402
 from fixlip_helpers.explanation import Explanation  # noqa: E402
@@ -115,6 +116,56 @@ def openai_stand_in(model: VisionLanguageModel) -> torch.nn.Module:
 
     sys.modules["clip"].tokenize = tokenize
     return Stand()
+
+
+class OpenAIClip(torch.nn.Module):
+    """A CLIP of transformers with the parts that OpenAI's has, by their names: what exCLIP's wrapper hooks into."""
+
+    def __init__(self, network: torch.nn.Module) -> None:
+        super().__init__()
+        text, vision = network.text_model, network.vision_model
+        self.token_embedding, self.ln_final = text.embeddings.token_embedding, text.final_layer_norm
+        self.positional_embedding = text.embeddings.position_embedding.weight
+        self.text_projection = network.text_projection.weight.T
+        self.transformer = Blocks(text.encoder.layers, causal=True)
+        self.visual = torch.nn.Module()
+        self.visual.transformer = Blocks(vision.encoder.layers, causal=False)
+        self.before, self.after = (vision.embeddings, vision.pre_layrnorm), vision.post_layernorm
+        self.project, self.logit_scale, self.dtype = (
+            network.visual_projection,
+            network.logit_scale,
+            torch.float32,
+        )
+
+    def encode_image(self, pixels: torch.Tensor) -> torch.Tensor:
+        embed, norm = self.before
+        hidden = self.visual.transformer(norm(embed(pixels)).permute(1, 0, 2))
+        return self.project(self.after(hidden[0]))
+
+
+class Block(torch.nn.Module):
+    """A layer that takes (positions, batch, width), as OpenAI's do."""
+
+    def __init__(self, layer: torch.nn.Module, causal: bool) -> None:
+        super().__init__()
+        self.layer, self.causal = layer, causal
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        n = len(hidden)
+        mask = torch.full((n, n), -torch.inf).triu(1)[None, None] if self.causal else None
+        found = self.layer(hidden.permute(1, 0, 2), mask)
+        return (found[0] if isinstance(found, tuple) else found).permute(1, 0, 2)
+
+
+class Blocks(torch.nn.Module):
+    """``resblocks`` one after the other."""
+
+    def __init__(self, layers: torch.nn.ModuleList, causal: bool) -> None:
+        super().__init__()
+        self.resblocks = torch.nn.Sequential(*(Block(layer, causal) for layer in layers))
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        return self.resblocks(hidden)
 
 
 def coalitions(m: int, n: int, seed: int = 0) -> np.ndarray:
@@ -385,6 +436,25 @@ def pointing(their: types.SimpleNamespace, models: dict) -> tuple[float, float]:
         theirs = [sums[0, 0] / sums[0, 1], sums[:, 0].sum() / sums[:, 1].sum(), sums[:, 2].mean()]
         worst = max(worst, np.abs(np.subtract(ours, theirs)).max())
     return worst, 1.0
+
+
+@row("exCLIP of the `exclip` folder, 20 steps, before the last layer", "a CLIP of 16 patches and 8 tokens")
+def integrated(their: types.SimpleNamespace, models: dict) -> tuple[float, float]:
+    model = stand_ins.small_model("clip")
+    sys.path.insert(0, str(their.clone / "exclip"))
+    wrapper = importlib.import_module("wrapper")
+    picture, caption = model.prepare_image(published_clip()[0]), model.tokenize(CAPTION)
+    ids = torch.zeros(1, 16, dtype=torch.long)  # as clip.tokenize: zeros after EOS
+    ids[0, : caption.input_ids.shape[1]] = caption.input_ids
+    network = copy.deepcopy(model.network).requires_grad_(
+        True
+    )  # its hooks need a graph from the parameters on
+    theirs = wrapper.exCLIP(OpenAIClip(network), model.image_size, 16, device=torch.device("cpu"))
+    with torch.enable_grad():
+        table = theirs.attribute_prediction(ids, picture.pixels[None], 1, 1, N=20).numpy()
+        own = exclip(model, picture, CAPTION, variant="released").cross_modal()
+    got = table[1 : 1 + len(caption.players), 1:].T
+    return np.abs(got - own).max(), np.ptp(got)
 
 
 @row(

@@ -29,7 +29,6 @@ from fixlip_helpers.coalitions import (
     orthogonal_array,
     orthogonal_array_5,
     paired,
-    released_pointing_split,
     stratified,
 )
 
@@ -410,8 +409,6 @@ def test_authors_split_gives_the_sizes_of_their_release():
     assert authors_split(2**17, 8, 64) == (46, 2849)
     assert authors_split(2**20, 4, 3) == (16, 8)
     assert authors_split(1000, 8, 8) == (32, 31)  # sides of one size: the image goes first
-    assert released_pointing_split(2**20, 49, 2) == (2**18, 4)
-    assert released_pointing_split(2**20, 49, 8) == (2**14, 64)
 
 
 # --- Bad input ----------------------------------------------------------------------------

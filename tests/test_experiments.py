@@ -35,6 +35,7 @@ from fixlip_helpers.experiments import (
 from fixlip_helpers.metrics import faithfulness, insertion_deletion, pointing_game
 from fixlip_helpers.models import ASSETS, load_model
 from fixlip_helpers.scenes import examples
+from fixlip_helpers.sides import combine, fit_side
 
 QUICK = {
     "methods": ("grad-eclip", "game"),
@@ -530,6 +531,36 @@ def test_the_papers_parameters(what):
     assert (request.select == 1000) == (what != "table1") and "the paper's parameters" in scale
     small, scale = paper_request(what)
     assert small.models == ("mini-clip", "mini-siglip") and "small scale" in scale
+
+
+@pytest.mark.parametrize("what, models, budgets", [("figure3", 2, (2**21, 2**17)), ("figure4", 2, (2**21, 2**17)),
+                                                   ("table1", 7, (2**20, 2**19))])  # fmt: skip
+def test_the_released_parameters(what, models, budgets):
+    request, scale = paper_request(what, data="coco", released=True)
+    assert (
+        request.released and len(request.models) == models and (request.budget, request.si_budget) == budgets
+    )
+    assert "as released" in scale and ("game" in request.methods) == (models == 2)
+    siglip, _ = paper_request(what, ["google/siglip2-base-patch32-256"], "coco", released=True)
+    assert ("fixlip-0.4" in siglip.methods) == (what == "figure3") and "game" not in siglip.methods
+    assert not paper_request(what, data="coco")[0].released
+    with pytest.raises(ValueError, match="needs a budget"):
+        Request("scenes:pairs:0:1", released=True)
+
+
+def test_a_fit_as_released(model):
+    """The release's sampler and split, no penalty; a side that it would leave below its terms gets our draws."""
+    from fixlip_helpers.games import random_embeddings
+
+    request, _ = paper_request("table1", ["mini-clip"], "scenes:grids:3:1", released=True, budget=3200)
+    (one,) = request.inputs
+    assert one.captions == tuple(" ".join(one.quarters[:k]) for k in (1, 2, 3, 4))
+    game = random_embeddings(10, 4)
+    image = fit_side(game, "image", 0.3, "border_released", 200, ridge=0.0)
+    truth = combine(image, fit_side(game, "text", 0.3, "enumeration"))
+    found = Bench(model, one, request)._fixlip(game, 0.3)
+    np.testing.assert_allclose(found.pairs, truth.pairs, atol=1e-9)
+    assert experiments._sides_of(request, 49, 4)[0] == ("auto", 4 * 1226, None)
 
 
 @pytest.mark.parametrize("arguments, message", [
