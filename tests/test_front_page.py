@@ -99,7 +99,7 @@ def test_the_front_page_leads_on(pages):
         assert f'href="book/map.html#{route}"' in article
 
 
-# --- A menu on a phone --------------------------------------------------------------------------------------
+# --- Every page --------------------------------------------------------------------------------------
 
 # The menu's button as a reader sees it: large enough for a finger, inside the window, and with something drawn in it.
 MENU = """
@@ -120,24 +120,62 @@ return [...document.querySelectorAll('dialog[open] a, .bd-sidebar-primary a')].f
 }).length;
 """
 WIDER = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
+FORMULAS_SET = (
+    "(window.MathJax ? MathJax.startup.promise : Promise.resolve())"
+    ".then(() => setTimeout(arguments[arguments.length - 1], 50))"
+)
+FIGURE_TOP = "return document.querySelector('.bd-article figure').getBoundingClientRect().top + scrollY"
+# Figures that a phone would shrink until their labels cannot be read, and what is cut and does not say that it scrolls.
+UNREADABLE = """
+const images = [...document.querySelectorAll('.bd-article figure img')].filter(e => e.offsetParent);
+const least = e => 0.69 * Number(e.getAttribute('width'));
+const small = images.filter(e => e.getBoundingClientRect().width < least(e));
+const silent = [...document.querySelectorAll('.bd-article .scrolls, .bd-article .pst-scrollable-table-container')]
+    .filter(e => e.offsetParent && e.scrollWidth > e.clientWidth + 6 && !e.closest('.scroll-frame'));
+return [...small, ...silent].map(e => e.outerHTML.slice(0, 200));
+"""
 
 
-def test_a_phone_reaches_every_page_by_a_menu_that_is_seen(pages, engine, browser, site):
-    """And no page is wider than the phone."""
-    faults = []
-    engine.look(browser, 390, 844)
+@pytest.fixture(scope="module")
+def walked(pages, engine, browser, site) -> dict[str, list[str]]:
+    """Every page opened once on a phone, chapters turned to a desk as well; what is wrong, by what was asked."""
+    faults = {"menu": [], "figures": [], "late": []}
     for name in page_names(pages):
+        engine.look(browser, 390, 844)
         ready(browser, site(name))
         if (wider := browser.execute_script(WIDER)) > 0:
-            faults.append(f"{name}: {wider} pixels wider than the phone")
+            faults["menu"].append(f"{name}: {wider} pixels wider than the phone")
+        is_chapter = re.match(r"notebooks/\d\d_", name)
+        if is_chapter:
+            browser.execute_async_script(FORMULAS_SET)
+            faults["figures"] += [f"{name}: {fault}" for fault in browser.execute_script(UNREADABLE)]
         if fault := browser.execute_script(MENU):
-            faults.append(f"{name}: {fault}")
-            continue
-        try:
-            wait(lambda: browser.execute_script(MENU_LINKS) > 10, "the menu")
-        except TimeoutError as error:
-            faults.append(f"{name}: {error}")
-    assert not faults, "\n".join(faults)
+            faults["menu"].append(f"{name}: {fault}")
+        else:
+            try:
+                wait(lambda: browser.execute_script(MENU_LINKS) > 10, "the menu")
+            except TimeoutError as error:
+                faults["menu"].append(f"{name}: {error}")
+        if is_chapter:
+            engine.look(browser, 1280, 720)
+            top = browser.execute_script(FIGURE_TOP)
+            if top >= (720 if "/10_" in name else 1080):
+                faults["late"].append(f"{name}: {top}")
+    return faults
+
+
+def test_a_phone_reaches_every_page_by_a_menu_that_is_seen(walked):
+    """And no page is wider than the phone."""
+    assert not walked["menu"], "\n".join(walked["menu"])
+
+
+def test_on_a_phone_figures_are_readable_and_what_scrolls_says_so(walked):
+    assert not walked["figures"], "\n".join(walked["figures"])
+
+
+def test_a_chapter_shows_its_figure_before_one_has_scrolled_twice(walked):
+    """The first figure begins within a screen and a half; chapter 10's, at 1 650 pixels once, within the first one."""
+    assert not walked["late"], "\n".join(walked["late"])
 
 
 # --- Numbers ------------------------------------------------------------------------------------------------
@@ -291,41 +329,6 @@ def test_a_figure_is_enlarged_and_put_back(engine, browser, site):
         lambda: not browser.execute_script("return document.querySelector('dialog.enlarged')"),
         "the figure to close",
     )
-
-
-# Figures that a phone would shrink until their labels cannot be read, and what is cut and does not say that it scrolls.
-UNREADABLE = """
-const images = [...document.querySelectorAll('.bd-article figure img')].filter(e => e.offsetParent);
-const least = e => 0.69 * Number(e.getAttribute('width'));
-const small = images.filter(e => e.getBoundingClientRect().width < least(e));
-const silent = [...document.querySelectorAll('.bd-article .scrolls, .bd-article .pst-scrollable-table-container')]
-    .filter(e => e.offsetParent && e.scrollWidth > e.clientWidth + 6 && !e.closest('.scroll-frame'));
-return [...small, ...silent].map(e => e.outerHTML.slice(0, 200));
-"""
-
-
-def test_on_a_phone_figures_are_readable_and_what_scrolls_says_so(pages, engine, browser, site):
-    faults = []
-    engine.look(browser, 390, 844)
-    for path in chapters(pages):
-        ready(browser, site(f"notebooks/{path.name}"))
-        browser.execute_async_script("(window.MathJax ? MathJax.startup.promise : Promise.resolve()).then(() => "
-                                     "setTimeout(arguments[arguments.length - 1], 50))")  # fmt: skip
-        faults += [f"{path.name}: {fault}" for fault in browser.execute_script(UNREADABLE)]
-    assert not faults, "\n".join(faults)
-
-
-def test_a_chapter_shows_its_figure_before_one_has_scrolled_twice(pages, engine, browser, site):
-    """The first figure begins within a screen and a half; chapter 10's, at 1 650 pixels once, within the first one."""
-    engine.look(browser, 1280, 720)
-    top = "return document.querySelector('.bd-article figure').getBoundingClientRect().top + scrollY"
-    late = {}
-    for path in chapters(pages):
-        ready(browser, site(f"notebooks/{path.name}"))
-        found = browser.execute_script(top)
-        if found >= (720 if path.name.startswith("10") else 1080):
-            late[path.name] = found
-    assert not late
 
 
 def test_in_the_dark_a_chapters_explorer_lies_on_the_page_itself(engine, browser, site):
