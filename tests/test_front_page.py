@@ -127,7 +127,7 @@ FORMULAS_SET = (
 FIGURE_TOP = "return document.querySelector('.bd-article figure').getBoundingClientRect().top + scrollY"
 # Figures that a phone would shrink until their labels cannot be read, and what is cut and does not say that it scrolls.
 UNREADABLE = """
-const images = [...document.querySelectorAll('.bd-article figure img')].filter(e => e.offsetParent);
+const images = [...document.querySelectorAll('.bd-article :is(figure, .fx-panel) img')].filter(e => e.offsetParent);
 const least = e => 0.69 * Number(e.getAttribute('width'));
 const small = images.filter(e => e.getBoundingClientRect().width < least(e));
 const silent = [...document.querySelectorAll('.bd-article .scrolls, .bd-article .pst-scrollable-table-container')]

@@ -34,10 +34,10 @@ if (firstCell) {
   show(remembered.get());
 }
 
-// A figure is enlarged by a click or a tap. Its labels are at least 9 pixels high in what a phone shows: they are
+// A figure, or a view's picture, is enlarged by a click or a tap. Its labels are at least 9 pixels high in what a phone shows: they are
 // drawn at about 13 in the figure's own size, and a figure that would be shrunk further scrolls instead.
 const READABLE = 0.7;
-for (const image of document.querySelectorAll(".bd-article figure > img")) {
+for (const image of document.querySelectorAll(".bd-article :is(figure, .fx-panel) > img")) {
   const room = Object.assign(document.createElement("div"), { className: "scrolls" });
   const enlarge = Object.assign(document.createElement("button"), { type: "button", className: "enlarge", title: "Enlarge" });
   const natural = Number(image.getAttribute("width"));
@@ -77,7 +77,7 @@ function frame(part) {
 }
 const frames = () => document.querySelectorAll(wide).forEach(frame);
 addEventListener("load", () => (globalThis.MathJax?.startup?.promise ?? Promise.resolve()).then(frames));
-document.addEventListener("toggle", frames, true);
+for (const shown of ["toggle", "change"]) document.addEventListener(shown, frames, true);
 
 // "Try it" within a chapter, folded: its scripts (200 KB) are loaded when it is opened, the encoder when it is asked.
 const tryIt = new URL("try_it/", document.currentScript.src);
