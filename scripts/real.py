@@ -283,13 +283,18 @@ def chapter(path: Path, name: str, folder: Path, timeout: float) -> dict:
         cwd=ROOT, env=os.environ | {"FIXLIP_MODEL": name, "TQDM_DISABLE": "1"}, capture_output=True, text=True,
         timeout=timeout,
     )  # fmt: skip
-    if done.returncode:
-        raise RuntimeError(done.stderr)
+    if done.returncode:  # kernels write to stderr too, so the reason has a file of its own
+        reason = target.with_suffix(".txt")
+        sentence = (
+            reason.read_text(encoding="utf-8") if reason.is_file() else done.stderr.strip().split("\n")[-1]
+        )
+        reason.unlink(missing_ok=True)
+        raise RuntimeError(sentence)
     return {"notebook": target.name}
 
 
 def run_chapter(path: str, target: str) -> None:
-    """Run a notebook as FIXLIP_MODEL says and write it elsewhere; ``SystemExit`` with a sentence where it fails."""
+    """Run a notebook as FIXLIP_MODEL says and write it elsewhere; where it fails, why, beside that, as ``.txt``."""
     import nbformat
     from patience import ChapterError, execute
 
@@ -297,7 +302,11 @@ def run_chapter(path: str, target: str) -> None:
     try:
         execute(notebook, Path(path), say=lambda line: None)
     except ChapterError as error:
-        raise SystemExit(str(error)) from None
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        if lines[0].endswith("failed:"):  # then come the traceback and what to do
+            lines[0] += f" {lines[-2]}"
+        Path(target).with_suffix(".txt").write_text(lines[0], encoding="utf-8")
+        raise SystemExit(1) from None
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
