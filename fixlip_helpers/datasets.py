@@ -166,6 +166,52 @@ def published_clip() -> tuple[Image.Image, dict[str, Explanation]]:
     return image, explanations
 
 
+_SECOND_RUN = {
+    (): -0.9288194515281876,
+    (54,): 2.2403749053309996,
+    (33, 55): 1.5659615791704184,
+    (28, 50): 1.3542481210539932,
+    (29, 50): 1.311816620652594,
+    (36, 50): 1.2630272475061026,
+    (55, 56): 1.2404376939085289,
+    (52,): -1.3899544771137347,
+    (56,): -1.7549273032871964,
+    (50,): -4.6084194131987335,
+    (55,): -5.677628260717767,
+}
+"""What the authors' ``example.ipynb`` prints of a fit from 2^19 values (github.com/hbaniecki/fixlip, e89d704)."""
+
+
+def published_second_run() -> tuple[int, dict[tuple[str, ...], tuple[float, float]]]:
+    """What is known of a second run of the published FIxLIP explanation.
+
+    The authors' example notebook prints the ten largest terms, and the constant, of the same explanation from other
+    draws and fewer values: the only replicate that there is, and so the only error that these numbers have.
+
+    Returns
+    -------
+    budget : int
+        How many values of the game the second run took; the published one took ``meta["budget"]`` of them.
+    terms : dict of tuple of str to (float, float)
+        For each term, named by its players (none: the constant), the published number and that of the second run.
+
+    Examples
+    --------
+    >>> budget, terms = published_second_run()
+    >>> budget, [round(number, 2) for number in terms["dog",]]
+    (524195, [-4.11, -4.61])
+    """
+    published = published_clip()[1]["FIxLIP"]
+    terms = {}
+    for members, again in _SECOND_RUN.items():
+        if len(members) == 2:
+            first = published.pairs[members]
+        else:
+            first = published.main[members] if members else published.baseline
+        terms[tuple(published.players[i] for i in members)] = (float(first), again)
+    return 524_195, terms
+
+
 def _words(caption: str, tokens: list[str], first: int) -> list[list]:
     """Each word of a caption with the players that spell it: ``["hydrant", [55, 56]]``."""
     words, player = [], first
