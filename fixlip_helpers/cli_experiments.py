@@ -45,14 +45,15 @@ def _running(command: Callable) -> Callable:
     "methods",
     multiple=True,
     metavar="X",
-    help="Once or more.  [default: all, FIxLIP and Banzhaf values at p = 0.5, but for Shapley's]",
+    help="Once or more; with -each at its end, asked once per word (pgr only).  "
+    "[default: all, FIxLIP and Banzhaf values at p = 0.5, but for Shapley's]",
 )
 @click.option(
     "--metric",
     "metrics",
     multiple=True,
     metavar="Y",
-    help="faithfulness, aid, pgr; once or more.  [default: faithfulness]",
+    help="faithfulness, blocks, shapley, aid, pgr; once or more.  [default: faithfulness]",
 )
 @click.option(
     "--p", "ps", type=float, multiple=True, help="Where faithfulness is judged.  [default: 0.3, 0.5, 0.7]"
@@ -68,10 +69,17 @@ def _running(command: Callable) -> Callable:
     "--image-coalitions",
     type=int,
     metavar="N",
-    help="From how many FIxLIP fits a picture where no orthogonal array serves.  [default: four a term]",
+    help="From how many FIxLIP fits a picture at p other than 0.5.  [default: four a term]",
 )
 @click.option(
     "--si-budget", type=int, default=2**14, show_default=True, help="Values for FIxLIP-SI and Shapley values."
+)
+@click.option(
+    "--draws",
+    type=int,
+    default=4,
+    show_default=True,
+    help="Draws of each random control for each input; their mean counts.",
 )
 @click.option(
     "--select",
@@ -90,6 +98,7 @@ def evaluate(
     coalitions: int,
     image_coalitions: int | None,
     si_budget: int,
+    draws: int,
     select: int | None,
     seed: int,
     **running: Any,
@@ -127,6 +136,7 @@ def evaluate(
             coalitions=coalitions,
             image_coalitions=image_coalitions,
             si_budget=si_budget,
+            draws=draws,
             select=select,
             seed=seed,
         )

@@ -28,19 +28,23 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from fixlip_helpers.baselines import Subject, exclip, exclip_image_part, find_method
+from fixlip_helpers.baselines import METHODS, Subject, exclip, exclip_image_part, find_method
 from fixlip_helpers.checkpoints import Remembered
-from fixlip_helpers.coalitions import check_count, check_p, choose_design, n_monomials, plain
+from fixlip_helpers.coalitions import Design, check_count, check_p, choose_design, n_monomials, plain
 from fixlip_helpers.datasets import Input, open_inputs
 from fixlip_helpers.engines import in_process, on_ray
 from fixlip_helpers.explanation import Explanation, written_whole
 from fixlip_helpers.games import VisionLanguageGame, digest
 from fixlip_helpers.metrics import (
+    block_faithfulness,
     bootstrap_interval,
     faithfulness,
     insertion_deletion,
     pointing_game,
     quarter_cells,
+    random_explanation,
+    shapley_faithfulness,
+    shuffled_patches,
 )
 from fixlip_helpers.metrics.curves import JUDGING_DRAWS
 from fixlip_helpers.models import EMBEDDED, open_image, short_digest
@@ -52,10 +56,17 @@ if TYPE_CHECKING:
 
     from fixlip_helpers.models import VisionLanguageModel
 
-METRICS = ("faithfulness", "aid", "pgr")
+METRICS = ("faithfulness", "blocks", "shapley", "aid", "pgr")
 
 CONTROLS = ("random", "counts", "words", "shuffled")
 """The methods that know little: what the best of them reaches, no other gets credit for."""
+
+DRAWN = ("random", "shuffled")
+"""The controls that are drawn at random."""
+
+EACH = "-each"
+"""Ends the name of a method that is asked for each word by itself, as in ``grad-eclip-each``: the pointing game of a
+method that has one map for a caption, played with one map for each word."""
 
 DEFAULT_METHODS = ("fixlip-0.5", "banzhaf-0.5", "exclip", "game", "grad-eclip", *CONTROLS)
 """All but the two of Shapley weights, which do not factorise and cost a pass of both towers for each value."""
@@ -73,16 +84,21 @@ class Request:
     data : str
         As for :func:`~fixlip_helpers.datasets.open_inputs`.
     models, methods, metrics : tuple of str
-        Names; the methods are those of :data:`~fixlip_helpers.baselines.METHODS`, the metrics those of
-        :data:`METRICS`.
+        Names; the methods are those of :data:`~fixlip_helpers.baselines.METHODS`, for ``pgr`` also with
+        :data:`EACH` at their end; the metrics those of :data:`METRICS`.
     ps : tuple of float
-        Probabilities of visibility at which faithfulness is judged.
+        Probabilities of visibility at which faithfulness and blocks are judged.
     coalitions : int
-        How many fresh coalitions judge faithfulness.
+        How many fresh coalitions judge faithfulness, under each p and under Shapley weights; half as many pictures
+        judge blocks.
     image_coalitions : int or None
-        From how many FIxLIP fits a picture where no orthogonal array serves, at p other than 0.5; None: its default.
+        From how many FIxLIP fits a picture at p other than 0.5, where no orthogonal array serves: that many draws of
+        the same design as its default, :func:`~fixlip_helpers.coalitions.exchange`. None: its default.
     si_budget : int
         Values of the game for FIxLIP-SI and Shapley values.
+    draws : int
+        How often each of the controls :data:`DRAWN` is drawn; the mean of their scores counts. Every input has draws of
+        its own, so that the spread over inputs holds what other draws would change.
     select : int or None
         The paper's selection: only so many inputs, those whose best caption has the highest score, each
         with that caption alone. None: all inputs, all captions.
@@ -104,6 +120,7 @@ class Request:
     coalitions: int = 1024
     image_coalitions: int | None = None
     si_budget: int = 2**14
+    draws: int = 4
     select: int | None = None
     seed: int = 0
     budget: int | None = None
@@ -118,7 +135,11 @@ class Request:
             if len(set(given)) < len(given):
                 raise ValueError(f"{name} = {', '.join(map(str, given))}; a name comes twice")
         for method in self.methods:
-            find_method(method)
+            find_method(method.removesuffix(EACH))
+            if method.endswith(EACH) and set(self.metrics) != {"pgr"}:
+                raise ValueError(
+                    f"method {method!r} has a map for each word and no other numbers; only pgr judges it"
+                )
         for metric in self.metrics:
             if metric not in METRICS:
                 raise ValueError(f"metric {metric!r}; expected one of {', '.join(METRICS)}")
@@ -127,7 +148,7 @@ class Request:
         for name in ("coalitions", "si_budget"):
             if check_count(name, getattr(self, name)) < 2:
                 raise ValueError(f"{name} = {getattr(self, name)}; expected at least 2")
-        for name in ("select", "image_coalitions"):
+        for name in ("select", "image_coalitions", "draws"):
             given = getattr(self, name)
             if given is not None and check_count(name, given) < 1:
                 raise ValueError(f"{name} = {given}; expected at least 1")
@@ -184,13 +205,32 @@ class Bench:
             si_budget=self.request.si_budget,
         )
 
+    def explanations(self, subject: Subject, method: str) -> list[Explanation]:
+        """What a method says: one explanation, or several, whose mean score counts.
+
+        Of a control that is drawn, one from each of several draws, which belong to picture and caption. Of a method
+        asked :data:`EACH`, one for each word that has a quarter, with that word alone for a caption.
+        """
+        if method.endswith(EACH):
+            words = [
+                word for word, _ in self.model.own_caption(subject.caption).words if word in self.one.quarters
+            ]
+            return [find_method(method.removesuffix(EACH))(self.subject(word)) for word in words]
+        if method not in DRAWN:
+            return [find_method(method)(subject)]
+        asked = [self.request.seed, digest(self.picture.pixels.numpy()), subject.caption]
+        draw = {"random": random_explanation, "shuffled": shuffled_patches}[method]
+        seeds = (int(short_digest([*asked, number]), 16) for number in range(self.request.draws))
+        return [draw(subject.fixlip(), seed) for seed in seeds]
+
     def _fixlip(self, game: Remembered, p: float) -> Explanation:
         """FIxLIP-p; the picture's side is fitted once for all captions (factorisation theorem)."""
         if self.request.budget is not None:
             return self._from_budget(game, p)
         request = self.request
         if p not in self._image_sides:
-            self._image_sides[p] = fit_side(game, "image", p, m=_image_draws(request, p), seed=request.seed)
+            design, m = _image_design(request, p)
+            self._image_sides[p] = fit_side(game, "image", p, design, m, request.seed)
         return combine(self._image_sides[p], fit_side(game, "text", p, seed=request.seed))
 
     def _exclip(self, caption: str) -> Explanation:
@@ -225,9 +265,11 @@ def _passes_of_budget(request: Request, n_image: int, n_text: int) -> tuple[int,
     return images, sum(passes_of("text", n_text, p, text) for p in fitted)
 
 
-def _image_draws(request: Request, p: float) -> int | None:
-    """How many image coalitions are asked for at p; None: the design's default."""
-    return None if p == 0.5 else request.image_coalitions
+def _image_design(request: Request, p: float) -> tuple[str, int | None]:
+    """Design and number of image coalitions at p; None: the design's default."""
+    if p == 0.5 or request.image_coalitions is None:
+        return "auto", None
+    return "exchange", request.image_coalitions
 
 
 # --- The rows of one unit -------------------------------------------------------------------
@@ -240,11 +282,13 @@ def measure(bench: Bench) -> list[dict]:
     for caption in bench.one.captions:
         subject = bench.subject(caption)
         for method in request.methods:
-            explanation = find_method(method)(subject)
+            explanations = bench.explanations(subject, method)
+            facts = {**of_model, "input": bench.one.id, "caption": caption, "method": method}
             for metric in request.metrics:
-                for found in _MEASURES[metric](bench, subject, explanation):
-                    facts = {**of_model, "input": bench.one.id, "caption": caption}
-                    rows.append(facts | {"method": method} | found)
+                drawn = [_MEASURES[metric](bench, subject, explanation) for explanation in explanations]
+                for several in zip(*drawn, strict=True):
+                    row = facts | several[0] | {"value": float(np.mean([one["value"] for one in several]))}
+                    rows.append(row | {"words": float(len(several))} if method.endswith(EACH) else row)
     return rows
 
 
@@ -254,6 +298,22 @@ def _faithfulness_rows(bench: Bench, subject: Subject, explanation: Explanation)
         judged = faithfulness(explanation, subject.game, p, request.coalitions, request.seed, bootstrap=0)
         for name in ("r2", "pearson", "spearman"):
             yield _row(f"faithfulness {name}", getattr(judged, name), p=p)
+
+
+def _block_rows(bench: Bench, subject: Subject, explanation: Explanation) -> Iterator[dict]:
+    request = bench.request
+    for p in request.ps:
+        judged = block_faithfulness(
+            explanation, subject.game, p, request.coalitions // 2, seed=request.seed, bootstrap=0
+        )
+        for block in ("patches", "words", "cross-modal"):
+            yield _row(f"blocks {block}", judged[block].spearman, p=p)
+
+
+def _shapley_rows(bench: Bench, subject: Subject, explanation: Explanation) -> Iterator[dict]:
+    judged = shapley_faithfulness(explanation, subject.game, bench.request.coalitions, bench.request.seed)
+    for name in ("r2", "pearson", "spearman"):
+        yield _row(f"shapley {name}", getattr(judged, name))
 
 
 def _aid_rows(bench: Bench, subject: Subject, explanation: Explanation) -> Iterator[dict]:
@@ -289,10 +349,18 @@ def _row(metric: str, value: float | None, p: float | None = None, words: int | 
 
 _MEASURED = (
     *("faithfulness r2", "faithfulness pearson", "faithfulness spearman"),
+    *("blocks patches", "blocks words", "blocks cross-modal"),
+    *("shapley r2", "shapley pearson", "shapley spearman"),
     *("insertion", "deletion", "aid", "pgr"),
 )
 
-_MEASURES = {"faithfulness": _faithfulness_rows, "aid": _aid_rows, "pgr": _pgr_rows}
+_MEASURES = {
+    "faithfulness": _faithfulness_rows,
+    "blocks": _block_rows,
+    "shapley": _shapley_rows,
+    "aid": _aid_rows,
+    "pgr": _pgr_rows,
+}
 
 
 # --- A run ----------------------------------------------------------------------------------
@@ -826,6 +894,33 @@ def plan(request: Request, device: str | None = None) -> Iterator[Plan]:
         yield Plan(name, inputs, image_passes, text_passes, seconds)
 
 
+def _p_of(method: str) -> float | None:
+    """The p in the name of a method, if it has one."""
+    family, _, number = method.removesuffix(EACH).rpartition("-")
+    return float(number) if f"{family}-P" in METHODS else None
+
+
+def _picture_design(request: Request, n_image: int, p: float) -> Design:
+    name, m = _image_design(request, p)
+    return choose_design("image", n_image, p, name, m, request.seed)
+
+
+def fit_passes(request: Request, model: str) -> dict[str, int]:
+    """From how many pictures each method that asks the model is fitted; without those that choose its penalty.
+
+    Where cross-modal sampling cannot be used (FIxLIP-SI, Shapley values) they are so many for each caption.
+    """
+    from fixlip_helpers.models import load_model
+
+    n_image, found = load_model(model).n_patches, {}
+    for name in request.methods:
+        if name in ("fixlip-si", "shapley"):
+            found[name] = request.si_budget
+        elif (p := _p_of(name)) is not None:
+            found[name] = len(_picture_design(request, n_image, p))
+    return found
+
+
 def _first_usable(
     model: VisionLanguageModel, request: Request
 ) -> tuple[Input | None, VisionLanguageGame | None]:
@@ -843,21 +938,20 @@ def _first_usable(
 def _passes(request: Request, n_image: int, n_text: int) -> tuple[tuple[int, int], int]:
     """Image passes of a picture and of each of its captions, and text passes of a caption; gradients left out."""
     fitted = {0.5} if set(CONTROLS) & set(request.methods) else set()
-    fitted |= {
-        float(name.rpartition("-")[2])
-        for name in request.methods
-        if name.startswith(("fixlip-0", "banzhaf-"))
-    }
-    picture = sum(
-        len(choose_design("image", n_image, p, m=_image_draws(request, p))) + 386 for p in sorted(fitted)
-    )
+    fitted |= {p for name in request.methods if (p := _p_of(name)) is not None}
+    picture = sum(len(_picture_design(request, n_image, p)) + 386 for p in sorted(fitted))
     caption, texts = 0, len(fitted) * (2**n_text if n_text <= 10 else 4 * n_monomials(n_text))
     if {"fixlip-si", "shapley"} & set(request.methods):
         caption, texts = caption + request.si_budget, texts + 2**n_text
     if "faithfulness" in request.metrics:
         caption += len(request.ps) * request.coalitions
+    if "blocks" in request.metrics:
+        picture += len(request.ps) * (request.coalitions // 2)
+    if "shapley" in request.metrics:
+        caption += request.coalitions
     if "aid" in request.metrics:
-        caption += 2 * (n_image + n_text) * len(request.methods) + JUDGING_DRAWS
+        judged = len(request.methods) + (request.draws - 1) * len(set(DRAWN) & set(request.methods))
+        caption += 2 * (n_image + n_text) * judged + JUDGING_DRAWS
     return (picture, caption), texts
 
 
@@ -876,7 +970,7 @@ TABLE_1_MODELS = (
 _ALL = ("fixlip-0.3", "fixlip-0.5", "fixlip-0.7", "banzhaf-0.5", *DEFAULT_METHODS[2:])
 _SMALL = {
     "coalitions": 512,
-    "image_coalitions": 2048,
+    "image_coalitions": 4096,
     "si_budget": 2**13,
 }
 

@@ -16,7 +16,8 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from fixlip_helpers import experiments
+from fixlip_helpers import Explanation, experiments
+from fixlip_helpers.baselines import grad_eclip
 from fixlip_helpers.cli import _run, fixlip
 from fixlip_helpers.engines import in_process, on_ray
 from fixlip_helpers.experiments import (
@@ -32,7 +33,16 @@ from fixlip_helpers.experiments import (
     plan,
     summary,
 )
-from fixlip_helpers.metrics import faithfulness, insertion_deletion, pointing_game
+from fixlip_helpers.games import ExplanationGame
+from fixlip_helpers.metrics import (
+    block_faithfulness,
+    faithfulness,
+    insertion_deletion,
+    pointing_game,
+    quarter_cells,
+    random_explanation,
+    shapley_faithfulness,
+)
 from fixlip_helpers.models import ASSETS, load_model
 from fixlip_helpers.scenes import examples
 from fixlip_helpers.sides import combine, fit_side
@@ -72,12 +82,15 @@ def parts(folder):
     ({"methods": ()}, "methods is empty"),
     ({"methods": ("game", "game")}, "comes twice"),
     ({"methods": ("gradcam",)}, "expected one of fixlip-P"),
-    ({"metrics": ("pgr", "iou")}, "metric 'iou'; expected one of faithfulness, aid, pgr"),
+    ({"metrics": ("pgr", "iou")}, "metric 'iou'; expected one of faithfulness, blocks, shapley, aid, pgr"),
     ({"ps": (0.5, 1.0)}, "p = 1"),
     ({"coalitions": 1}, "coalitions = 1; expected at least 2"),
     ({"si_budget": 0}, "si_budget = 0"),
     ({"image_coalitions": 0}, "image_coalitions = 0; expected at least 1"),
     ({"select": 0}, "select = 0; expected at least 1"),
+    ({"draws": 0}, "draws = 0; expected at least 1"),
+    ({"methods": ("game-each",)}, "'game-each' has a map for each word and no other numbers; only pgr judges it"),
+    ({"methods": ("gradcam-each",), "metrics": ("pgr",)}, "method 'gradcam'"),
     ({"seed": -1}, "seed = -1"),
 ])  # fmt: skip
 def test_wrong_requests_are_refused(wrong, message):
@@ -93,8 +106,6 @@ def test_rows_are_what_the_functions_say(model, finished):
     bench = Bench(model, request.inputs[1], request)
     (caption,) = bench.one.captions
     subject = bench.subject(caption)
-    from fixlip_helpers.baselines import grad_eclip
-
     heat = grad_eclip(model, bench.picture, caption)
     judged = faithfulness(heat, subject.game, 0.5, 16, 0, bootstrap=0)
     truth = {
@@ -114,15 +125,87 @@ def test_pointing_game_rows(model):
     bench = Bench(model, request.inputs[0], request)
     rows = pandas.DataFrame(measure(bench))
     assert rows["words"].value_counts().to_dict() == {1.0: 4, 2.0: 4, 3.0: 4, 4.0: 1}
-    from fixlip_helpers.baselines import grad_eclip
-    from fixlip_helpers.metrics import quarter_cells
-
     caption = bench.one.captions[5]
     cells = dict(zip(bench.one.quarters, quarter_cells(model.grid), strict=True))
     truth = pointing_game(grad_eclip(model, bench.picture, caption), cells)
     assert rows.loc[rows["caption"] == caption, "value"].item() == pytest.approx(truth, abs=1e-6)
     with pytest.raises(ValueError, match="no grid of four classes"):
         measure(Bench(model, quick().inputs[0], quick(metrics=("pgr",))))
+
+
+def test_a_method_asked_for_each_word_has_a_map_for_each(model):
+    request = Request("scenes:grids:3:1", methods=("grad-eclip-each",), metrics=("pgr",))
+    bench = Bench(model, request.inputs[0], request)
+    caption = bench.one.captions[5]
+    rows = measure(Bench(model, replace(bench.one, captions=(caption,)), request))
+    cells = dict(zip(bench.one.quarters, quarter_cells(model.grid), strict=True))
+    alone = [pointing_game(grad_eclip(model, bench.picture, word), cells) for word in caption.split()]
+    assert len(alone) == 2 and [(row["words"], row["value"]) for row in rows] == [
+        (2.0, pytest.approx(np.mean(alone)))
+    ]
+
+
+def test_drawn_controls_belong_to_picture_and_caption(model):
+    """Each input has draws of its own, the same in every run, and the mean of their scores counts."""
+    request = quick(methods=("shuffled",), metrics=("faithfulness",), draws=3)
+    known = fixlip_of(16, 8)
+    benches = [Bench(model, one, request) for one in request.inputs[:2]]
+    orders = []
+    for bench in [*benches, benches[0]]:
+        subject = bench.subject(bench.one.captions[0])
+        subject.fixlip = lambda p=0.5: known
+        orders.append([one.main[:16].tolist() for one in bench.explanations(subject, "shuffled")])
+    first, second, again = orders
+    assert first == again and len({tuple(order) for order in first + second}) == 6
+    assert all(sorted(order) == sorted(known.main[:16]) for order in first)
+    bench = benches[0]
+    bench.explanations = lambda subject, method: [known, random_explanation(known, 1)]
+    subject = bench.subject(bench.one.captions[0])
+    subject.game = ExplanationGame(known)
+    bench.subject = lambda caption: subject
+    judged = [
+        faithfulness(one, subject.game, 0.5, 16, 0, bootstrap=0).pearson for one in bench.explanations(0, "")
+    ]
+    rows = pandas.DataFrame(measure(bench)).set_index("metric")
+    assert rows.loc["faithfulness pearson", "value"] == pytest.approx(np.mean(judged)) and judged[
+        0
+    ] == pytest.approx(1)
+
+
+def fixlip_of(n_image, n_text):
+    """An explanation with distinct numbers."""
+    rng = np.random.default_rng(0)
+    n = n_image + n_text
+    upper = np.triu(rng.normal(size=(n, n)), 1)
+    names = [str(i) for i in range(n)]
+    return Explanation(0.0, None, rng.normal(size=n), upper + upper.T, "FWBII", 0.5, names, n_image, n_text)
+
+
+def test_blocks_and_shapley_weights_are_rows(model):
+    request = quick(methods=("grad-eclip",), metrics=("blocks", "shapley"))
+    bench = Bench(model, request.inputs[0], request)
+    (caption,) = bench.one.captions
+    rows = pandas.DataFrame(measure(bench)).set_index("metric")["value"]
+    subject = bench.subject(caption)
+    heat = grad_eclip(model, bench.picture, caption)
+    blocks = block_faithfulness(heat, subject.game, 0.5, 8, bootstrap=0)
+    assert rows["blocks patches"] == pytest.approx(blocks["patches"].spearman)
+    assert rows["blocks words"] == pytest.approx(blocks["words"].spearman)
+    assert math.isnan(rows["blocks cross-modal"])  # two maps, and no pairs
+    assert rows["shapley spearman"] == pytest.approx(shapley_faithfulness(heat, subject.game, 16).spearman)
+
+
+def test_other_p_take_as_many_passes_of_their_own_design():
+    request = Request(
+        "scenes:pairs:3:1", methods=("fixlip-0.3", "fixlip-0.5", "shapley", "game"), image_coalitions=4096
+    )
+    assert experiments.fit_passes(request, "mini-clip") == {
+        "fixlip-0.3": 4096,
+        "fixlip-0.5": 4096,
+        "shapley": 2**14,
+    }
+    default = experiments.fit_passes(replace(request, image_coalitions=None), "mini-clip")
+    assert default["fixlip-0.3"] > 4096 == default["fixlip-0.5"]
 
 
 def test_a_picture_is_encoded_once_for_its_captions(model, monkeypatch):

@@ -1,5 +1,7 @@
 """Metrics: p-faithfulness, best subsets, insertion and deletion, the pointing game, controls, sanity checks."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,7 +10,7 @@ from scipy import stats
 from truth import everything
 
 from fixlip_helpers import VisionLanguageGame, faithfulness, fixlip, load_model, pointing_game, scenes
-from fixlip_helpers.coalitions import STREAMS, draw, independent
+from fixlip_helpers.coalitions import STREAMS, all_coalitions, draw, independent
 from fixlip_helpers.explanation import Explanation
 from fixlip_helpers.games import ExplanationGame, TableGame, random_embeddings
 from fixlip_helpers.metrics import (
@@ -26,6 +28,7 @@ from fixlip_helpers.metrics import (
     randomised_weights_similarity,
     ranks,
     seed_agreement,
+    shapley_faithfulness,
     shuffled_patches,
     words_only,
 )
@@ -123,6 +126,32 @@ def test_bad_faithfulness_arguments_are_refused():
         faithfulness(make(np.zeros((2, 2))), game, m=1)
     with pytest.raises(ValueError, match="p = 1"):
         faithfulness(make(np.zeros((2, 2))), game, p=1)
+
+
+@pytest.mark.parametrize("n_image, n_text", [(2, 2), (4, 3)])
+def test_faithfulness_under_shapley_weights_by_hand(n_image, n_text):
+    game, n = random_embeddings(n_image, n_text, seed=5), n_image + n_text
+    found = fixlip(game, index="FSII")
+    sets = all_coalitions(n)[1:-1]
+    weights = np.array([1 / math.comb(n - 2, kept.sum() - 1) for kept in sets])
+    true, said = game(sets), found.predict(sets)
+    mean = np.average(true, weights=weights)
+    r2 = 1 - np.average((true - said) ** 2, weights=weights) / np.average((true - mean) ** 2, weights=weights)
+    judged = shapley_faithfulness(found, game)
+    assert judged.r2 == pytest.approx(r2) and judged.exact and judged.p is None and judged.intervals is None
+    assert str(judged).startswith(f"Shapley weights, {2**n - 2} coalitions, all")
+    for value in (1, 2.5):
+        with pytest.raises((ValueError, TypeError), match=f"m = {value}|m"):
+            shapley_faithfulness(found, game, value)
+
+
+def test_drawn_shapley_weights_estimate_all_of_them():
+    game = random_embeddings(9, 5, seed=5)
+    found = fixlip(game, n_image_coalitions=300)
+    exact = shapley_faithfulness(found, game, 2**14)
+    drawn = [shapley_faithfulness(found, game, 2000, seed).r2 for seed in range(6)]
+    assert not shapley_faithfulness(found, game, 2000).exact and exact.exact
+    assert exact.r2 == pytest.approx(np.mean(drawn), abs=4 * np.std(drawn, ddof=1) / np.sqrt(6))
 
 
 # --- Pointing game ------------------------------------------------------------------------

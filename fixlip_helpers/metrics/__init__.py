@@ -24,6 +24,7 @@ from fixlip_helpers.metrics.prediction import (
     Faithfulness,
     block_faithfulness,
     faithfulness,
+    shapley_faithfulness,
 )
 from fixlip_helpers.metrics.sanity import (
     Agreement,
@@ -58,6 +59,7 @@ __all__ = [
     "randomised_weights_similarity",
     "ranks",
     "seed_agreement",
+    "shapley_faithfulness",
     "shuffled_patches",
     "words_only",
 ]

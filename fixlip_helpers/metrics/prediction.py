@@ -13,6 +13,7 @@ each other; the same within the caption.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -29,6 +30,7 @@ from fixlip_helpers.metrics.statistics import (
     resample,
     spearman_correlation,
 )
+from fixlip_helpers.shapley import shapley_design
 from fixlip_helpers.show import framed, safe, table
 from fixlip_helpers.sides import r_squared
 
@@ -55,7 +57,8 @@ class Faithfulness:
         ``1 - E(ν - ν̂)² / Var ν``; can be negative. None where the game does not vary.
     pearson, spearman : float
         Correlations of ν(M) with ν̂(M), of values and of ranks; NaN where either does not vary.
-    p : float
+    p : float or None
+        None under Shapley weights.
     values, predictions, weights : ndarray, shape (m,)
         ν(M) and ν̂(M), and the share of each coalition.
     exact : bool
@@ -67,7 +70,7 @@ class Faithfulness:
     r2: float | None
     pearson: float
     spearman: float
-    p: float
+    p: float | None
     values: np.ndarray = field(repr=False)
     predictions: np.ndarray = field(repr=False)
     weights: np.ndarray = field(repr=False)
@@ -101,7 +104,8 @@ class Faithfulness:
             f"{title} {_shown(getattr(self, name), (self.intervals or {}).get(name))}"
             for name, title in (("r2", "R²"), ("pearson", "Pearson"), ("spearman", "Spearman"))
         ]
-        return f"p = {self.p:g}, {len(self.values)} coalitions, {how}: " + ", ".join(parts)
+        where = "Shapley weights" if self.p is None else f"p = {self.p:g}"
+        return f"{where}, {len(self.values)} coalitions, {how}: " + ", ".join(parts)
 
     __repr__ = __str__
 
@@ -165,13 +169,12 @@ def faithfulness(
         coalitions = draw(game.n_players, p, m, seed, STREAMS["evaluation"])
         weights = np.full(m, 1 / m)
     values, predictions = np.asarray(game(coalitions), dtype=float), explanation.predict(coalitions)
-    scores = {
-        "r2": lambda w: r_squared(values, predictions, w),
-        "pearson": lambda w: pearson_correlation(values, predictions, w),
-        "spearman": lambda w: spearman_correlation(values, predictions, w),
-    }
+    scores = _scores(values, predictions)
     found = {name: score(weights) for name, score in scores.items()}
     varies = found["r2"] is not None
+    intervals = None
+    if not exact and bootstrap and varies:
+        intervals = intervals_of(scores, weights, level, bootstrap, seed)
     return Faithfulness(
         **found,
         p=p,
@@ -179,10 +182,63 @@ def faithfulness(
         predictions=predictions,
         weights=weights,
         exact=exact,
-        intervals=None
-        if exact or not bootstrap or not varies
-        else intervals_of(scores, weights, level, bootstrap, seed),
+        intervals=intervals,
     )
+
+
+def shapley_faithfulness(explanation: Explanation, game: Game, m: int = 1024, seed: int = 0) -> Faithfulness:
+    """Faithfulness under the Shapley weights, under which FIxLIP-SI and Shapley values are fitted.
+
+    A coalition of t of n players weighs ``1 / C(n - 2, t - 1)``, so that the smallest and the largest count most.
+    Nobody and everybody, whose values FIxLIP-SI takes as they are, do not count.
+
+    Parameters
+    ----------
+    explanation : Explanation
+    game : Game
+        Of the same players, at least 2.
+    m : int
+        Number of coalitions, at least 2, listed or drawn as by :func:`~fixlip_helpers.shapley.shapley_design`, from a
+        random stream that no fit uses; from ``2**n - 2`` on all of them, once each.
+    seed : int
+
+    Returns
+    -------
+    Faithfulness
+        With ``p`` None, and without intervals: sizes that are listed in full are not drawn.
+
+    Raises
+    ------
+    ValueError
+        If the numbers of players differ, or ``m`` is not allowed.
+
+    Examples
+    --------
+    >>> from fixlip_helpers import fixlip
+    >>> from fixlip_helpers.games import random_embeddings
+    >>> game = random_embeddings(5, 3)
+    >>> fitted_so = fixlip(game, index="FSII")
+    >>> shapley_faithfulness(fitted_so, game).r2 > shapley_faithfulness(fixlip(game), game).r2
+    True
+    """
+    _checked(explanation, game, None, 0.95, 0)
+    if check_count("m", m) < 2:
+        raise ValueError(f"m = {m}; expected at least 2")
+    design = shapley_design(game.n_players, m, seed, STREAMS["evaluation"])
+    values, predictions = np.asarray(game(design.coalitions), float), explanation.predict(design.coalitions)
+    weights = design.weights / design.weights.sum()
+    found = {name: score(weights) for name, score in _scores(values, predictions).items()}
+    exact = design.seed is None
+    return Faithfulness(**found, p=None, values=values, predictions=predictions, weights=weights, exact=exact)
+
+
+def _scores(values: np.ndarray, predictions: np.ndarray) -> dict[str, Callable[[np.ndarray], float | None]]:
+    """R² and the two correlations of values and predictions, as functions of weights."""
+    return {
+        "r2": lambda w: r_squared(values, predictions, w),
+        "pearson": lambda w: pearson_correlation(values, predictions, w),
+        "spearman": lambda w: spearman_correlation(values, predictions, w),
+    }
 
 
 def _checked(explanation: Explanation, game: Game, p: float | None, level: float, bootstrap: int) -> float:
