@@ -310,6 +310,7 @@ def assert_same(record: dict, expected: Explanation, share: float = 1e-3) -> Non
     assert found.players == expected.players and found.p == expected.p
 
 
+@pytest.mark.rotating(3)
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize(
     ("pair", "p"),
