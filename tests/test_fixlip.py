@@ -391,3 +391,15 @@ def test_a_checkpoint_keeps_passes(tmp_path):
     assert_terms(terms(first), terms(fixlip(game)), 1e-12)
     with pytest.raises(TypeError, match="TableGame is none"):
         fixlip(random_game(3), sampling="joint", checkpoint=tmp_path / "other")
+
+
+def test_of_order_one_pairs_within_the_image_are_left_out_and_nothing_else():
+    """On all coalitions the Fourier coefficients that remain are those of the whole fit."""
+    game = random_embeddings(4, 3)
+    whole, first = fixlip(game, 0.3), fixlip(game, 0.3, order=1)
+    assert not first.pairs[:4, :4].any() and whole.pairs[:4, :4].any()
+    np.testing.assert_allclose(first.pairs[:, 4:], whole.pairs[:, 4:], atol=1e-9)
+    np.testing.assert_allclose(first.first_order(), whole.first_order(), atol=1e-9)
+    for other in ({"errors": True}, {"solver": "wls"}, {"sampling": "joint"}, {"seconds": 1.0}):
+        with pytest.raises(ValueError, match="order is for cross-modal sampling"):
+            fixlip(game, order=1, **other)
