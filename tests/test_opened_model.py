@@ -738,6 +738,16 @@ def test_a_model_that_the_memory_does_not_bear_is_refused_with_the_reason(folder
         )
 
 
+def test_the_stored_measurements_are_those_of_the_page(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    import measure_opened
+
+    stored = json.loads((ROOT / "results" / "opened_models.json").read_text(encoding="utf-8"))
+    shown = (ROOT / "results" / "opened_models.md").read_text(encoding="utf-8")
+    assert shown == measure_opened.table(stored)
+    assert {run["passes_kept_by_cancel"] for run in stored["runs"]} == {96}
+
+
 # --- Full size ------------------------------------------------------------------------------------------------
 
 

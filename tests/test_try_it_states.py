@@ -12,6 +12,7 @@ import base64
 import functools
 import io
 import json
+import shlex
 import time
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -266,7 +267,11 @@ def assert_one_thing(found: dict) -> None:
 def assert_saved(browser, found: dict) -> None:
     """Files and links are those of what is shown."""
     facts = found["record"]
-    if found["copied"]:
+    if (found["copied"] or "").startswith("fixlip explain"):
+        _, _, _, text, *options = shlex.split(found["copied"])
+        assert text == facts["meta"]["caption"] and facts["meta"]["repeat"] == " ".join(options[2:])
+        assert options[:2] == ["--model", facts["meta"]["model"]]
+    elif found["copied"]:
         parts = parse_qs(urlsplit(found["copied"]).fragment)
         assert parts["m"] == [facts["meta"]["model"]] and float(parts["p"][0]) == facts["p"]
         if found["tab"] is None:

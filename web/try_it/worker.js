@@ -7,11 +7,11 @@
 //
 // An opened model, whose passes take long, is asked about a few blocks of patches first, then about the patches.
 //
-// Messages in: load { record, weights or checkpoint, kernels, engine }, explain { id, pixels, captions, p, accuracy, published }, captions { id, captions }
-// (on the picture explained last), cancel; helper { number, port }, lost { number }; to a helper: load with its port. Messages out: loading { share },
-// loaded { model }, alone (no GPU: helpers are welcome); each with the id: score { values }, progress { done, first, total, engine, threads },
-// partial and done { explanations }, compared
-// { found } with what was published, cancelled, failed { message }.
+// Messages in: load { record, weights or checkpoint, kernels, engine, port (of a helper) }, explain { id, pixels, captions,
+// p, accuracy, published }, captions { id, captions } (on the picture explained last), cancel, helper { number, port }, lost
+// { number }. Messages out: loading { share }, loaded { model }, alone (without a GPU: helpers are welcome); each with the
+// id: score { values }, progress { done, first, total, engine, threads }, partial and done { explanations }, compared
+// { found } (with what was published), cancelled, failed { message }.
 
 import {
   STREAMS,
