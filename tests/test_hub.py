@@ -182,6 +182,7 @@ def test_a_model_from_the_hub_explains_as_the_same_files_from_disk(browser, hub,
     assert len(sizes) > 4 and max(sizes) == 6_000_000
     Image.fromarray(noise_image(300, 240)).save(tmp_path / "photograph.png")
     fetched = shelf.explain(tmp_path / "photograph.png")
+    assert fetched["meta"]["revision"] == hub.commit(NAME)
     shown = browser.execute_script("return document.querySelector('.ti-result').textContent")
     assert f"--model {NAME} " in shown  # the command that repeats it knows the model by its name
 

@@ -438,6 +438,7 @@ class Explainer {
       meta: {
         method: "FIxLIP",
         model: record.name,
+        ...(record.revision ? { revision: record.revision } : {}), // of a model from the hub
         caption: text.caption.text,
         ...image.players.facts,
         removal: "mean",
