@@ -639,7 +639,7 @@ def press(browser, label: str) -> None:
 def choose(browser, label: str, value: str) -> None:
     script = "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('change'))"
     for line in browser.find_elements(By.CSS_SELECTOR, ".ti-choice"):
-        if line.text.startswith(label):
+        if line.get_attribute("textContent").startswith(label):
             browser.execute_script(script, line.find_element(By.TAG_NAME, "select"), value)
 
 
