@@ -287,7 +287,8 @@ def test_part_5_figures_and_the_tempting_thought(path, chapter):
             assert len(shown.get("figure", {}).get("caption", "")) >= 20, f"caption for: {cell.source}"
             assert shown["figure"].get("name", "").startswith("fig-"), f"name for: {cell.source}"
             figures += 1
-    assert figures >= 3
+    views = [form for form in forms(chapter) if form.select("img")]
+    assert figures + len(views) >= 4, "a chapter has three figures and a view"
     for picture in re.findall(r"!\[([^\]]*)\]\(", prose(chapter)):
         assert len(picture) >= 20, "alt text of pictures in the prose"
     assert re.search(r"It is tempting to think", prose(chapter))
