@@ -896,8 +896,9 @@ def plan(request: Request, device: str | None = None) -> Iterator[Plan]:
 
 def _p_of(method: str) -> float | None:
     """The p in the name of a method, if it has one."""
-    family, _, number = method.removesuffix(EACH).rpartition("-")
-    return float(number) if f"{family}-P" in METHODS else None
+    name = method.removesuffix(EACH)
+    family, _, number = name.rpartition("-")
+    return float(number) if name not in METHODS and f"{family}-P" in METHODS else None
 
 
 def _picture_design(request: Request, n_image: int, p: float) -> Design:

@@ -59,7 +59,7 @@ def on(device, network):
 def test_every_family_scores_and_is_explained_without_float64(family, no_float64):
     here, there = small_model(family), on(no_float64, small_model(family))
     image = noise_image()
-    assert there.score(image, CAPTION) == pytest.approx(here.score(image, CAPTION), abs=1e-5)
+    assert there.score(image, CAPTION) == pytest.approx(here.score(image, CAPTION), abs=1e-4)  # float32
     for removal in REMOVALS:
         both = [VisionLanguageGame(model, image, CAPTION, removal=removal) for model in (here, there)]
         rows = draw(both[0].n_players, 0.5, 6, seed=1)

@@ -214,11 +214,15 @@ def shapley_faithfulness(explanation: Explanation, game: Game, m: int = 1024, se
 
     Examples
     --------
+    Of explanations that are exact for nobody and everybody, FIxLIP-SI is the best second-order one, Shapley values
+    the best of first order; one that misses these two coalitions may be ahead of both.
+
     >>> from fixlip_helpers import fixlip
+    >>> from fixlip_helpers.baselines import shapley
     >>> from fixlip_helpers.games import random_embeddings
     >>> game = random_embeddings(5, 3)
-    >>> fitted_so = fixlip(game, index="FSII")
-    >>> shapley_faithfulness(fitted_so, game).r2 > shapley_faithfulness(fixlip(game), game).r2
+    >>> pairs, singles = fixlip(game, index="FSII"), shapley(game)
+    >>> shapley_faithfulness(pairs, game).r2 > shapley_faithfulness(singles, game).r2
     True
     """
     _checked(explanation, game, None, 0.95, 0)
