@@ -992,7 +992,7 @@ RELEASED: dict[str, dict] = {
         "budget": 2**21, "si_budget": 2**17,
     },
     "figure4": {
-        "metrics": ("faithfulness",), "methods": (*_FITS, "fixlip-si", "shapley"), "coalitions": 1000,
+        "metrics": ("faithfulness", "shapley"), "methods": (*_FITS, "fixlip-si", "shapley"), "coalitions": 1000,
         "budget": 2**21, "si_budget": 2**17,
     },
     "table1": {"metrics": ("pgr",), "methods": _FITS, "budget": 2**20, "si_budget": 2**19},
