@@ -317,13 +317,6 @@ def loaded_files(driver, address: str, pages: Path) -> set[Path]:
     return files
 
 
-def turn(driver, width: int, mode: str) -> None:
-    """Show the page to a reader with this screen, who prefers this theme."""
-    chromium.look(driver, width, dark=mode == "dark")
-    followed = f"return document.documentElement.dataset.theme === '{mode}'"
-    wait(functools.partial(driver.execute_script, followed), f"the page to turn {mode}")
-
-
 @needs_browser
 def test_pages_have_no_faults_on_a_phone_and_a_desk_in_light_and_dark(pages, server, browser):
     """No console error, nothing missing, no formula unset, no picture undescribed, no serious violation of axe's
@@ -340,21 +333,23 @@ def test_pages_have_no_faults_on_a_phone_and_a_desk_in_light_and_dark(pages, ser
             browser.get(f"{address}/{name}")
             settled(browser)
             at_first[width] = loaded_files(browser, address, pages)
-        browser.execute_script(UNFOLD)
-        for width, mode in ((390, "light"), (1280, "dark")):
-            turn(browser, width, mode)
-            here = f"{width} pixels, {mode}"
-            found += [f"{here}: wider: {element}" for element in browser.execute_script(WIDER_THAN_THE_PAGE)]
-            found += [f"{here}: left alone: {text}" for text in browser.execute_script(LEFT_ALONE)]
+            browser.execute_script(UNFOLD)
             hidden = OUT_OF_SIGHT if width == 390 else CUT_OFF
-            found += [f"{here}: cut off: {text}" for text in browser.execute_script(hidden)]
+            for what, script in (
+                ("wider", WIDER_THAN_THE_PAGE),
+                ("left alone", LEFT_ALONE),
+                ("cut off", hidden),
+            ):
+                found += [f"{width} pixels: {what}: {text}" for text in browser.execute_script(script)]
         formulas += browser.execute_script("return document.querySelectorAll('mjx-container').length")
         bad = "return [...document.querySelectorAll('mjx-merror, [data-mjx-error]')].map(e => e.textContent)"
         found += [f"formula {text!r}" for text in browser.execute_script(bad)]
         browser.execute_script(EMPTY, name == CODE)
         browser.execute_script(axe)
-        for width, mode in ((1280, "dark"), (390, "light")):
-            turn(browser, width, mode)
+        for width, mode in ((390, "light"), (1280, "dark")):
+            chromium.look(browser, width, dark=mode == "dark")
+            followed = f"return document.documentElement.dataset.theme === '{mode}'"
+            wait(functools.partial(browser.execute_script, followed), f"the page to turn {mode}")
             violations = browser.execute_async_script(AUDIT, mode == "light")
             found += [f"{width} pixels, {mode}: {violation}" for violation in violations]
         found += [f"picture without description {source}" for source in browser.execute_script(UNDESCRIBED)]
@@ -486,6 +481,7 @@ return [...document.querySelectorAll('.slides > section > section')].map(slide =
 @pytest.mark.parametrize("number", range(1, 6))
 def test_slides_of_each_part_show_every_figure_and_fit(number, slide_files, pages, browser):
     """Every chapter of the part and every numbered figure of its pages, on slides that nothing sticks out of."""
+    chromium.look(browser, 1280, 720)
     browser.get(slide_files[number - 1].as_uri())
     wait(lambda: browser.execute_script("return document.body.dataset.ready") == "yes", "the slides")
     assert not complaints(browser)

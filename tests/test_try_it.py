@@ -649,7 +649,7 @@ def test_a_link_is_explained_captions_are_live_and_compared(page, tmp_path):
     browser.execute_script("location.hash = 'e=pair&c=a+red+car&m=mini-siglip&p=0.7&a=fast'")
     has_state(browser, "done")
     assert "m=mini-siglip" in browser.current_url
-    selects = browser.find_elements(By.CSS_SELECTOR, ".ti-choice select")
+    selects = browser.find_elements(By.CSS_SELECTOR, ".ti-options select")
     assert [select.get_attribute("value") for select in selects] == ["mini-siglip", "0.7", "fast"]
     image = examples()["pair"].image
     expected = in_the_package("mini-siglip", image, "a red car", 0.7, "fast")
