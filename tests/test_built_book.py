@@ -318,13 +318,15 @@ def loaded_files(driver, address: str, pages: Path) -> set[Path]:
 
 
 @needs_browser
-def test_pages_have_no_faults_on_a_phone_and_a_desk_in_light_and_dark(pages, server, browser):
+@pytest.mark.rotating(3)
+@pytest.mark.parametrize("third", range(3))
+def test_pages_have_no_faults_on_a_phone_and_a_desk_in_light_and_dark(third, pages, server, browser):
     """No console error, nothing missing, no formula unset, no picture undescribed, no serious violation of axe's
     rules, nothing wider than the page or out of sight, no comma parted from its formula, and no page heavier than it
     may be."""
     address, missing = server
     faults, formulas, axe = [], 0, AXE.read_text(encoding="utf-8")
-    for name in page_names(pages):
+    for name in page_names(pages)[third::3]:
         found = []
         at_first = {}
         for width in (1280, 390):

@@ -164,15 +164,18 @@ def walked(pages, engine, browser, site) -> dict[str, list[str]]:
     return faults
 
 
+@pytest.mark.rotating(2, by="engine")
 def test_a_phone_reaches_every_page_by_a_menu_that_is_seen(walked):
     """And no page is wider than the phone."""
     assert not walked["menu"], "\n".join(walked["menu"])
 
 
+@pytest.mark.rotating(2, by="engine")
 def test_on_a_phone_figures_are_readable_and_what_scrolls_says_so(walked):
     assert not walked["figures"], "\n".join(walked["figures"])
 
 
+@pytest.mark.rotating(2, by="engine")
 def test_a_chapter_shows_its_figure_before_one_has_scrolled_twice(walked):
     """The first figure begins within a screen and a half; chapter 10's, at 1 650 pixels once, within the first one."""
     assert not walked["late"], "\n".join(walked["late"])

@@ -104,6 +104,24 @@ async function inOneThreadAndInMore(...asked) {
   const left = await explainedWithHelp(...asked, [failing.port2]);
   return { alone, together, left };
 }
+async function fewInThreeThreads(pixels) {
+  const { encoder } = await opened();
+  const explainer = new Explainer(encoder, () => {});
+  explainer.pixels = Float32Array.from(pixels);
+  encoder.setPicture(explainer.pixels);
+  for (const number of [0, 1]) {
+    const { port1, port2 } = new MessageChannel();
+    lend((await opened()).encoder, port1);
+    explainer.helpers.push(new Helper(number, port2));
+  }
+  const same = [];
+  for (const count of [1, 2, 3, 4, 7]) {
+    const coalitions = Uint8Array.from({ length: 49 * count }, (_, i) => Number((5 * i + count) % 7 < 4));
+    const alone = encoder.encodeImages(coalitions).join();
+    same.push(alone === (await explainer.encodeImages(coalitions)).join());
+  }
+  return [same, explainer.helpers.length];
+}
 async function explained(pixels, text, p, until = null) {
   const { encoder, read } = await opened();
   const posts = [];
@@ -375,6 +393,11 @@ def test_several_threads_give_the_numbers_of_one(kind, folders, inside):
     assert found["together"]["records"] == found["alone"]["records"] == found["left"]["records"]
     assert set(found["alone"]["threads"]) == {1} and set(found["together"]["threads"]) == {3}
     assert found["left"]["threads"][0] == 2 and found["left"]["threads"][-1] == 1
+
+
+def test_a_few_coalitions_are_shared_among_more_threads(folders, inside):
+    pixels = noise_image(224, 224).astype(np.float32).ravel().tolist()
+    assert inside(folders("openai").iterdir(), "return fewInThreeThreads(...args)", pixels) == [[True] * 5, 2]
 
 
 @pytest.mark.parametrize("size", [(300, 200), (200, 301), (224, 224), (90, 333), (1000, 225), (223, 500)])

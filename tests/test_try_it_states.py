@@ -351,7 +351,7 @@ def entered(page, files, state):
     return browser
 
 
-@pytest.mark.rotating(15, by="state")
+@pytest.mark.rotating(30)
 @pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
 def test_whatever_is_pressed_what_is_shown_belongs_together(page, files, state):
     browser = entered(page, files, state)
@@ -375,7 +375,7 @@ def test_whatever_is_pressed_what_is_shown_belongs_together(page, files, state):
             raise AssertionError(f"{state.__name__}, then {name}: {error}") from error
 
 
-@pytest.mark.rotating(15, by="state")
+@pytest.mark.rotating(30)
 @pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
 def test_whatever_address_comes_what_is_shown_belongs_together(page, files, state):
     for name, script in OUTSIDE.items():

@@ -147,8 +147,8 @@ class Explainer {
     }
     const { encoder } = this;
     const { patches } = this.record.vision;
-    const helpers = [...this.helpers];
-    const share = Math.ceil(coalitions.length / patches / (1 + helpers.length)) * patches;
+    const share = Math.ceil(coalitions.length / patches / (1 + this.helpers.length)) * patches;
+    const helpers = this.helpers.slice(0, Math.ceil(coalitions.length / share) - 1); // of few coalitions some get none
     const parts = helpers.map((_, i) => coalitions.subarray((1 + i) * share, (2 + i) * share));
     const coming = helpers.map((helper, i) => this.helped(helper, parts[i]));
     const found = [encoder.encodeImages(coalitions.subarray(0, share))];
