@@ -199,6 +199,13 @@ def flat(baseline: float, main: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     return np.concatenate([[baseline], main, pairs[np.triu_indices(len(main), 1)]])
 
 
+def weighted_rows(sampler: object, n: int, p: float) -> tuple[np.ndarray, np.ndarray]:
+    """The coalitions of a sampler of the release's, and the weights that it gives them."""
+    rows = sampler.coalitions_matrix.astype(bool)
+    kernel = np.array([p**k * (1 - p) ** (n - k) for k in range(n + 1)])[rows.sum(axis=1)]
+    return rows, np.where(sampler.is_coalition_sampled, 1.0, kernel) * sampler.empirical_occurrences
+
+
 # --- Rows ---------------------------------------------------------------------------------
 
 
@@ -282,12 +289,7 @@ def joint(their: types.SimpleNamespace, models: dict) -> tuple[float, float]:
     for p in (0.3, 0.5):
         fit = their.fixlip.FIxLIP(n_players=10, p=p, random_state=0)
         got = terms_of(fit.approximate(Table(game), 300), 6, p)
-        rows = fit.sampler.coalitions_matrix.astype(bool)
-        sizes = rows.sum(axis=1)
-        kernel = np.array([p**k * (1 - p) ** (10 - k) for k in range(11)])
-        weights = (
-            np.where(fit.sampler.is_coalition_sampled, 1.0, kernel[sizes]) * fit.sampler.empirical_occurrences
-        )
+        rows, weights = weighted_rows(fit.sampler, 10, p)
         own = flat(*solve_dense(rows, game(rows) - game.empty_value(), weights, p))
         worst, spread = max(worst, np.abs(got - own).max()), max(spread, np.ptp(got))
     return worst, spread
@@ -305,9 +307,7 @@ def product(their: types.SimpleNamespace, models: dict) -> tuple[float, float]:
         got = terms_of(fit.approximate_crossmodal(Table(game), budget_image=300, budget_text=40), 12, p)
         designs = []
         for sampler, n in ((fit.sampler_image, 12), (fit.sampler_text, 6)):
-            rows = sampler.coalitions_matrix.astype(bool)
-            kernel = np.array([p**k * (1 - p) ** (n - k) for k in range(n + 1)])[rows.sum(axis=1)]
-            weights = np.where(sampler.is_coalition_sampled, 1.0, kernel) * sampler.empirical_occurrences
+            rows, weights = weighted_rows(sampler, n, p)
             designs.append(Design(rows, weights / weights.sum(), p, "released", 0))
         f, g = game.encode_images(designs[0].coalitions), game.encode_texts(designs[1].coalitions)
         own = flat(*solve_product(f, g, *designs, game.scale, game.bias - game.empty_value()))
@@ -325,9 +325,7 @@ def sampler(their: types.SimpleNamespace, models: dict) -> tuple[float, float]:
     for seed in range(200):
         theirs = their.sampler.CoalitionSampler(n, shares, random_state=seed)
         theirs.sample(m)
-        rows = theirs.coalitions_matrix.astype(bool)
-        kernel = np.array([p**k * (1 - p) ** (n - k) for k in range(n + 1)])[rows.sum(axis=1)]
-        weights = np.where(theirs.is_coalition_sampled, 1.0, kernel) * theirs.empirical_occurrences
+        rows, weights = weighted_rows(theirs, n, p)
         ours = border_released(n, p, m, seed)
         found.append(
             [w @ c.sum(axis=1) / w.sum() for w, c in ((weights, rows), (ours.weights, ours.coalitions))]
