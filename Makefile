@@ -15,12 +15,9 @@ export PATH := $(abspath $(IN)):$(PATH)
 # A reader's settings must not decide whether the stored outputs hold.
 PYTEST := env -u FIXLIP_MODEL -u FIXLIP_DEVICE $(IN)/python -m pytest --nbval --nbval-sanitize-with tests/nbval.cfg
 
-# Files of tests, and chapters, run beside each other, a core for each; then those that read the built book, which is
-# built once for them, or drive a browser.
+# Files of tests, and chapters, run beside each other, a core for each, in the order of tests/conftest.py.
 JOBS ?= 2
-BESIDE := OMP_NUM_THREADS=1 $(PYTEST) -n $(JOBS) --dist loadfile
-IN_BROWSER := $(addprefix tests/test_,edition.py choices.py notebook_programs.py explorer.py puzzles.py try_it.py \
-	try_it_states.py opened_model.py hub.py front_page.py built_book.py)
+BESIDE := OMP_NUM_THREADS=1 $(PYTEST) -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help environment book notebooks lab serve publish bundle slides pdf chapters lint test test-all test-full-size bench browser picture set-repository clean
@@ -73,8 +70,7 @@ lint: environment ## ruff: rules and format, notebooks too
 
 test: lint browser ## lint, unit tests, every chapter against its stored outputs, the built book in a browser
 	@echo "== Tests: the package, the chapters (nbval), the book built from their outputs"
-	@$(BESIDE) -m "not slow" $(addprefix --ignore=,$(IN_BROWSER)) tests notebooks
-	@$(BESIDE) -m "not slow" $(IN_BROWSER)
+	@$(BESIDE) -m "not slow" tests notebooks
 
 test-all: lint browser ## the same with the slow tests, every chapter with one thread and with two, then test-full-size
 	@echo "== Tests: everything, the slow ones too"

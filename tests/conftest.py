@@ -70,13 +70,22 @@ def browser(engine):
     driver.quit()
 
 
+# Files that take minutes begin first, so that two processes end together. What needs the built book is between files
+# that do not, since one process builds it and the others wait.
+LONGEST = (
+    "test_built_book.py", "07_masking.ipynb", "test_try_it.py", "14_faithfulness.ipynb", "test_try_it_states.py",
+    "test_notebook_programs.py", "09_gradient_interactions.ipynb", "test_front_page.py", "test_opened_model.py",
+    "18_debugging.ipynb", "test_edition.py", "12_at_scale.ipynb", "test_hub.py", "11_cross_modal.ipynb",
+    "15_insertion_deletion.ipynb", "test_scores.py", "test_experiments.py", "19_your_own.ipynb", "08_first_order.ipynb",
+    "test_explorer.py",
+)  # fmt: skip
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """The built book comes last, and of rotating tests those whose day it is not are slow ones.
-
-    The built book shows the outputs that the chapters' own tests have just compared.
-    """
-    items.sort(key=lambda item: "test_built_book" in item.nodeid or "test_front_page" in item.nodeid)
+    """The longest files come first, and of rotating tests those whose day it is not are slow ones."""
+    order = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
     today, places = int(os.environ["FIXLIP_TEST_DAY"]), {}
     for item in items:
         marker = item.get_closest_marker("rotating")

@@ -131,7 +131,7 @@ def quiet(monkeypatch):
     matplotlib.rcdefaults()
 
 
-@pytest.mark.rotating(5, by="chapter")
+@pytest.mark.rotating(10, by="chapter")
 @pytest.mark.parametrize("chapter, label, there, instead", ALTERED)
 def test_an_altered_statement_fails(chapter, label, there, instead):
     source = check_cell(chapter, label)

@@ -64,6 +64,7 @@ def test_an_empty_one_gets_nothing(name):
     assert all(not mark.given for mark in found.values())
 
 
+@pytest.mark.rotating(3)
 @pytest.mark.parametrize(
     ("name", "mistake"), [(name, mistake) for name in NAMES for mistake in mistakes(name)]
 )

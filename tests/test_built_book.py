@@ -426,6 +426,7 @@ def fewest_options(chapter: str) -> int:
 
 
 @needs_browser
+@pytest.mark.rotating(4)
 @pytest.mark.parametrize(
     ("place", "chapter"), [("server", "10_fixlip"), *(("folder", chapter) for chapter in CHAPTERS)]
 )
@@ -480,6 +481,7 @@ return [...document.querySelectorAll('.slides > section > section')].map(slide =
 
 
 @needs_browser
+@pytest.mark.rotating(5)
 @pytest.mark.parametrize("number", range(1, 6))
 def test_slides_of_each_part_show_every_figure_and_fit(number, slide_files, pages, browser):
     """Every chapter of the part and every numbered figure of its pages, on slides that nothing sticks out of."""

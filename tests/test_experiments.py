@@ -476,6 +476,7 @@ def test_names_that_differ(paths, names, tmp_path, monkeypatch):
 # --- Engines --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_ray_gives_the_same_rows(tmp_path, finished):
     outcome = evaluate(quick(), tmp_path, workers=2)
     np.testing.assert_allclose(outcome.rows["value"], finished[1].rows["value"], atol=1e-5)

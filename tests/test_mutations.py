@@ -364,7 +364,7 @@ def test_what_a_mutation_replaces_is_there():
         )
 
 
-@pytest.mark.rotating(8)
+@pytest.mark.rotating(20)
 @pytest.mark.parametrize(
     ("module", "wrong", "before", "after"), MUTATIONS, ids=[" ".join(m[:2]) for m in MUTATIONS]
 )

@@ -195,6 +195,12 @@ const look = () => {
 look();
 """
 
+# Notes a click on a label, before anything reacts to it.
+MET = """
+window.met = false;
+arguments[0].addEventListener("click", () => { window.met = true; }, {capture: true, once: true});
+"""
+
 # Which button is chosen (-1: none), and which panels are seen.
 STATE = """
 const all = selector => [...arguments[0].querySelectorAll(selector)];
@@ -224,10 +230,19 @@ class Form:
         return row
 
     def choose(self, number: int):
-        """By a click on its label, which a cell's own reaction to a click must not undo; the form."""
-        row = self.row()
-        label = row.find_elements("css selector", "label")[number]
-        ActionChains(self.driver).move_to_element(label).click().perform()
+        """By a click on its label, which a cell's own reaction to a click must not undo; the form.
+
+        While a notebook is being laid out, a label may move away under the pointer: then one clicks again. A click
+        that met the label is the last.
+        """
+
+        def met():
+            label = self.row().find_elements("css selector", "label")[number]
+            self.driver.execute_script(MET, label)
+            ActionChains(self.driver).move_to_element(label).click().perform()
+            return self.driver.execute_script("return window.met")
+
+        wait(met, f"a click on label {number}")
         return self.expect(number)
 
     def expect(self, number: int):

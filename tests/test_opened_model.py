@@ -320,6 +320,7 @@ def test_words_are_those_of_the_package(kind, inside, tmp_path):
     assert dict(zip(expected, found, strict=True)) == expected and len(expected) > 8
 
 
+@pytest.mark.rotating(2)
 @pytest.mark.parametrize("kind", ["openai", "siglip"])
 @pytest.mark.parametrize("p", [0.5, 0.3])
 def test_an_explanation_is_that_of_the_package(kind, p, folders, inside):
@@ -400,6 +401,7 @@ def test_a_few_coalitions_are_shared_among_more_threads(folders, inside):
     assert inside(folders("openai").iterdir(), "return fewInThreeThreads(...args)", pixels) == [[True] * 5, 2]
 
 
+@pytest.mark.rotating(4)
 @pytest.mark.parametrize("size", [(300, 200), (200, 301), (224, 224), (90, 333), (1000, 225), (223, 500)])
 @pytest.mark.parametrize("kind", ["openai", "siglip"])
 def test_a_picture_is_cut_and_resized_as_by_the_package(kind, size, folders, inside, tmp_path):

@@ -65,7 +65,7 @@ def test_it_sees_backgrounds(model):
     at_least(scores.background(model, 120, "test background"), model, "background", 120)
 
 
-@pytest.mark.rotating(2)
+@pytest.mark.rotating(4)
 def test_its_explanations_point_at_the_right_quarter(model):
     found = scores.pointing(model, 4, "test grid")
     slack = 3 * found["pointing_game_standard_error"]
@@ -73,7 +73,7 @@ def test_its_explanations_point_at_the_right_quarter(model):
     assert found["held_out_r2"] > 0.8
 
 
-@pytest.mark.rotating(2)
+@pytest.mark.rotating(4)
 def test_wrong_colours_speak_against_their_object(model):
     for what, total in scores.wrong_colours(model).items():
         assert total < 0, what

@@ -410,7 +410,7 @@ def test_a_caption_read_before_and_one_typed_over_cost_no_passes(inside):
     assert found["again"] == found["first"]
 
 
-@pytest.mark.rotating(2)
+@pytest.mark.rotating(4)
 @pytest.mark.parametrize("name", MODELS)
 def test_cosines_on_the_gpu_are_those_of_the_package(on_gpu, name):
     """The 13 pictures of the second call are no whole number of a workgroup's rows."""
@@ -441,7 +441,7 @@ def test_cosines_on_the_gpu_are_those_of_the_package(on_gpu, name):
     assert found["kernels"] == ["multiply_halves", "multiply"]
 
 
-@pytest.mark.rotating(2)
+@pytest.mark.rotating(4)
 @pytest.mark.parametrize("name", MODELS)
 def test_explanations_on_the_gpu_are_those_of_the_package(on_gpu, name):
     posts = on_gpu("return await postedOfFew(...args)", name, hero_request(name), "webgpu")
@@ -451,6 +451,7 @@ def test_explanations_on_the_gpu_are_those_of_the_package(on_gpu, name):
     assert_same(posts[-1]["explanations"][0], expected)
 
 
+@pytest.mark.rotating(4)
 @pytest.mark.parametrize(
     ("meddle", "engines"),
     [
