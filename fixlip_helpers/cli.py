@@ -885,7 +885,7 @@ def _compare(ours: Explanation, published: Explanation, encoder: VisionLanguageM
     n, inside = ours.n_image, np.triu_indices(ours.n_players, 1)
     blocks = {
         "first-order values": (ours.first_order(), published.first_order()),
-        "main terms": (ours.main, published.main),
+        "main effects": (ours.main, published.main),
         "pairs of patch and word": (ours.cross_modal().ravel(), published.cross_modal().ravel()),
         "pairs of patches": (ours.pairs[:n, :n].ravel(), published.pairs[:n, :n].ravel()),
         "all pairs": (ours.pairs[inside], published.pairs[inside]),

@@ -122,7 +122,7 @@ class StandardErrors:
     ----------
     baseline : float
     main, first_order : ndarray, shape (n,)
-        Of the main terms, and of the values ``e_i + p Σ_j e_ij``.
+        Of the main effects, and of the values ``e_i + p Σ_j e_ij``.
     pairs : ndarray, shape (n, n)
     cross_totals : ndarray, shape (n,)
         Of each player's sum of interactions with all players of the other modality.
@@ -300,7 +300,7 @@ class Explanation(Pictured):
         return self.baseline + h_image[:, None] + h_text + x @ self.cross_modal() @ y.T
 
     def first_order(self) -> np.ndarray:
-        """One number for each player: its main term plus its share of its pairs, shape (n,).
+        """One number for each player: its main effect plus its share of its pairs, shape (n,).
 
         The share depends on the index: ``p`` for FIxLIP-p, which gives the p-weighted Banzhaf values
         of the surrogate (Theorem 1 of the FIxLIP paper); one half for FSII, which gives Shapley values;

@@ -1,11 +1,16 @@
-"""A budget of values of the game, split between picture and caption as the FIxLIP release's scripts do it, or as here.
+"""What belongs to the FIxLIP release: how its scripts split a budget of values of the game, and how its files are read.
 
-Source: ``experiments/`` and ``src/fixlip.py`` in github.com/hbaniecki/fixlip, e89d704.
+Source: ``experiments/``, ``results/`` and ``src/fixlip.py`` in github.com/hbaniecki/fixlip, e89d704.
 """
 
 from __future__ import annotations
 
+import os
+import pickle
+from types import SimpleNamespace
 from typing import NamedTuple
+
+import numpy as np
 
 from fixlip_helpers.coalitions import (
     authors_split,
@@ -77,3 +82,54 @@ def passes_of(side: str, n: int, p: float, asked: Asked) -> int:
     if asked.name == "enumeration":
         return 2**n
     return asked.m if asked.name == "border_released" else len(choose_design(side, n, p, asked.name, asked.m))
+
+
+_ADMITTED = {
+    ("shapiq.interaction_values", "InteractionValues"): SimpleNamespace,  # its attributes, none of its code
+    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): np.dtype,
+    **{
+        (f"numpy.{core}.multiarray", name): made.__reduce__()[
+            0
+        ]  # NumPy 2 and 1 keep them in different places
+        for core in ("_core", "core")
+        for name, made in (("_reconstruct", np.zeros(0)), ("scalar", np.float64()))
+    },
+}
+
+
+class _Numbers(pickle.Unpickler):
+    """Admits numbers, text, arrays and the containers of these: a file that names anything else is refused unread."""
+
+    def find_class(self, module: str, name: str) -> object:
+        if (module, name) not in _ADMITTED:
+            raise ValueError(f"the file asks for {module}.{name}; a stored explanation has numbers only")
+        return _ADMITTED[module, name]
+
+
+def open_stored(path: str | os.PathLike) -> SimpleNamespace:
+    """An explanation as the release stores it, a pickled ``shapiq.InteractionValues``; no code in the file can run.
+
+    Parameters
+    ----------
+    path : str or path
+
+    Returns
+    -------
+    SimpleNamespace
+        Its attributes, for :meth:`~fixlip_helpers.explanation.Explanation.from_shapiq`.
+
+    Raises
+    ------
+    ValueError
+        If the file is no pickle, asks for anything but numbers, text, arrays and containers of these, or holds no
+        stored explanation.
+    """
+    with open(path, "rb") as file:
+        try:
+            found = _Numbers(file).load()
+        except (pickle.UnpicklingError, EOFError) as error:
+            raise ValueError(f"path = {str(path)!r} is no pickle: {error}") from error
+    if not isinstance(found, SimpleNamespace):
+        raise ValueError(f"path = {str(path)!r} holds a {type(found).__name__}, no shapiq.InteractionValues")
+    return found

@@ -15,7 +15,6 @@ import argparse
 import copy
 import importlib
 import json
-import pickle
 import subprocess
 import sys
 import types
@@ -45,6 +44,7 @@ from fixlip_helpers.games import random_embeddings  # noqa: E402
 from fixlip_helpers.metrics import Faithfulness, quarter_cells, statistics  # noqa: E402
 from fixlip_helpers.metrics.subsets import greedy_chains  # noqa: E402
 from fixlip_helpers.models import VisionLanguageModel  # noqa: E402
+from fixlip_helpers.released import open_stored  # noqa: E402
 from fixlip_helpers.sides import r_squared  # noqa: E402
 from fixlip_helpers.wls import solve_dense, solve_product  # noqa: E402
 
@@ -190,7 +190,7 @@ class Table:
 
 
 def terms_of(values: object, n_image: int, p: float | None = None) -> np.ndarray:
-    """All numbers of released interaction values: constant, main terms, pairs."""
+    """All numbers of released interaction values: constant, main effects, pairs."""
     found = Explanation.from_shapiq(values, n_image, p=p)
     return flat(found.baseline, found.main, found.pairs)
 
@@ -459,7 +459,7 @@ def integrated(their: types.SimpleNamespace, models: dict) -> tuple[float, float
     "the four stored explanations, opened by `Explanation.from_shapiq`",
     "57 players; our copy is rounded to 1e-6",
 )
-def stored(their: types.SimpleNamespace, models: dict) -> tuple[float, float]:
+def example_files(their: types.SimpleNamespace, models: dict) -> tuple[float, float]:
     worst = 0.0
     for key, name in (
         ("fixlip", "FIxLIP"),
@@ -468,8 +468,8 @@ def stored(their: types.SimpleNamespace, models: dict) -> tuple[float, float]:
         ("gradeclip", "Grad-ECLIP"),
     ):
         own = published_clip()[1][name]
-        with (their.clone / "results" / f"dog_and_hydrant_{key}.pkl").open("rb") as file:
-            opened = Explanation.from_shapiq(pickle.load(file), 49)
+        stored = open_stored(their.clone / "results" / f"dog_and_hydrant_{key}.pkl")
+        opened = Explanation.from_shapiq(stored, 49)
         worst = max(worst, np.abs(opened.main - own.main).max(), np.abs(opened.pairs - own.pairs).max())
     return worst, 1.0
 

@@ -13,7 +13,7 @@ def crossing(explanation, player):
 
 
 def helper_games(n_tries=400, seed=0):
-    """Random games in which player 0 never lowers the value, with their main term of player 0."""
+    """Random games in which player 0 never lowers the value, with their main effect of player 0."""
     rng = np.random.default_rng(seed)
     coalitions = all_coalitions(3)
     for _ in range(n_tries):
@@ -60,8 +60,8 @@ def test_helper_agrees_with_least_squares_on_many_games():
 
 @pytest.mark.parametrize("values, right", [
     ([0, 0, 0, 0, 0, 0, 0, 1], True),
-    ([0, 1, 0, 1, 0, 1, 0, 1], False),  # a helper whose main term is positive
-    ([0, -1, 0, 0, 0, 0, 0, 1], False),  # a negative main term, but player 0 does harm
+    ([0, 1, 0, 1, 0, 1, 0, 1], False),  # a helper whose main effect is positive
+    ([0, -1, 0, 0, 0, 0, 0, 1], False),  # a negative main effect, but player 0 does harm
     ([0, 0, 0, 0, 0, 0, 0], False),
     ([0, 0, 0, 0, 0, 0, 0, np.nan], False),
     (None, False),

@@ -50,7 +50,7 @@ def test_negative_share(function, hint):
     ((0, 2, -1, 0), None),
     ((5, 0, -2, 2), None),
     ((0, -1, 2, 0), "exchanged"),
-    ((0, 0.3, -1, 0), "main terms have the signs"),
+    ((0, 0.3, -1, 0), "main effects have the signs"),
     ((0, 2, 2, 0), "word 2 +1.50"),
     ((0, 2), "four finite"),
     (None, "no answer"),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 from itertools import combinations
 from types import SimpleNamespace
 
@@ -22,6 +23,7 @@ from fixlip_helpers.explanation import (
     to_set_basis,
 )
 from fixlip_helpers.games import random_game
+from fixlip_helpers.released import open_stored
 
 
 def make(n_image=3, n_text=2, index="FWBII", p=0.3, seed=0, **meta):
@@ -179,6 +181,32 @@ def test_what_the_release_stores_is_read():
     assert Explanation.from_shapiq(old, 3).index == "exCLIP" and Explanation.from_shapiq(old, 3).p is None
     old.max_order, old.index = 1, ""  # GAME and Grad-ECLIP
     assert Explanation.from_shapiq(old, 3).index == "first-order"
+
+
+def test_a_stored_pickle_is_read_and_nothing_in_it_runs(tmp_path):
+    explanation = make(p=0.5)
+    path = tmp_path / "stored.pkl"
+    path.write_bytes(pickle.dumps(explanation.to_shapiq()))
+    assert_terms(terms(Explanation.from_shapiq(open_stored(path), 3)), terms(explanation), 1e-15)
+
+    class Malicious:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "made"),)
+
+    values = explanation.to_shapiq()
+    values.index = Malicious()  # deep inside an otherwise good file
+    for content, reason in (
+        (pickle.dumps(Malicious()), "asks for posix.mkdir|asks for nt.mkdir"),
+        (pickle.dumps(values), "asks for posix.mkdir|asks for nt.mkdir"),
+        (pickle.dumps(explanation), "asks for fixlip_helpers.explanation.Explanation"),
+        (pickle.dumps({"values": np.zeros(2)}), "holds a dict"),
+        (b"text", "is no pickle"),
+        (b"", "is no pickle"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=reason):
+            open_stored(path)
+    assert not (tmp_path / "made").exists()
 
 
 def test_json_round_trip_and_schema(tmp_path):

@@ -363,7 +363,7 @@ def test_within_a_modality_first_order_is_left_out():
     pairs = np.triu(truth.pairs)
     silent = make(
         truth.cross_modal(), words="abc", main=truth.main + 5
-    )  # no pairs within a side, other main terms
+    )  # no pairs within a side, other main effects
     result = block_faithfulness(silent, ExplanationGame(truth), p=0.5)
     for name, couples in (("within patches", pairs[:4, :4]), ("within words", pairs[4:, 4:])):
         assert result[name].r2 == pytest.approx(0) and np.isnan(result[name].pearson)

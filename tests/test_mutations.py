@@ -121,7 +121,7 @@ MUTATIONS = [
     ),
     (
         "explanation",
-        "sign of a main term",
+        "sign of a main effect",
         "e_main = linear / sigma - p *",
         "e_main = linear / sigma + p *",
     ),

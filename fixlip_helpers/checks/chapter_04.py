@@ -68,7 +68,7 @@ def ch04_main_terms(main_terms: Callable) -> Verdict:
 
 @answered
 def ch04_still(values: Sequence[float]) -> Verdict:
-    """Exercise "Build a game": pairs that are not zero, and no main term that moves from order one to two."""
+    """Exercise "Build a game": pairs that are not zero, and no main effect that moves from order one to two."""
     values = np.asarray(values, dtype=float)
     if values.shape != (16,) or not np.isfinite(values).all():
         return Verdict(False, "a game of four players has sixteen values, all of them finite.")
@@ -78,8 +78,8 @@ def ch04_still(values: Sequence[float]) -> Verdict:
         return Verdict(False, "nothing moves, but there are no interactions that could move anything.")
     moved = int((np.abs(pairs.sum(axis=1)) > tolerance).sum())
     if moved:
-        return Verdict(False, f"the main terms of {moved} of the 4 players move.")
-    return Verdict(True, "Interactions are there, and no main term moves.")
+        return Verdict(False, f"the main effects of {moved} of the 4 players move.")
+    return Verdict(True, "Interactions are there, and no main effect moves.")
 
 
 @answered

@@ -52,8 +52,10 @@ def ch10_helper(values: Sequence[float]) -> Verdict:
         return Verdict(False, f"player 0 lowers the value of {harmed} of the 4 coalitions of the others.")
     e_0 = solve_dense(coalitions, values, np.full(8, 1 / 8), 0.5)[1][0]
     if e_0 > -1e-9:
-        return Verdict(False, "player 0 never lowers the value, as asked; but its main term is not negative.")
-    return Verdict(True, "The main term is negative, and player 0 never does any harm.")
+        return Verdict(
+            False, "player 0 never lowers the value, as asked; but its main effect is not negative."
+        )
+    return Verdict(True, "The main effect is negative, and player 0 never does any harm.")
 
 
 @answered

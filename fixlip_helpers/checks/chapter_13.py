@@ -17,15 +17,15 @@ def ch13_three(value: float, marginal: float, zero_at: float) -> Verdict:
     if abs(value - 8) < 1e-6:
         return Verdict(False, "the value counts the pairs with p, not whole.")
     if abs(value + 10) < 1e-6 or abs(marginal + 16) < 1e-6:
-        return Verdict(False, "the pairs are added to the main term, not taken off.")
+        return Verdict(False, "the pairs are added to the main effect, not taken off.")
     if abs(value - 2) > 1e-6:
-        return Verdict(False, "the value is off: main term plus p times the sum of the pairs.")
+        return Verdict(False, "the value is off: main effect plus p times the sum of the pairs.")
     if abs(marginal - 20) < 1e-6:
         return Verdict(False, "in the marginal each pair counts once.")
     if abs(marginal - 8) > 1e-6:
         return Verdict(False, "the value is right, the marginal is off: all others are visible.")
     if abs(zero_at + 1 / 3) < 1e-3:
-        return Verdict(False, "a share is not negative: mind the sign of the main term.")
+        return Verdict(False, "a share is not negative: mind the sign of the main effect.")
     if abs(zero_at - 3) < 1e-3:
         return Verdict(False, "the ratio is turned over.")
     if abs(zero_at - 1 / 3) > 5e-3:
@@ -66,7 +66,7 @@ def ch13_two_kinds(terms: Sequence[float]) -> Verdict:
         return Verdict(False, "the two words are exchanged.")
     if e_1 > 0 > e_2:
         return Verdict(
-            False, "the main terms have the signs asked for; the values, with their pairs, have not."
+            False, "the main effects have the signs asked for; the values, with their pairs, have not."
         )
     return Verdict(False, f"word 1 has the value {value_1:+.2f}, word 2 {value_2:+.2f}.")
 

@@ -61,7 +61,7 @@ def ch15_leaver(main: Sequence[float], pairs: Sequence[float]) -> Verdict:
     """Exercise "Build a game": best one is {0}, best two are {1, 2}; pairs are e01, e02, e12."""
     main, numbers = np.asarray(main, dtype=float), np.asarray(pairs, dtype=float)
     if main.shape != (3,) or numbers.shape != (3,) or not np.isfinite([main, numbers]).all():
-        return Verdict(False, "three finite main terms and three finite pairs are needed.")
+        return Verdict(False, "three finite main effects and three finite pairs are needed.")
     table = np.zeros((3, 3))
     table[np.triu_indices(3, 1)] = numbers
     table += table.T

@@ -16,7 +16,7 @@ from fixlip_helpers.explanation import Explanation
 
 
 def random_explanation(explanation: Explanation, seed: int = 0) -> Explanation:
-    """Independent normal numbers, main terms and pairs with the root mean squares of the given explanation's."""
+    """Independent normal numbers, main effects and pairs with the root mean squares of the given explanation's."""
     rng = np.random.default_rng(seed)
     n = explanation.n_players
     main = rng.normal(size=n) * np.sqrt(np.mean(explanation.main**2))

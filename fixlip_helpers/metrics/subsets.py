@@ -145,7 +145,7 @@ def greedy_chains(
 def _numbers(
     explanation: Explanation | tuple[np.ndarray, np.ndarray],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Main terms, pairs and values of an explanation, or of such a pair of arrays, checked."""
+    """Main effects, pairs and values of an explanation, or of such a pair of arrays, checked."""
     if isinstance(explanation, Explanation):
         return explanation.main, explanation.pairs, explanation.first_order()
     main, pairs = (np.asarray(part, dtype=float) for part in explanation)
@@ -180,7 +180,7 @@ def _compare_all(main: np.ndarray, pairs: np.ndarray) -> np.ndarray:
 def _search(main: np.ndarray, pairs: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Chains and sorts, each of their sets improved by swaps; then steps from the neighbouring sizes."""
     chains = [*_chains(main, pairs), _dropped(main, pairs)]
-    # By value and by main term from the top, from the bottom, and from zero.
+    # By value and by main effect from the top, from the bottom, and from zero.
     sorts = [_sorted(key) for by in (values, main) for key in (by, -by, -np.abs(by))]
     different = np.unique(np.concatenate([*chains, *sorts]), axis=0)
     best = _best(_swap(different, main, pairs), main, pairs)
