@@ -785,7 +785,8 @@ def differences(
     -------
     pandas.DataFrame
         One row for each model, metric, p, words and other method: ``to``, ``inputs`` (that have both values),
-        ``left_out``, ``mean``, ``low``, ``high`` and ``median`` of the differences.
+        ``left_out``, ``mean``, ``low``, ``high`` and ``median`` of the differences; none where no method of ``to`` has
+        a value.
 
     Raises
     ------
@@ -801,7 +802,10 @@ def differences(
     for key, group in rows.groupby(_SETTING, dropna=False, sort=False):
         table = group.pivot_table("value", "input", "method", dropna=False)
         sign = -1 if key[1] == "deletion" else 1
-        best = (sign * table[[name for name in asked if name in table]].mean()).idxmax()
+        means = (sign * table[[name for name in asked if name in table]].mean()).dropna()
+        if means.empty:  # a block of which the methods to compare with say nothing
+            continue
+        best = means.idxmax()
         for method in dict.fromkeys(group["method"]):
             if method != best and method in table:
                 facts = dict(zip(_SETTING, key, strict=True)) | {"method": method, "to": best}

@@ -570,6 +570,9 @@ def test_differences_are_paired_by_input():
     assert set(lower["to"]) == {"words"}  # of deletion the smallest is the best
     with pytest.raises(ValueError, match="to = 'exclip'; the rows have the methods game, random, words"):
         differences(rows, "exclip")
+    silent = rows["method"] == "words"
+    block = rows.assign(metric="blocks cross-modal", value=rows["value"].mask(silent))
+    assert set(differences(pandas.concat([rows, block]), "words")["metric"]) == set(rows["metric"])
 
 
 def test_markdown_puts_the_best_first(finished):
