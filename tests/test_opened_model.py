@@ -122,6 +122,25 @@ async function fewInThreeThreads(pixels) {
   }
   return [same, explainer.helpers.length];
 }
+async function cancelledAndAskedAgain(pixels, text, p) {
+  const whole = await explained(pixels, text, p);
+  const { encoder, read } = await opened();
+  let [last, looks, passes, asked] = [null, 0, 0, 0];
+  const counted = encoder.encodeImages;
+  encoder.encodeImages = (coalitions) => {
+    passes += coalitions.length / 49;
+    return counted.call(encoder, coalitions);
+  };
+  const explainer = new Explainer(encoder, (message) => {
+    last = message;
+    if (message.type === "progress" && looks++ % 2 === 0 && asked < 4) explainer.current = 0;
+  });
+  explainer.blocks = BLOCKS;
+  const question = { pixels: Float32Array.from(pixels), captions: [read(text)], p, accuracy: "fast" };
+  while (last?.type !== "done") await explainer.explain({ id: ++asked, ...question });
+  const json = ({ explanations: [{ meta, ...rest }] }) => JSON.stringify({ ...rest, meta: { ...meta, seconds: null } });
+  return { asked, passes, same: json(last) === json(whole.at(-1)), json: json(last) };
+}
 async function explained(pixels, text, p, until = null) {
   const { encoder, read } = await opened();
   const posts = [];
@@ -383,6 +402,16 @@ def test_what_is_cancelled_keeps_its_first_look(folders, inside):
         "region 0,0",
         "region 0,1",
     ]
+
+
+def test_what_is_cancelled_goes_on_where_it_was(folders, inside):
+    """To the byte, but for the time; no coalition is encoded twice, but none and all of the patches."""
+    folder = folders("openai")
+    pixels = load_model(str(folder)).prepare_image(noise_image(300, 240)).pixels.numpy().ravel().tolist()
+    found = inside(folder.iterdir(), "return cancelledAndAskedAgain(...args)", pixels, CAPTION, 0.5)
+    assert found["same"] and found["asked"] == 4
+    blocks, patches = 64 + 30, json.loads(found["json"])["meta"]["passes"]["image"] - 2
+    assert found["passes"] == blocks + patches + 2 * found["asked"]
 
 
 @pytest.mark.parametrize("kind", ["openai", "siglip"])

@@ -129,7 +129,7 @@ function tryIt(root, facts) {
   });
   stop.addEventListener("click", () => {
     abandon();
-    finished("idle", view.get() ? "Cancelled: what is shown is as far as it came." : "Cancelled.");
+    finished("idle", `Cancelled${view.get() ? ": what is shown is as far as it came" : ""}. Explain goes on from there.`);
   });
   file.addEventListener("change", () => take([...file.files]));
   opener.addEventListener("change", () => take([...opener.files]));
@@ -511,7 +511,7 @@ function tryIt(root, facts) {
         if (progressOf.expected) say(progressOf.score + progressOf.expected);
       }
       progress.value = message.done / message.total;
-      const rate = message.done / seconds;
+      const rate = (message.done - message.kept) / seconds;
       const left = (message.total - message.done) / rate;
       count.textContent = `${message.done} of ${message.total} passes ${on(message.threads)}, about ${duration(left)} to go`;
     } else if (message.type === "partial" || message.type === "done") {

@@ -5,13 +5,14 @@
 // and helpers come in when they are ready, in the middle of an explanation perhaps, and where one fails the kernels here
 // go on with the coalitions that it was at.
 //
-// An opened model, whose passes take long, is asked about a few blocks of patches first, then about the patches.
+// An opened model, whose passes take long, is asked about a few blocks of patches first, then about the patches. What a
+// run has encoded before it is cancelled is kept until another question comes: asked again, it goes on from there.
 //
 // Messages in: load { record, weights or checkpoint, kernels, engine, port (of a helper) }, explain { id, pixels, captions,
 // p, accuracy, published }, captions { id, captions } (on the picture explained last), cancel, helper { number, port }, lost
 // { number }. Messages out: loading { share }, loaded { model }, alone (without a GPU: helpers are welcome); each with the
-// id: score { values }, progress { done, first, total, engine, threads }, partial and done { explanations }, compared
-// { found } (with what was published), cancelled, failed { message }.
+// id: score { values }, progress { done, kept (of those done, before a cancelled run was asked again), first, total, engine,
+// threads }, partial and done { explanations }, compared { found } (with what was published), cancelled, failed { message }.
 
 import {
   STREAMS,
@@ -122,6 +123,8 @@ class Explainer {
     /** @type {Helper[]} */
     this.helpers = [];
     this.pixels = null; // of the picture shown last
+    /** @type {any} what was encoded for the last question, while it has no answer */
+    this.begun = null;
     this.blocks = 0; // in a row, of the first look; 0: it is at patches
   }
 
@@ -183,11 +186,11 @@ class Explainer {
     const { encoder } = this;
     const { dimension } = encoder;
     const n = this.record.vision.patches;
-    const started = performance.now();
+    const arrived = performance.now();
     this.pixels = pixels;
     encoder.setPicture(pixels);
     const ends = encoder.encodeImages(new Uint8Array(2 * n).fill(1, n));
-    this.pace = Math.max(1, (performance.now() - started) / 2); // milliseconds a pass, about
+    this.pace = Math.max(1, (performance.now() - arrived) / 2); // milliseconds a pass, about
     const across = Math.sqrt(n);
     const patches = { names: namesOf("patch", across), facts: { grid: [across, across] } };
     const side = { n, p, order: 1, ends, passes: 2, ridge: 0, players: patches };
@@ -203,14 +206,21 @@ class Explainer {
     let [done, total] = [0, design.count + judged.count + ridgeRows.length / n];
     const first = blocks ? ON_BLOCKS.passes + ON_BLOCKS.judged : Math.min(FIRST_LOOKS[0], design.count);
     if (blocks) total += first;
+    const begun = this.begunOf({ pixels, p, accuracy }, total);
+    const kept = begun.passes;
+    const started = arrived - 1000 * begun.seconds;
     const top = encoder.top;
     const orthonormal = design.name === "orthogonal_array";
     const quick = new Regression(encoder, { n, p, order: 1, dimension, orthonormal: false });
     const full = order === 2 ? new Regression(encoder, { n, p, order, dimension, orthonormal }) : null;
     Object.assign(side, { design: factsOf(design), heldOut: judged });
     const step = async (rows, of = side) => {
-      const embeddings = new Float32Array((rows.length / n) * dimension);
-      for (let from = 0, size; from < rows.length / n; from += size) {
+      const count = rows.length / n;
+      const embeddings = begun.embeddings.subarray(done * dimension, (done + count) * dimension);
+      const known = Math.max(0, Math.min(count, kept - done));
+      Object.assign(of, { passes: of.passes + known, seconds: begun.seconds });
+      done += known;
+      for (let from = known, size; from < count; from += size) {
         await breathe();
         if (this.current !== id) return null;
         const threads = 1 + this.helpers.length;
@@ -222,8 +232,9 @@ class Explainer {
         of.passes += chunk.length / n;
         done += chunk.length / n;
         of.seconds = (performance.now() - started) / 1000;
+        Object.assign(begun, { passes: done, seconds: of.seconds });
         const engine = this.gpu ? "webgpu" : "wasm";
-        this.post({ type: "progress", id, done, first, total, engine, threads: this.gpu ? 0 : threads });
+        this.post({ type: "progress", id, done, kept, first, total, engine, threads: this.gpu ? 0 : threads });
       }
       return embeddings;
     };
@@ -268,12 +279,29 @@ class Explainer {
     side.seconds = (performance.now() - started) / 1000;
     side.repeat = `--design ${design.name}:${ACCURACIES[accuracy].passes} --order ${order}`;
     this.side = side;
+    this.begun = null;
     this.current = 0;
     this.show("done", id, side);
     if (published && this.texts.length && !this.asked) {
       const game = { scale: this.record.scale, dimension };
       this.post({ type: "compared", id, found: agreement(side, this.texts[0], game, published) });
     }
+  }
+
+  /**
+   * What has been encoded for a question, which asks for its coalitions always in the same order: the rows that came
+   * before it was cancelled, or none yet.
+   * @param {{ pixels: Float32Array, p: number, accuracy: string }} question
+   * @param {number} total passes that it takes
+   * @returns {{ embeddings: Float32Array, passes: number, seconds: number }} of which the first `passes` rows are there
+   */
+  begunOf({ pixels, p, accuracy }, total) {
+    const last = this.begun;
+    if (last?.p !== p || last.accuracy !== accuracy || last.pixels.some((x, i) => x !== pixels[i])) {
+      const embeddings = new Float32Array(total * this.encoder.dimension);
+      this.begun = { pixels, p, accuracy, embeddings, passes: 0, seconds: 0 };
+    }
+    return this.begun;
   }
 
   /**
