@@ -592,6 +592,20 @@ def test_try_it_explains_in_the_page(place, pages, server, browser):
 
 # What is below must not move while a run says how far it is.
 MAP_TOP = "return Math.round(document.querySelector('.fx-frame').getBoundingClientRect().top + scrollY)"
+# Nor while one types, whatever is said below the caption: nothing, completions, one and several unknown words, a fault.
+TOPS = """
+const input = document.querySelector(".ti-caption input");
+const was = input.value;
+input.focus();
+const typed = [was, "a black dog next to a yellow b", "a purpl b", "purpl dgo kta", "dog ".repeat(60), "", was].map((text) => {
+  input.value = text;
+  input.dispatchEvent(new Event("input"));
+  const said = document.querySelector(".ti-hints").textContent;
+  return [said, ...[".ti-go", ".fx-frame"].map((one) => document.querySelector(one).getBoundingClientRect().top)];
+});
+input.blur();
+return typed;
+"""
 
 
 def test_try_it_has_map_and_caption_on_one_screen(pages, server, engine):
@@ -619,6 +633,8 @@ def test_try_it_has_map_and_caption_on_one_screen(pages, server, engine):
                     bottom,
                 )
             assert driver.execute_script("return document.querySelectorAll('.fx-patch').length") == 64
+            said, *tops = zip(*driver.execute_script(TOPS), strict=True)
+            assert len(set(said)) >= 5 and {len(set(top)) for top in tops} == {1}, (width, said, tops)
         before = driver.execute_script(MAP_TOP)
         driver.execute_script("document.querySelector('.ti-go').click()")
         count = "return document.querySelector('.ti-count').textContent"
