@@ -99,7 +99,7 @@ _STYLE = re.compile(
 # What a self-check says to an answer that nobody gave: on a page nobody can.
 _UNANSWERED = re.compile(
     r'<div class="output [^"]*"><div class="highlight"><pre><span></span>'
-    r"Not yet: no answer yet\.\s*</pre></div>\s*</div>"
+    r"Not yet: [^<]*</pre></div>\s*</div>"
 )
 RUN_IT = (
     '<p class="unanswered">Your answer is checked where the chapter runs: '

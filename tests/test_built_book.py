@@ -443,7 +443,7 @@ def test_views_react_without_a_kernel(place, chapter, pages, server, browser):
 def test_self_checks_do_not_say_that_the_reader_has_not_answered(chapter, pages):
     """On a page nobody can: it says where one can."""
     page = (pages / "notebooks" / f"{chapter}.html").read_text(encoding="utf-8")
-    assert "no answer yet" not in page
+    assert "Not yet: " not in page
     assert page.count('<p class="unanswered">') >= 3
 
 
