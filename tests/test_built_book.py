@@ -597,7 +597,8 @@ TOPS = """
 const input = document.querySelector(".ti-caption input");
 const was = input.value;
 input.focus();
-const typed = [was, "a black dog next to a yellow b", "a purpl b", "purpl dgo kta", "dog ".repeat(60), "", was].map((text) => {
+const texts = ["a black dog next to a yellow b", "a purpl b", "purpl dgo kta", "dog ".repeat(60), "", was];
+const typed = [was, ...texts].map((text) => {
   input.value = text;
   input.dispatchEvent(new Event("input"));
   const said = document.querySelector(".ti-hints").textContent;
