@@ -63,10 +63,11 @@ bundle: environment ## write one archive for a classroom without network: site, 
 chapters: environment ## run every chapter and store its outputs in the notebook (for authors)
 	@$(IN)/python scripts/chapters.py
 
-lint: environment ## ruff: rules and format, notebooks too
-	@echo "== Lint: rules and format"
+lint: environment ## ruff: rules and format, notebooks too; which module may import which
+	@echo "== Lint: rules, format, imports"
 	@$(IN)/ruff check .
 	@$(IN)/ruff format --check .
+	@$(IN)/lint-imports --no-cache --no-logo
 
 test: lint browser ## lint, unit tests, every chapter against its stored outputs, the built book in a browser
 	@echo "== Tests: the package, the chapters (nbval), the book built from their outputs"

@@ -6,6 +6,7 @@ SciPy are loaded when something first needs them.
 
 from importlib import import_module
 
+from fixlip_helpers import maps
 from fixlip_helpers.checkpoints import Checkpointed
 from fixlip_helpers.coalitions import Design
 from fixlip_helpers.explanation import Explanation
@@ -16,14 +17,18 @@ from fixlip_helpers.games import (
     Game,
     TableGame,
     TwoSidedGame,
-    VisionLanguageGame,
     precision_report,
 )
 from fixlip_helpers.matrix import explain_matrix
 from fixlip_helpers.metrics import faithfulness, pointing_game
+from fixlip_helpers.show import Pictured
 from fixlip_helpers.sides import Side, combine, fit_side
+from fixlip_helpers.vision_language import VisionLanguageGame
 
 __version__ = "0.1.0"
+
+# Explanations and sides know that pictures can be drawn, not how: who does is put in here, above all rooms.
+Pictured.artist = maps
 
 _LATER = {"load_model": "models", "available_models": "models", "TwoTower": "two_tower"}
 

@@ -22,7 +22,7 @@ import numpy as np
 from fixlip_helpers.coalitions import at_least_one, check_count, check_p, default_draws, empty_and_full
 from fixlip_helpers.explanation import Explanation, player_names, to_fourier_basis
 from fixlip_helpers.fixlip import fixlip
-from fixlip_helpers.games import Game, VisionLanguageGame, checked_values, digest, how_it_sees
+from fixlip_helpers.games import Game, checked_values, digest
 from fixlip_helpers.metrics.controls import counts_only, random_explanation, shuffled_patches, words_only
 from fixlip_helpers.shapley import shapley_design, solve_enforced
 from fixlip_helpers.sides import check_same_model, evaluate_once
@@ -36,6 +36,7 @@ from fixlip_helpers.towers import (
     open_text_tower,
     open_towers,
 )
+from fixlip_helpers.vision_language import VisionLanguageGame, how_it_sees
 
 if TYPE_CHECKING:
     import torch
@@ -589,7 +590,7 @@ class Subject:
     image, caption
     seed : int
     game : TwoSidedGame, optional
-        Of the three, else it is a ValueError; default: a :class:`~fixlip_helpers.games.VisionLanguageGame`.
+        Of the three, else it is a ValueError; default: a :class:`~fixlip_helpers.vision_language.VisionLanguageGame`.
     fixlip, exclip : callable, optional
         ``fixlip(p)`` and ``exclip()`` give these explanations where there is a quicker way to them.
     si_budget : int, optional

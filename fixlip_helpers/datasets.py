@@ -31,7 +31,7 @@ import numpy as np
 from PIL import Image
 
 from fixlip_helpers.games import TableGame
-from fixlip_helpers.models import decode_image, open_image
+from fixlip_helpers.pictures import decode_image, open_image
 
 if TYPE_CHECKING:
     from fixlip_helpers.explanation import Explanation
@@ -285,7 +285,7 @@ class Input:
         return f"{self.places[0 if caption is None else self.captions.index(caption)]}: {reason}"
 
     def image(self) -> object:
-        """The picture, as :class:`~fixlip_helpers.games.VisionLanguageGame` takes it: a path or a PIL image.
+        """The picture, as :class:`~fixlip_helpers.vision_language.VisionLanguageGame` takes it: a path or a PIL image.
 
         Raises
         ------

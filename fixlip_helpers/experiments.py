@@ -34,7 +34,7 @@ from fixlip_helpers.coalitions import Design, check_count, check_p, choose_desig
 from fixlip_helpers.datasets import Input, open_inputs
 from fixlip_helpers.engines import in_process, on_ray
 from fixlip_helpers.explanation import Explanation, written_whole
-from fixlip_helpers.games import VisionLanguageGame, digest
+from fixlip_helpers.games import digest
 from fixlip_helpers.metrics import (
     block_faithfulness,
     bootstrap_interval,
@@ -47,9 +47,11 @@ from fixlip_helpers.metrics import (
     shuffled_patches,
 )
 from fixlip_helpers.metrics.curves import JUDGING_DRAWS
-from fixlip_helpers.models import EMBEDDED, open_image, short_digest
+from fixlip_helpers.models import EMBEDDED, short_digest
+from fixlip_helpers.pictures import open_image
 from fixlip_helpers.released import Asked, passes_of, sides_of
 from fixlip_helpers.sides import Side, combine, fit_side
+from fixlip_helpers.vision_language import VisionLanguageGame
 
 if TYPE_CHECKING:
     import pandas

@@ -654,9 +654,7 @@ class Explanation(Pictured):
         """
         record = self.to_dict()
         if image is not None:
-            from fixlip_helpers.widgets import picture_record
-
-            record["meta"] = {**self.meta, "picture": picture_record(image)}
+            record["meta"] = {**self.meta, "picture": self.artist.picture_record(image)}
         text = json.dumps(record, ensure_ascii=False, allow_nan=False)
         with written_whole(path) as part:
             # half a surrogate pair, which no file can hold, becomes JSON's own \\udddd

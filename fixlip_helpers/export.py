@@ -30,20 +30,18 @@ from PIL import Image
 
 from fixlip_helpers import scenes
 from fixlip_helpers.choices import web
-from fixlip_helpers.cli import PUBLISHED_BUDGET
 from fixlip_helpers.coalitions import authors_split
 from fixlip_helpers.datasets import published_clip
-from fixlip_helpers.models import (
+from fixlip_helpers.maps import data_uri
+from fixlip_helpers.models import SOUND, VisionLanguageModel, load_model
+from fixlip_helpers.pictures import (
     COLOURED_SHARE,
     GREY_LEVELS,
     MOST_COLOURS_OF_A_DRAWING,
     MOST_GREYS_OF_A_DRAWING,
-    SOUND,
-    VisionLanguageModel,
-    load_model,
 )
+from fixlip_helpers.released import PUBLISHED_BUDGET
 from fixlip_helpers.streams import write_anything
-from fixlip_helpers.widgets import data_uri
 
 ACTIVATIONS = ("gelu", "quick_gelu", "gelu_pytorch_tanh")
 """Nonlinearities of the kernels, by their names in transformers."""

@@ -16,9 +16,9 @@ import numpy as np
 from tqdm import tqdm
 
 from fixlip_helpers.explanation import Explanation
-from fixlip_helpers.games import VisionLanguageGame
 from fixlip_helpers.show import count, framed, safe, signed, table
 from fixlip_helpers.sides import Side, check_partners, combine, fit_side
+from fixlip_helpers.vision_language import VisionLanguageGame
 
 if TYPE_CHECKING:
     from fixlip_helpers.models import VisionLanguageModel
@@ -148,7 +148,7 @@ def explain_matrix(
     ----------
     model : VisionLanguageModel
     pictures, captions : sequence
-        What :class:`~fixlip_helpers.games.VisionLanguageGame` takes as image and as text.
+        What :class:`~fixlip_helpers.vision_language.VisionLanguageGame` takes as image and as text.
     p : float
     removal, batch_size
         As for ``VisionLanguageGame``.

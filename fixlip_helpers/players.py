@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fixlip_helpers.pictures import ImageWarning
 from fixlip_helpers.show import count
 
 if TYPE_CHECKING:
@@ -124,8 +125,6 @@ def image_players(
     if len(kept) == 0:
         raise ValueError("image_players leaves no player: every patch is always visible (-1)")
     if lost := sorted(set(np.unique(labels).tolist()) - set(kept.tolist()) - {ALWAYS_VISIBLE}):
-        from fixlip_helpers.models import ImageWarning
-
         warnings.warn(
             f"image_players: {len(lost)} of the labels cover most of no patch and are no players: "
             f"{', '.join(map(str, lost[:8]))}{', ...' if len(lost) > 8 else ''}",

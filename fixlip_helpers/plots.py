@@ -35,18 +35,22 @@ from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 from PIL import Image, ImageOps
 
-from fixlip_helpers.models import open_image
+from fixlip_helpers.maps import picture_and_box
 from fixlip_helpers.show import (
     LOWERS,
     RAISES,
     colour_limit,
     digits_for,
-    judgement,
+    headline,
     literal,
     share,
     shortened,
     signed,
     tile_name,
+    tiles_of,
+    value_name,
+    word_index,
+    words_of,
 )
 from fixlip_helpers.switches import SWITCHES
 
@@ -177,115 +181,13 @@ class FontWarning(UserWarning):
     """Characters that no installed font can show in a figure."""
 
 
-def words_of(explanation: Explanation) -> list[str]:
-    """The names of the text players, in order."""
-    return list(explanation.players[explanation.n_image :])
-
-
-def word_index(explanation: Explanation, word: str | int) -> int:
-    """The position of a word among the text players, from 0.
-
-    Parameters
-    ----------
-    word : str or int
-        A name, or a position (needed where a name occurs twice).
-
-    Raises
-    ------
-    ValueError
-        If there is no such word, or if the name occurs more than once.
-    """
-    words = words_of(explanation)
-    if isinstance(word, (int, np.integer)) and not isinstance(word, bool):
-        if 0 <= word < len(words):
-            return int(word)
-        raise ValueError(f"word = {word}; expected a position from 0 to {len(words) - 1}")
-    places = [place for place, name in enumerate(words) if name == word]
-    if len(places) == 1:
-        return places[0]
-    if places:
-        raise ValueError(
-            f"word = {word!r} occurs at the positions {places}; give one of them instead of the name"
-        )
-    spelt = [members for text, members in explanation.meta.get("words", ()) if text == word]
-    if spelt:
-        raise ValueError(
-            f"word = {word!r} is made of the players at the positions {[i - explanation.n_image for i in spelt[0]]}: "
-            'give one of them, or make words players, text_players="words"'
-        )
-    raise ValueError(f"word = {word!r}; expected one of {words}")
-
-
 # --- The picture under the heat -----------------------------------------------------------------------------
-
-
-def grid_of(explanation: Explanation) -> tuple[int, int]:
-    """Patch rows and columns of an explanation whose image players tile the picture.
-
-    Raises
-    ------
-    ValueError
-        If ``meta["grid"]`` is missing or does not fit, as after merging patches.
-    """
-    grid = explanation.meta.get("grid")
-    if grid is None or int(grid[0]) * int(grid[1]) != explanation.n_image:
-        raise ValueError(
-            f'meta["grid"] = {grid} does not tile {explanation.n_image} image players: heat is drawn on an '
-            "explanation whose image players are the patches of a grid, before patches are merged"
-        )
-    return int(grid[0]), int(grid[1])
-
-
-def tiles_of(explanation: Explanation) -> tuple[tuple[int, int], np.ndarray]:
-    """The tiles that a picture is drawn in, and whose they are.
-
-    Where image players tile the picture evenly, each is a tile. Other groups of patches (uneven blocks, superpixels)
-    are drawn on their patches.
-
-    Returns
-    -------
-    (rows, columns) : tuple of int
-    owner : ndarray of int, shape (rows * columns,)
-        The image player of each tile, row by row; -1 where it is always visible.
-
-    Raises
-    ------
-    ValueError
-        As :func:`grid_of`, where there are no ``meta["image_groups"]`` of these players either.
-    """
-    groups = explanation.meta.get("image_groups")
-    if groups and "grid" not in explanation.meta and max(groups["owner"]) + 1 == explanation.n_image:
-        return tuple(groups["grid"]), np.array(groups["owner"])
-    return grid_of(explanation), np.arange(explanation.n_image)
 
 
 def _on_tiles(explanation: Explanation, values: np.ndarray) -> np.ndarray:
     """Numbers of image players, (n_image,), on their tiles, (rows, columns); 0 on what is always visible."""
     grid, owner = tiles_of(explanation)
     return np.append(values, 0.0)[owner].reshape(grid)
-
-
-def picture_and_box(
-    image: Any, explanation: Explanation | None = None
-) -> tuple[Image.Image, tuple[float, float, float, float]]:
-    """The picture to draw on, and where in it the encoder looks: left, top, right, bottom in its pixels.
-
-    Raises
-    ------
-    ValueError
-        If it is a ``Picture`` that was prepared in another way than that of the explanation.
-    """
-    if hasattr(image, "original") and hasattr(image, "box"):
-        by, own = getattr(image, "prepared_by", None), explanation and explanation.meta.get("seeing")
-        if by is not None and own is not None and by.key != own:
-            raise ValueError(
-                f"the picture was prepared by {by.model!r}, in another way than that of the explanation "
-                f"({explanation.meta.get('model')}), which may see another part of it: give that model's own Picture, "
-                "game.picture"
-            )
-        return image.original, tuple(float(side) for side in image.box)
-    picture = open_image(image)
-    return picture, (0.0, 0.0, float(picture.width), float(picture.height))
 
 
 def faded(picture: Image.Image) -> np.ndarray:
@@ -616,13 +518,6 @@ def word_bars(explanation: Explanation, *, ax: Axes | None = None) -> Axes:
     )
 
 
-def value_name(explanation: Explanation) -> str:
-    """What ``first_order()`` is for this kind of explanation."""
-    if explanation.index == "FWBII":
-        return "Banzhaf value" if explanation.p == 0.5 else f"Banzhaf value at p = {explanation.p:g}"
-    return {"FSII": "Shapley value"}.get(explanation.index, "first-order value")
-
-
 def _link_layout(picture: Image.Image, words: int) -> tuple[float, float, float, float, np.ndarray]:
     """Where words stand beside a picture, in pixels: unit of length, width, bottom, top, their centres."""
     unit = max(picture.width, 0.6 * picture.height)
@@ -771,88 +666,6 @@ def prediction_scatter(
 
 
 # --- The whole explanation ----------------------------------------------------------------------------------
-
-
-def scores(explanation: Explanation) -> list[tuple[str, str, float | None]]:
-    """The numbers that say what was asked and how well the explanation answers.
-
-    Returns
-    -------
-    list of (symbol, meaning, number or None where unknown)
-        The game's value of the full pair, the explanation's, their gap, and the held-out R².
-    """
-    everyone = np.ones((1, explanation.n_players), dtype=bool)
-    predicted, r2 = float(explanation.predict(everyone)[0]), explanation.meta.get("held_out_r2")
-    if explanation.meta.get("relative_to_empty"):
-        return [
-            ("ν(N) − ν(∅)", "the model's score above the empty input's (not published)", None),
-            ("ν̂(N) − ν(∅)", "the explanation's, by extrapolation", predicted),
-            ("R²", "on held-out coalitions (not published)", None),
-        ]
-    full = explanation.meta.get("full_value")
-    return [
-        ("ν(N)", "the model's score of the whole pair", full),
-        ("ν̂(N)", "the explanation's, by extrapolation", predicted),
-        ("ν̂(N) − ν(N)", "their gap", None if full is None else predicted - full),
-        ("R²", "on held-out coalitions", r2),
-    ]
-
-
-def headline(explanation: Explanation) -> str:
-    """Model, method, p and scores in one line."""
-    meta = explanation.meta
-    parts = [meta.get("model"), meta.get("method")]
-    parts += [f"p = {explanation.p:g}"] if explanation.p is not None else []
-    if explanation.index in ("FWBII", "FSII"):
-        for symbol, _, number in scores(explanation):
-            if number is not None:
-                parts.append(
-                    f"held-out R² = {share(number)} ({judgement(number).split(':')[0]})"
-                    if symbol == "R²"
-                    else f"{symbol} = {signed(number)}"
-                )
-    return "   ·   ".join(literal(str(part)) for part in parts if part)
-
-
-def spot(explanation: Explanation, patch: int) -> str:
-    """Where an image player is, counted from 1, as figures and the explorer say it; the name of a region."""
-    name = tile_name(explanation)
-    if name == "region":
-        return explanation.players[patch]
-    columns = explanation.meta["image_groups"]["blocks"][1] if name == "block" else grid_of(explanation)[1]
-    return f"{name} in row {patch // columns + 1}, column {patch % columns + 1}"
-
-
-def alt_text(explanation: Explanation, word: str | int | None = None) -> str:
-    """A figure in words, for readers who do not see it.
-
-    With a word: the strongest patches of its map. Without: the words with their first-order values and the
-    strongest pairs.
-    """
-    (rows, columns), _ = tiles_of(explanation)
-    if word is not None:
-        place = word_index(explanation, word)
-        values = explanation.cross_modal()[:, place]
-        name = words_of(explanation)[place]
-        text = f"Heat of the word {name} over {rows} by {columns} patches, sum {signed(values.sum())}."
-        for kind, patch in (("raises", int(values.argmax())), ("lowers", int(values.argmin()))):
-            if (values[patch] > 0) == (kind == "raises") and values[patch] != 0:
-                text += (
-                    f" What {kind} most with it: the {spot(explanation, patch)} ({signed(values[patch])})."
-                )
-        return text
-    values = explanation.first_order()[explanation.n_image :]
-    text = (
-        "Words with their values: "
-        + ", ".join(f"{n} {signed(v)}" for n, v in zip(words_of(explanation), values, strict=True))
-        + "."
-    )
-    pairs = [
-        f"{term.names[1]} with the {spot(explanation, term.players[0])} {signed(term.value)}"
-        for term in explanation.top(3, "cross")
-        if term.value
-    ]
-    return text + (" Strongest pairs: " + "; ".join(pairs) + "." if pairs else "")
 
 
 @_styled

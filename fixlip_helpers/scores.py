@@ -15,14 +15,14 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from . import faults, scenes
-from .fixlip import fixlip
-from .games import VisionLanguageGame
-from .metrics import pointing_game
-from .models import ASSETS, EMBEDDED, SOUND, VisionLanguageModel, load_model
-from .scenes import BACKGROUNDS, COLOURS, NOUNS, Scene
-from .sides import combine, fit_side
-from .streams import write_anything
+from fixlip_helpers import faults, scenes
+from fixlip_helpers.fixlip import fixlip
+from fixlip_helpers.metrics import pointing_game
+from fixlip_helpers.models import ASSETS, EMBEDDED, SOUND, VisionLanguageModel, load_model
+from fixlip_helpers.scenes import BACKGROUNDS, COLOURS, NOUNS, Scene
+from fixlip_helpers.sides import combine, fit_side
+from fixlip_helpers.streams import write_anything
+from fixlip_helpers.vision_language import VisionLanguageGame
 
 #: The least value of each score that the course relies on, and what the score is.
 PROMISES = {

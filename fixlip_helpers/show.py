@@ -10,19 +10,13 @@ users is escaped, and none of it is taken for a formula.
 
 from __future__ import annotations
 
-import base64
 import html
-import io
 import math
 import unicodedata
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from fixlip_helpers.explanation import Explanation, Term
-    from fixlip_helpers.games import VisionLanguageGame
 
 POOR_FIT = 0.7
 """Held-out R² below which a fit is called poor: a convention of this package, not a theorem."""
@@ -31,10 +25,46 @@ RAISES, LOWERS = "#c4161c", "#1f5fbf"  # in figures, on white
 BAR_RAISES, BAR_LOWERS = "#de3d42", "#3f7ddb"  # in HTML, on white and on dark
 
 BAR = 10  # characters of the longest bar
+MAP_PIXELS = 160
 EIGHTHS = "▏▎▍▌▋▊▉█"
 TERMS_SHOWN = 8
-MAP_PIXELS = 160
-LEVELS = 16  # of a small map's colours and greys: what rounding moves by less stays the same
+
+
+class HasPlayers(Protocol):
+    """What is read here of an explanation, or of the game of a picture and a caption."""
+
+    n_image: int
+    n_text: int
+    players: list[str]
+    meta: dict
+
+
+class Explained(HasPlayers, Protocol):
+    """What else is read here of an :class:`~fixlip_helpers.explanation.Explanation`."""
+
+    n_players: int
+    index: str
+    p: float | None
+    errors: Any
+    picture: Any
+    artist: Artist
+
+    def predict(self, coalitions: np.ndarray) -> np.ndarray: ...
+    def first_order(self) -> np.ndarray: ...
+    def cross_modal(self) -> np.ndarray: ...
+    def top(self, k: int, kind: str) -> Sequence[Any]: ...
+
+
+class Artist(Protocol):
+    """Who draws: the module :mod:`~fixlip_helpers.maps`."""
+
+    def small_map(self, explanation: Pictured, values: np.ndarray, limit: float) -> str:
+        """Numbers of image players, (n_image,), over the picture, as a ``data:`` URI."""
+        ...
+
+    def picture_record(self, image: Any) -> dict:
+        """What a file or a page holds of a picture."""
+        ...
 
 
 class Pictured:
@@ -44,9 +74,12 @@ class Pictured:
     ----------
     picture : Picture, picture or None
         As :func:`fixlip_helpers.plots.heat` takes it.
+    artist : Artist
+        Nothing down here opens a picture: ``fixlip_helpers/__init__`` puts in who does.
     """
 
     picture = None
+    artist: ClassVar[Artist]
 
     def __getstate__(self) -> dict:
         return {name: value for name, value in self.__dict__.items() if name != "picture"}
@@ -161,7 +194,7 @@ def bar(value: float, limit: float) -> str:
     return f'<span aria-hidden="true" style="color:{colour}">{blocks}</span>' if blocks else ""
 
 
-def terms_table(terms: Sequence[Term], errors: Sequence[float] | None = None) -> str:
+def terms_table(terms: Sequence[Any], errors: Sequence[float] | None = None) -> str:
     """Terms as a table: value, with its standard error where it is known, bar, names of the players."""
     limit = colour_limit(np.array([term.value for term in terms]))
     digits, most = digits_for(limit), max((len(term.names) for term in terms), default=1)
@@ -175,10 +208,181 @@ def terms_table(terms: Sequence[Term], errors: Sequence[float] | None = None) ->
     return table(head, rows)
 
 
+# --- What there is to read of an explanation ---------------------------------------------------------------
+
+
+def words_of(explanation: Explained) -> list[str]:
+    """The names of the text players, in order."""
+    return list(explanation.players[explanation.n_image :])
+
+
+def word_index(explanation: Explained, word: str | int) -> int:
+    """The position of a word among the text players, from 0.
+
+    Parameters
+    ----------
+    word : str or int
+        A name, or a position (needed where a name occurs twice).
+
+    Raises
+    ------
+    ValueError
+        If there is no such word, or if the name occurs more than once.
+    """
+    words = words_of(explanation)
+    if isinstance(word, (int, np.integer)) and not isinstance(word, bool):
+        if 0 <= word < len(words):
+            return int(word)
+        raise ValueError(f"word = {word}; expected a position from 0 to {len(words) - 1}")
+    places = [place for place, name in enumerate(words) if name == word]
+    if len(places) == 1:
+        return places[0]
+    if places:
+        raise ValueError(
+            f"word = {word!r} occurs at the positions {places}; give one of them instead of the name"
+        )
+    spelt = [members for text, members in explanation.meta.get("words", ()) if text == word]
+    if spelt:
+        raise ValueError(
+            f"word = {word!r} is made of the players at the positions {[i - explanation.n_image for i in spelt[0]]}: "
+            'give one of them, or make words players, text_players="words"'
+        )
+    raise ValueError(f"word = {word!r}; expected one of {words}")
+
+
+def grid_of(explanation: Explained) -> tuple[int, int]:
+    """Patch rows and columns of an explanation whose image players tile the picture.
+
+    Raises
+    ------
+    ValueError
+        If ``meta["grid"]`` is missing or does not fit, as after merging patches.
+    """
+    grid = explanation.meta.get("grid")
+    if grid is None or int(grid[0]) * int(grid[1]) != explanation.n_image:
+        raise ValueError(
+            f'meta["grid"] = {grid} does not tile {explanation.n_image} image players: heat is drawn on an '
+            "explanation whose image players are the patches of a grid, before patches are merged"
+        )
+    return int(grid[0]), int(grid[1])
+
+
+def tiles_of(explanation: Explained) -> tuple[tuple[int, int], np.ndarray]:
+    """The tiles that a picture is drawn in, and whose they are.
+
+    Where image players tile the picture evenly, each is a tile. Other groups of patches (uneven blocks, superpixels)
+    are drawn on their patches.
+
+    Returns
+    -------
+    (rows, columns) : tuple of int
+    owner : ndarray of int, shape (rows * columns,)
+        The image player of each tile, row by row; -1 where it is always visible.
+
+    Raises
+    ------
+    ValueError
+        As :func:`grid_of`, where there are no ``meta["image_groups"]`` of these players either.
+    """
+    groups = explanation.meta.get("image_groups")
+    if groups and "grid" not in explanation.meta and max(groups["owner"]) + 1 == explanation.n_image:
+        return tuple(groups["grid"]), np.array(groups["owner"])
+    return grid_of(explanation), np.arange(explanation.n_image)
+
+
+def value_name(explanation: Explained) -> str:
+    """What ``first_order()`` is for this kind of explanation."""
+    if explanation.index == "FWBII":
+        return "Banzhaf value" if explanation.p == 0.5 else f"Banzhaf value at p = {explanation.p:g}"
+    return {"FSII": "Shapley value"}.get(explanation.index, "first-order value")
+
+
+def scores(explanation: Explained) -> list[tuple[str, str, float | None]]:
+    """The numbers that say what was asked and how well the explanation answers.
+
+    Returns
+    -------
+    list of (symbol, meaning, number or None where unknown)
+        The game's value of the full pair, the explanation's, their gap, and the held-out R².
+    """
+    everyone = np.ones((1, explanation.n_players), dtype=bool)
+    predicted, r2 = float(explanation.predict(everyone)[0]), explanation.meta.get("held_out_r2")
+    if explanation.meta.get("relative_to_empty"):
+        return [
+            ("ν(N) − ν(∅)", "the model's score above the empty input's (not published)", None),
+            ("ν̂(N) − ν(∅)", "the explanation's, by extrapolation", predicted),
+            ("R²", "on held-out coalitions (not published)", None),
+        ]
+    full = explanation.meta.get("full_value")
+    return [
+        ("ν(N)", "the model's score of the whole pair", full),
+        ("ν̂(N)", "the explanation's, by extrapolation", predicted),
+        ("ν̂(N) − ν(N)", "their gap", None if full is None else predicted - full),
+        ("R²", "on held-out coalitions", r2),
+    ]
+
+
+def headline(explanation: Explained) -> str:
+    """Model, method, p and scores in one line."""
+    meta = explanation.meta
+    parts = [meta.get("model"), meta.get("method")]
+    parts += [f"p = {explanation.p:g}"] if explanation.p is not None else []
+    if explanation.index in ("FWBII", "FSII"):
+        for symbol, _, number in scores(explanation):
+            if number is not None:
+                parts.append(
+                    f"held-out R² = {share(number)} ({judgement(number).split(':')[0]})"
+                    if symbol == "R²"
+                    else f"{symbol} = {signed(number)}"
+                )
+    return "   ·   ".join(literal(str(part)) for part in parts if part)
+
+
+def spot(explanation: Explained, patch: int) -> str:
+    """Where an image player is, counted from 1, as figures and the explorer say it; the name of a region."""
+    name = tile_name(explanation)
+    if name == "region":
+        return explanation.players[patch]
+    columns = explanation.meta["image_groups"]["blocks"][1] if name == "block" else grid_of(explanation)[1]
+    return f"{name} in row {patch // columns + 1}, column {patch % columns + 1}"
+
+
+def alt_text(explanation: Explained, word: str | int | None = None) -> str:
+    """A figure in words, for readers who do not see it.
+
+    With a word: the strongest patches of its map. Without: the words with their first-order values and the
+    strongest pairs.
+    """
+    (rows, columns), _ = tiles_of(explanation)
+    if word is not None:
+        place = word_index(explanation, word)
+        values = explanation.cross_modal()[:, place]
+        name = words_of(explanation)[place]
+        text = f"Heat of the word {name} over {rows} by {columns} patches, sum {signed(values.sum())}."
+        for kind, patch in (("raises", int(values.argmax())), ("lowers", int(values.argmin()))):
+            if (values[patch] > 0) == (kind == "raises") and values[patch] != 0:
+                text += (
+                    f" What {kind} most with it: the {spot(explanation, patch)} ({signed(values[patch])})."
+                )
+        return text
+    values = explanation.first_order()[explanation.n_image :]
+    text = (
+        "Words with their values: "
+        + ", ".join(f"{n} {signed(v)}" for n, v in zip(words_of(explanation), values, strict=True))
+        + "."
+    )
+    pairs = [
+        f"{term.names[1]} with the {spot(explanation, term.players[0])} {signed(term.value)}"
+        for term in explanation.top(3, "cross")
+        if term.value
+    ]
+    return text + (" Strongest pairs: " + "; ".join(pairs) + "." if pairs else "")
+
+
 # --- An explanation -------------------------------------------------------------------------------------------
 
 
-def tile_name(explanation: Explanation | VisionLanguageGame) -> str:
+def tile_name(explanation: HasPlayers) -> str:
     """What image players are called: "patch", "block" (of patches), "region", or "image player" after a merge."""
     groups = explanation.meta.get("image_groups")
     if groups:
@@ -187,7 +391,7 @@ def tile_name(explanation: Explanation | VisionLanguageGame) -> str:
     return "patch" if grid and grid[0] * grid[1] == explanation.n_image else "image player"
 
 
-def players_of(explanation: Explanation | VisionLanguageGame) -> str:
+def players_of(explanation: HasPlayers) -> str:
     """How many players there are of each kind."""
     words = explanation.meta.get("words", ())
     whole = len(words) == explanation.n_text and all(len(players) == 1 for _, players in words)
@@ -195,7 +399,7 @@ def players_of(explanation: Explanation | VisionLanguageGame) -> str:
     return " and ".join(count(number, name) for number, name in kinds if number) or "no players"
 
 
-def described(explanation: Explanation) -> str:
+def described(explanation: Explained) -> str:
     """Method, model and caption."""
     meta = explanation.meta
     text = meta.get("method", explanation.index)
@@ -204,7 +408,7 @@ def described(explanation: Explanation) -> str:
     return text
 
 
-def facts_of(explanation: Explanation) -> list[str]:
+def facts_of(explanation: Explained) -> list[str]:
     """Players, index and p, held-out R², and what the fit was held by."""
     meta, r2 = explanation.meta, explanation.meta.get("held_out_r2")
     facts = [players_of(explanation)]
@@ -220,14 +424,14 @@ def facts_of(explanation: Explanation) -> list[str]:
     return facts
 
 
-def explanation_text(explanation: Explanation) -> str:
+def explanation_text(explanation: Explained) -> str:
     """One line: what, of what, and how good."""
     caption = explanation.meta.get("caption")
     quoted = "" if caption is None else f", {shortened(caption, 60)!r}"
     return f"<{described(explanation)}{quoted}: {', '.join(facts_of(explanation))}>"
 
 
-def explanation_html(explanation: Explanation) -> str:
+def explanation_html(explanation: Explained) -> str:
     """Facts, strongest terms, a small map where the picture is at hand, and the command that draws all."""
     meta = explanation.meta
     facts = facts_of(explanation)
@@ -251,10 +455,8 @@ def explanation_html(explanation: Explanation) -> str:
     return framed(header, terms_table(terms, errors), _map(explanation, paired))
 
 
-def _map(explanation: Explanation, paired: bool) -> str:
+def _map(explanation: Explained, paired: bool) -> str:
     """A small map of the strongest word, and the command that draws them all; nothing where no map can be drawn."""
-    from fixlip_helpers.plots import alt_text, tiles_of
-
     try:
         tiles_of(explanation)
     except ValueError:  # merged patches, or players that are no patches
@@ -269,36 +471,9 @@ def _map(explanation: Explanation, paired: bool) -> str:
     else:
         values = explanation.first_order()[: explanation.n_image]
         limit, alt, title = colour_limit(values), alt_text(explanation), "Value of each place"
+    source = explanation.artist.small_map(explanation, values, limit)
     return (
-        f'<p><img src="{small_map(explanation, values, limit)}" alt="{html.escape(alt)}" width="{MAP_PIXELS}"><br>'
+        f'<p><img src="{source}" alt="{html.escape(alt)}" width="{MAP_PIXELS}"><br>'
         f"{title}: red raises, blue lowers.<br>All maps: "
         "<code>plots.explanation_figure(explanation, explanation.picture)</code></p>"
     )
-
-
-def small_map(explanation: Explanation, values: np.ndarray, limit: float) -> str:
-    """Numbers of image players over the picture in grey, as a ``data:`` URI of a PNG.
-
-    Greys and colours have :data:`LEVELS` steps, and all else is computed in whole numbers.
-    """
-    from PIL import Image, ImageColor, ImageOps
-
-    from fixlip_helpers.plots import picture_and_box, tiles_of
-
-    picture, box = picture_and_box(explanation.picture)
-    (rows, columns), owner = tiles_of(explanation)
-    wide, high = box[2] - box[0], box[3] - box[1]
-    size = MAP_PIXELS, max(1, round(MAP_PIXELS * high / wide))
-    grey = np.asarray(
-        ImageOps.autocontrast(picture.convert("L").resize(size, Image.Resampling.BOX, box), cutoff=1), int
-    )
-    grey = 138 + grey * LEVELS // 256 * 7  # light, so that the only colours are those of the map
-    steps = np.append(np.rint(LEVELS * np.clip(values / limit, -1, 1)).astype(int), 0)[owner]
-    steps = steps.reshape(rows, columns)
-    steps = steps[np.arange(size[1]) * rows // size[1]][:, np.arange(size[0]) * columns // size[0]]
-    colours = np.array([ImageColor.getrgb(LOWERS), ImageColor.getrgb(RAISES)])[(steps > 0).astype(int)]
-    strength = 9 * np.abs(steps)[..., None]  # of 10 * LEVELS
-    mixed = (grey[..., None] * (10 * LEVELS - strength) + colours * strength) // (10 * LEVELS)
-    file = io.BytesIO()
-    Image.fromarray(mixed.astype(np.uint8)).save(file, "PNG", optimize=True)
-    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"

@@ -2,7 +2,7 @@
 
 :class:`TwoTower` wraps an image encoder and a text encoder that are called as functions (OpenCLIP, MobileCLIP, a
 fine-tuned network, a service behind an address) and offers what
-:class:`~fixlip_helpers.games.VisionLanguageGame` and the removals ask of a model. What can be found out by
+:class:`~fixlip_helpers.vision_language.VisionLanguageGame` and the removals ask of a model. What can be found out by
 asking is not asked of the user:
 
 * size and normalisation of the pixels: ``preprocess`` is given a black and a white picture;
@@ -31,10 +31,10 @@ from fixlip_helpers.models import (
     Scoring,
     check_caption,
     fingerprint,
-    open_for_encoder,
     short_digest,
     unit_rows,
 )
+from fixlip_helpers.pictures import open_for_encoder
 from fixlip_helpers.pieces import Words, name_players, name_spans
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ class TwoTower(Scoring):
         Raises
         ------
         ValueError
-            As :func:`~fixlip_helpers.models.open_image`, and for a picture more than ``MAX_ASPECT_RATIO``
+            As :func:`~fixlip_helpers.pictures.open_image`, and for a picture more than ``MAX_ASPECT_RATIO``
             times as long as wide.
         """
         import torch

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
@@ -31,11 +31,21 @@ from fixlip_helpers.coalitions import Design, UnderdeterminedError, blocks, mono
 from fixlip_helpers.explanation import Explanation, StandardErrors, to_fourier_basis
 from fixlip_helpers.wls import normal_equations, split_monomials
 
-if TYPE_CHECKING:
-    from fixlip_helpers.sides import Side
-
 MAX_TERMS_WITH_ERRORS = 6000
 """Most terms of a side for which leverages are computed: their Gram matrix is inverted row by row."""
+
+
+class FittedSide(Protocol):
+    """What is read here of a :class:`~fixlip_helpers.sides.Side`, which is made of what stands here."""
+
+    modality: str
+    order: int
+    players: list[str]
+    p: float
+    scale: float
+    coefficients: np.ndarray
+    enumerated: bool
+    spread: Spread | None
 
 
 @dataclass(eq=False, repr=False)
@@ -160,12 +170,12 @@ def n_shifts(design: Design) -> int:
     return int(_draws(design)[first].sum())
 
 
-def standard_errors(image: Side, text: Side) -> StandardErrors:
+def standard_errors(image: FittedSide, text: FittedSide) -> StandardErrors:
     """Standard errors of ``combine(image, text)``.
 
     Parameters
     ----------
-    image, text : Side
+    image, text : FittedSide
         Fitted with ``errors=True``.
 
     Raises

@@ -9,7 +9,6 @@ that for the words of an explanation. :func:`guess` asks, and :func:`replies` an
 
 from __future__ import annotations
 
-import base64
 import html
 import io
 import json
@@ -24,16 +23,16 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from fixlip_helpers.choices import Choices, name_of, web
-from fixlip_helpers.models import open_image
-from fixlip_helpers.plots import alt_text, heat, picture_and_box, tiles_of, word_index, words_of
-from fixlip_helpers.show import explanation_html
+from fixlip_helpers.maps import data_uri, picture_and_box, picture_record
+from fixlip_helpers.pictures import open_image
+from fixlip_helpers.plots import heat
+from fixlip_helpers.show import alt_text, explanation_html, tiles_of, word_index, words_of
 
 if TYPE_CHECKING:
     from IPython.display import HTML
 
     from fixlip_helpers.explanation import Explanation
 
-MOST_PIXELS = 1000  # along a page's picture: more is not seen
 NO_FRAME = (
     "The explorer does not show here, since this program did not run the notebook itself. Run this cell, or trust the "
     "notebook (in JupyterLab: View, Activate Command Palette, Trust Notebook). What it would show first:"
@@ -51,22 +50,6 @@ def rendered(image: Image.Image | Figure, dpi: int = 110) -> Image.Image:
     image.savefig(file, dpi=dpi)
     plt.close(image)
     return Image.open(file)
-
-
-def data_uri(image: Image.Image | Figure, dpi: int = 110) -> str:
-    """A picture or figure as ``data:`` URI: PNG where that is small (drawings), else WebP.
-
-    Parameters
-    ----------
-    image : PIL image or Figure
-        A figure is rendered at ``dpi`` and closed.
-    """
-    image = rendered(image, dpi).convert("RGB")
-    as_png, as_webp = io.BytesIO(), io.BytesIO()
-    image.save(as_png, "PNG", optimize=True)
-    image.save(as_webp, "WEBP", quality=88)
-    kind, data = ("png", as_png) if as_png.tell() <= max(as_webp.tell(), 40_000) else ("webp", as_webp)
-    return f"data:image/{kind};base64,{base64.b64encode(data.getvalue()).decode()}"
 
 
 def _panel(image: Image.Image | Figure | Any, alt: str, width: str) -> str:
@@ -210,20 +193,6 @@ def _inline_json(record: Any) -> str:
     return text.translate({ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"})
 
 
-def picture_record(image: Any) -> dict:
-    """What the explorer shows of a picture: ``src`` (data URI), ``alt``, and ``box``, what the encoder sees of it, as
-    shares (left, top, right, bottom)."""
-    picture, box = picture_and_box(image)
-    width, height = picture.size
-    shown = picture.copy()
-    shown.thumbnail((MOST_PIXELS, MOST_PIXELS))
-    return {
-        "src": data_uri(shown),
-        "alt": "The picture that is explained.",
-        "box": [box[0] / width, box[1] / height, box[2] / width, box[3] / height],
-    }
-
-
 def explorer_page(
     explanation: Explanation,
     image: Any,
@@ -255,7 +224,7 @@ def explorer_page(
     Raises
     ------
     ValueError
-        If it is not known where the image players are (:func:`fixlip_helpers.plots.tiles_of`).
+        If it is not known where the image players are (:func:`fixlip_helpers.show.tiles_of`).
     """
     tiles_of(explanation)
     picture_and_box(image, explanation)  # refuses another model's

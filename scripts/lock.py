@@ -24,6 +24,7 @@ BOOK_AND_TESTS = [
     "editables",
     "hatchling",
     "hypothesis",
+    "import-linter",
     "jsonschema",
     "jupyter-book",
     "latex2mathml",

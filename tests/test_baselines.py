@@ -28,7 +28,7 @@ from fixlip_helpers.baselines import (
 from fixlip_helpers.coalitions import all_coalitions
 from fixlip_helpers.exact import banzhaf_values, shapley_values
 from fixlip_helpers.fixlip import fixlip
-from fixlip_helpers.games import VisionLanguageGame, random_embeddings, random_game
+from fixlip_helpers.games import random_embeddings, random_game
 from fixlip_helpers.models import load_model
 from fixlip_helpers.scenes import examples
 from fixlip_helpers.towers import (
@@ -37,6 +37,7 @@ from fixlip_helpers.towers import (
     open_text_tower,
     open_towers,
 )
+from fixlip_helpers.vision_language import VisionLanguageGame
 
 pytestmark = pytest.mark.rotating(
     3, by="model"

@@ -17,7 +17,9 @@ import pytest
 import stand_ins
 from PIL import Image
 
-from fixlip_helpers import VisionLanguageGame, cli, models, scenes
+from fixlip_helpers import VisionLanguageGame, cli, models, pictures, scenes
+from fixlip_helpers.commands import plans
+from fixlip_helpers.commands.console import NOT_RUN
 from fixlip_helpers.datasets import published_clip
 from fixlip_helpers.explanation import Explanation
 from fixlip_helpers.models import VisionLanguageModel
@@ -131,7 +133,7 @@ def test_explain_writes_three_files_and_says_how_far_to_trust_them(call, picture
 
 def test_explain_is_the_package_s_explanation(call, picture, tmp_path, folder):
     from fixlip_helpers.fixlip import fixlip
-    from fixlip_helpers.games import VisionLanguageGame
+    from fixlip_helpers.vision_language import VisionLanguageGame
 
     call("explain", picture, CAPTION, "--p", "0.6", "--seed", "3", "--removal", "drop")
     ours = Explanation.load(tmp_path / "out" / "explanation.json")
@@ -240,14 +242,14 @@ def test_the_heuristic_tells_the_scenes_from_the_photograph():
     pictures = [scenes.make_scene(seed).image for seed in range(20)]
     pictures += [scenes.grid_scene(scenes.random_nouns(4, f"g{k}"), k).image for k in range(20)]
     pictures += [example.image for example in scenes.examples().values()]
-    assert max(map(models.distinct_colours, pictures)) < models.MOST_COLOURS_OF_A_DRAWING
-    assert models.distinct_colours(published_clip()[0]) > models.MOST_COLOURS_OF_A_DRAWING
+    assert max(map(pictures.distinct_colours, pictures)) < pictures.MOST_COLOURS_OF_A_DRAWING
+    assert pictures.distinct_colours(published_clip()[0]) > pictures.MOST_COLOURS_OF_A_DRAWING
 
 
 def test_a_game_of_an_embedded_encoder_and_a_photograph_warns():
     model, photograph = models.load_model("mini-clip"), published_clip()[0]
     with pytest.warns(
-        models.ImageWarning, match="looks like a photograph.*mini-clip has seen drawn scenes only"
+        pictures.ImageWarning, match="looks like a photograph.*mini-clip has seen drawn scenes only"
     ):
         VisionLanguageGame(model, photograph, "a dog")
     with warnings.catch_warnings():
@@ -423,9 +425,9 @@ def test_unusable_calls(capsys, tmp_path, arguments):
 
 def test_a_budget_beyond_memory_is_refused_at_once(call, picture, tmp_path, monkeypatch):
     start = time.perf_counter()
-    monkeypatch.setattr(cli, "_memory", lambda: 2e6)
+    monkeypatch.setattr(plans, "machine_memory", lambda: 2e6)
     refuses(call("explain", picture, CAPTION, "--budget", "2^40"), tmp_path, "memory", "less")
-    monkeypatch.setattr(cli, "_memory", lambda: 2e5)
+    monkeypatch.setattr(plans, "machine_memory", lambda: 2e5)
     refuses(
         call("explain", picture, CAPTION, "--budget", "2^12"), tmp_path, "GB of memory", "smaller --budget"
     )
@@ -545,7 +547,7 @@ def test_verify_without_the_model_says_so(call, monkeypatch):
 
     monkeypatch.setattr(models, "load_model", nowhere)
     code, _, errors = call("verify")
-    assert code == cli.NOT_RUN == 3
+    assert code == NOT_RUN == 3
     assert (
         errors.startswith("fixlip: not run here: ") and errors.count("\n") == 1 and "--model FOLDER" in errors
     )

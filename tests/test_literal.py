@@ -12,7 +12,8 @@ from fontTools.pens.ttGlyphPen import TTGlyphPen
 from matplotlib import font_manager
 from stand_ins import noise_image
 
-from fixlip_helpers import cli, plots
+from fixlip_helpers import cli, plots, show
+from fixlip_helpers.commands import results
 from fixlip_helpers.explanation import Explanation
 
 SPELT = {
@@ -74,7 +75,7 @@ def test_texts_of_any_kind_are_drawn_as_they_are():
     figure.canvas.draw()
     texts = [text for text in figure.findobj(mpl.text.Text) if text.get_text()]
     assert not any(text.get_usetex() or text.get_parse_math() for text in texts)
-    assert {plots.shortened(word, 16) for word in SPELT.values()} <= {text.get_text() for text in texts}
+    assert {show.shortened(word, 16) for word in SPELT.values()} <= {text.get_text() for text in texts}
     plt.close(figure)
     drawn(explained(SPELT["half a surrogate pair"] + SPELT["broken mathematics"]))
 
@@ -167,7 +168,7 @@ def test_a_figure_or_page_that_fails_costs_nothing_else(broken, tmp_path, monkey
 
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / broken).write_text("of an earlier run")
-    monkeypatch.setattr(cli, {"explanation.png": "_draw", "explanation.html": "_page"}[broken], fails)
+    monkeypatch.setattr(results, {"explanation.png": "_draw", "explanation.html": "_page"}[broken], fails)
     result = demo(tmp_path)
     assert result.exit_code == 1
     assert f"{broken} could not be made (RuntimeError: no ink); explanation.json, " in result.output

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import CLIPTokenizer, GemmaTokenizer, PreTrainedTokenizerFast, XLMRobertaTokenizer
 
-from fixlip_helpers import TwoTower, VisionLanguageGame, fixlip, plots, widgets
+from fixlip_helpers import TwoTower, VisionLanguageGame, fixlip, show, widgets
 from fixlip_helpers.models import VisionLanguageModel
 from fixlip_helpers.pieces import find_spans, name_players
 
@@ -207,9 +207,9 @@ def test_names_of_any_text(text):
 def test_players_are_asked_for_by_name_and_shown_by_it():
     game = VisionLanguageGame(model_of("clip"), stand_ins.noise_image(), "a café 🐶", image_players=(2, 2))
     explanation = fixlip(game)
-    assert explanation.players[4:] == ["a", "café", "🐶"] and plots.word_index(explanation, "café") == 1
+    assert explanation.players[4:] == ["a", "café", "🐶"] and show.word_index(explanation, "café") == 1
     with pytest.raises(ValueError, match=r"'dü' is made of the players at the positions"):
-        plots.word_index(fixlip(VisionLanguageGame(model_of("clip"), stand_ins.noise_image(), "a ü dü",
+        show.word_index(fixlip(VisionLanguageGame(model_of("clip"), stand_ins.noise_image(), "a ü dü",
                                                    image_players=(2, 2))), "dü")  # fmt: skip
     shown = widgets.explorer_page(explanation, game.picture) + json.dumps(
         explanation.to_dict(), ensure_ascii=False

@@ -15,7 +15,7 @@ from matplotlib import pyplot as plt
 from PIL import Image
 from stand_ins import CAPTION, PIECES, noise_image, small_model
 
-from fixlip_helpers import VisionLanguageGame, fixlip, plots
+from fixlip_helpers import VisionLanguageGame, fixlip, plots, show
 from fixlip_helpers.players import image_players, on_patches, read_labels, text_players
 
 GRID = (4, 4)
@@ -181,7 +181,7 @@ def test_its_explanation_is_drawn():
         game = VisionLanguageGame(model, noise_image(), "black dog", image_players=regions)
         explanation = fixlip(game)
         values = explanation.cross_modal()[:, 1]
-        limit = plots.colour_limit(explanation.cross_modal())
+        limit = show.colour_limit(explanation.cross_modal())
         ax = plots.patch_heat(on_patches(values, explanation.meta), game.picture, limit=limit)
         drawn = ax.images[-1].get_array()
         assert drawn.shape[:2] == (4, 4)
@@ -192,7 +192,7 @@ def test_its_explanation_is_drawn():
             assert (drawn[2:, 2, 3] == 0).all()  # always visible: no colour
             shown = plots.heat(explanation, game.picture, "dog").images[-1].get_array()
             np.testing.assert_array_equal(shown, drawn)
-            assert plots.spot(explanation, 0) == explanation.players[0]
+            assert show.spot(explanation, 0) == explanation.players[0]
         plots.explanation_figure(explanation, game.picture)
         plt.close("all")
 

@@ -17,7 +17,7 @@ mpl.use("Agg")
 
 from matplotlib import pyplot as plt
 
-from fixlip_helpers import plots
+from fixlip_helpers import plots, show
 from fixlip_helpers.datasets import published_clip
 from fixlip_helpers.explanation import Explanation
 
@@ -164,7 +164,7 @@ def test_maps_of_different_words_share_one_scale():
     limit = np.abs(explanation.cross_modal()).max()
     for word in ("red", "kite"):
         heat = plots.heat(explanation, ramp(), word).images[-1].get_array()
-        column = explanation.cross_modal()[:, plots.word_index(explanation, word)].reshape(2, 3)
+        column = explanation.cross_modal()[:, show.word_index(explanation, word)].reshape(2, 3)
         np.testing.assert_allclose(heat[..., 3], 0.9 * np.abs(column) / limit)
 
 
@@ -176,8 +176,8 @@ def test_heat_lies_in_the_box_that_the_encoder_sees():
 
 
 def test_limit_of_nothing_is_one():
-    assert plots.colour_limit(np.zeros(3)) == plots.colour_limit(np.array([])) == 1.0
-    assert plots.colour_limit(np.array([-3.0, 1.0]), np.array([2.0])) == 3.0
+    assert show.colour_limit(np.zeros(3)) == show.colour_limit(np.array([])) == 1.0
+    assert show.colour_limit(np.array([-3.0, 1.0]), np.array([2.0])) == 3.0
 
 
 def test_settings_of_the_caller_are_left_alone():
@@ -252,7 +252,7 @@ def test_signed(value, digits, text):
 
 @pytest.mark.parametrize(("limit", "digits"), [(250, 0), (13.2, 1), (2.7, 2), (0.142, 3), (0.0062, 5)])
 def test_digits_show_three_figures(limit, digits):
-    assert plots.digits_for(limit) == digits
+    assert show.digits_for(limit) == digits
 
 
 @pytest.mark.parametrize(
@@ -261,40 +261,40 @@ def test_digits_show_three_figures(limit, digits):
      (None, "not measured"), (float("nan"), "not measured")],
 )  # fmt: skip
 def test_judgement(r2, word):
-    assert plots.judgement(r2).startswith(word)
+    assert show.judgement(r2).startswith(word)
 
 
 def test_scores_and_headline():
     explanation = small(full_value=2.0, held_out_r2=0.81)
     predicted = float(explanation.predict(np.ones((1, 8), dtype=bool))[0])
-    assert [number for *_, number in plots.scores(explanation)] == [2.0, predicted, predicted - 2.0, 0.81]
-    assert "held-out R² = 0.810 (fair)" in plots.headline(explanation)
+    assert [number for *_, number in show.scores(explanation)] == [2.0, predicted, predicted - 2.0, 0.81]
+    assert "held-out R² = 0.810 (fair)" in show.headline(explanation)
 
 
 def test_published_scores_claim_nothing_that_is_unknown(published):
-    numbers = [number for *_, number in plots.scores(published[1]["FIxLIP"])]
+    numbers = [number for *_, number in show.scores(published[1]["FIxLIP"])]
     assert numbers[0] is None and numbers[2] is None
     assert numbers[1] == pytest.approx(13.59, abs=0.01)
 
 
 def test_alt_text_says_what_the_figure_shows(published):
     explanation = published[1]["FIxLIP"]
-    assert "sum +12.12" in plots.alt_text(explanation, "dog")
-    assert "raises most with it: the patch in row 5, column 1 (+1.28)" in plots.alt_text(explanation, "dog")
-    assert "black −1.90" in plots.alt_text(explanation)
-    assert "hydr with the patch in row 5, column 6 +1.52" in plots.alt_text(explanation)
+    assert "sum +12.12" in show.alt_text(explanation, "dog")
+    assert "raises most with it: the patch in row 5, column 1 (+1.28)" in show.alt_text(explanation, "dog")
+    assert "black −1.90" in show.alt_text(explanation)
+    assert "hydr with the patch in row 5, column 6 +1.52" in show.alt_text(explanation)
 
 
 def test_words_by_name_or_place():
     explanation = small(words=("a", "dog", "a"))
-    assert plots.word_index(explanation, "dog") == plots.word_index(explanation, 1) == 1
+    assert show.word_index(explanation, "dog") == show.word_index(explanation, 1) == 1
     with pytest.raises(ValueError, match=r"'a' occurs at the positions \[0, 2\]"):
-        plots.word_index(explanation, "a")
+        show.word_index(explanation, "a")
     with pytest.raises(ValueError, match="'cat'; expected one of"):
-        plots.word_index(explanation, "cat")
+        show.word_index(explanation, "cat")
     for place in (3, -1, True):
         with pytest.raises(ValueError, match="word = "):
-            plots.word_index(explanation, place)
+            show.word_index(explanation, place)
 
 
 def test_what_cannot_be_drawn_is_refused():

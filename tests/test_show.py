@@ -14,7 +14,7 @@ import stand_ins
 from PIL import Image
 from test_plots import ramp, small
 
-from fixlip_helpers import VisionLanguageGame, fit_side, fixlip, show
+from fixlip_helpers import VisionLanguageGame, fit_side, fixlip, maps, show
 from fixlip_helpers.baselines import explain_with
 from fixlip_helpers.checkpoints import Checkpointed, Remembered
 from fixlip_helpers.coalitions import enumeration, independent
@@ -23,7 +23,7 @@ from fixlip_helpers.explanation import Explanation, Term
 from fixlip_helpers.games import ExplanationGame, TableGame, random_embeddings
 from fixlip_helpers.matrix import explain_matrix
 from fixlip_helpers.metrics.prediction import block_faithfulness, faithfulness
-from fixlip_helpers.plots import LOWERS, RAISES
+from fixlip_helpers.show import LOWERS, RAISES
 
 NASTY = 'a <b>$5</b> & "$x^2$" \\(y\\) café'
 ALLOWED = {"div", "p", "b", "br", "table", "thead", "tbody", "tr", "th", "td", "span", "code", "img"}
@@ -234,7 +234,7 @@ def test_what_was_published_has_its_map():
 def test_colours_of_the_small_map():
     explanation = small(2, 2, words=("red",))
     explanation.picture = Image.new("RGB", (60, 30), "white")
-    page = show.small_map(explanation, np.array([2.0, -2.0, 0.0, 1.0]), 2.0)
+    page = maps.small_map(explanation, np.array([2.0, -2.0, 0.0, 1.0]), 2.0)
     with Image.open(io.BytesIO(base64.b64decode(page.split(",")[1]))) as drawn:
         assert drawn.size == (show.MAP_PIXELS, show.MAP_PIXELS // 2)
         points = {"raises": (40, 20), "lowers": (120, 20), "nothing": (40, 60), "half": (120, 60)}

@@ -34,7 +34,7 @@ from fixlip_helpers.coalitions import Design, draw, enumeration, independent, or
 from fixlip_helpers.datasets import published_clip
 from fixlip_helpers.explanation import SCHEMA, Explanation
 from fixlip_helpers.export import STORED, WORKER, joined, model_record, stored_explanations
-from fixlip_helpers.models import looks_like_photograph, open_image
+from fixlip_helpers.pictures import looks_like_photograph, open_image
 from fixlip_helpers.regression import SideRegression
 from fixlip_helpers.scenes import Scene, SceneObject, examples
 from fixlip_helpers.sides import combine, fit_side

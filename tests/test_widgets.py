@@ -22,7 +22,7 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 from test_plots import ramp, small
 
-from fixlip_helpers import widgets
+from fixlip_helpers import maps, widgets
 from fixlip_helpers.datasets import published_clip
 from fixlip_helpers.explanation import Explanation
 
@@ -151,10 +151,10 @@ def test_replies_refuse_what_does_not_fit():
 def test_drawings_stay_exact_and_photographs_become_small(published):
     drawing = Image.new("RGB", (128, 128), "green")
     drawing.paste("red", (30, 30, 60, 60))
-    again = decoded(widgets.data_uri(drawing))
+    again = decoded(maps.data_uri(drawing))
     assert again.format == "PNG"
     np.testing.assert_array_equal(np.asarray(again.convert("RGB")), np.asarray(drawing))
-    photo = widgets.data_uri(published[0])
+    photo = maps.data_uri(published[0])
     assert decoded(photo).format == "WEBP" and len(photo) < 150_000
 
 

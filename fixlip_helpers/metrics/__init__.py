@@ -29,7 +29,6 @@ from fixlip_helpers.metrics.prediction import (
 from fixlip_helpers.metrics.sanity import (
     Agreement,
     randomised_weights,
-    randomised_weights_similarity,
     seed_agreement,
 )
 from fixlip_helpers.metrics.statistics import bootstrap_interval, pearson_correlation, ranks
@@ -56,7 +55,6 @@ __all__ = [
     "quarter_cells",
     "random_explanation",
     "randomised_weights",
-    "randomised_weights_similarity",
     "ranks",
     "seed_agreement",
     "shapley_faithfulness",

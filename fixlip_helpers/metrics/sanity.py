@@ -7,8 +7,6 @@ not differ by more than their own intervals say.
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +16,7 @@ from fixlip_helpers.explanation import Explanation
 from fixlip_helpers.metrics.statistics import check_level, pearson_correlation, spearman_correlation
 
 if TYPE_CHECKING:
-    from fixlip_helpers.models import VisionLanguageModel
+    pass
 
 
 @dataclass(frozen=True)
@@ -97,51 +95,10 @@ def seed_agreement(one: Explanation, other: Explanation, level: float = 0.95) ->
     )
 
 
-def randomised_weights(model: VisionLanguageModel, seed: int = 0) -> VisionLanguageModel:
+def randomised_weights(model: Any, seed: int = 0) -> Any:
     """A copy of a model in which the numbers of every weight tensor have changed places.
 
-    Each tensor keeps its size and its distribution, and the logit its scale; what was learnt is gone.
+    Each tensor keeps its size and its distribution, and the logit its scale; what was learnt is gone. (It is the
+    model's own method ``with_shuffled_weights``: nothing here reads a network.)
     """
-    import torch
-
-    generator = torch.Generator().manual_seed(seed)
-    network = copy.deepcopy(model.network)
-    with torch.no_grad():
-        for name, weights in network.named_parameters():
-            if name not in ("logit_scale", "logit_bias"):
-                order = torch.randperm(weights.numel(), generator=generator).to(weights.device)
-                weights.copy_(weights.reshape(-1)[order].reshape(weights.shape))
-    return type(model)(network, model.tokenizer, model.image_processor, f"{model.name}, weights shuffled")
-
-
-def randomised_weights_similarity(
-    model: VisionLanguageModel,
-    image: Any,
-    caption: str,
-    explain: Callable[..., Explanation],
-    seeds: Sequence[int] = (0, 1, 2),
-) -> list[Agreement]:
-    """How alike the explanation of a model and those of its randomised copies are: near 0 is as it should be.
-
-    Parameters
-    ----------
-    model : VisionLanguageModel
-    image, caption
-        As :class:`~fixlip_helpers.games.VisionLanguageGame` takes them.
-    explain : callable
-        Of a game to an explanation, such as :func:`~fixlip_helpers.fixlip.fixlip`.
-    seeds : sequence of int
-        One randomised copy for each.
-
-    Returns
-    -------
-    list of Agreement
-    """
-    from fixlip_helpers.games import VisionLanguageGame
-
-    trained = explain(VisionLanguageGame(model, image, caption, progress=False))
-    others = (randomised_weights(model, seed) for seed in seeds)
-    return [
-        seed_agreement(trained, explain(VisionLanguageGame(other, image, caption, progress=False)))
-        for other in others
-    ]
+    return model.with_shuffled_weights(seed)

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fixlip_helpers.cli import BadInput, _complain, _device, _duration, _refusing, _seed, _table, fixlip
+from fixlip_helpers.commands.console import (
+    BadInput,
+    complain,
+    device_option,
+    duration,
+    print_table,
+    refusing,
+    seed_option,
+)
 
 if TYPE_CHECKING:
     from fixlip_helpers.experiments import Outcome, Request
@@ -30,12 +38,12 @@ _dry_run = click.option("--dry-run", is_flag=True, help="Say what it would take,
 
 def _running(command: Callable) -> Callable:
     """Where and how to run: the options that :func:`_carry_out` takes besides the request."""
-    for option in reversed((_device, _workers, _ray_address, _gpus, _dry_run, _results)):
+    for option in reversed((device_option, _workers, _ray_address, _gpus, _dry_run, _results)):
         command = option(command)
     return command
 
 
-@fixlip.command(short_help="Measure methods on many pairs.")
+@click.command(short_help="Measure methods on many pairs.")
 @click.option(
     "--data", required=True, metavar="D", help="scenes:pairs:SEED:COUNT, a folder, a CSV or a tar; see below."
 )
@@ -87,7 +95,7 @@ def _running(command: Callable) -> Callable:
     metavar="N",
     help="Only the N inputs of the highest score, each with its best caption, as in the paper.",
 )
-@_seed
+@seed_option
 @_running
 def evaluate(
     data: str,
@@ -126,7 +134,7 @@ def evaluate(
     """
     from fixlip_helpers.experiments import DEFAULT_METHODS, Request
 
-    with _refusing():
+    with refusing():
         request = Request(
             data=data,
             models=models or ("mini-clip",),
@@ -143,7 +151,7 @@ def evaluate(
     _carry_out(request, **running)
 
 
-@fixlip.command(short_help="Repeat an experiment of the paper.")
+@click.command(short_help="Repeat an experiment of the paper.")
 @click.argument("what", type=click.Choice(["figure3", "figure4", "figure5", "table1"]))
 @click.option(
     "--model", "models", multiple=True, metavar="M", help="Once or more.  [default: both embedded encoders]"
@@ -195,7 +203,7 @@ def reproduce(
         raise BadInput(
             "figure5 is a matter of time, not of pairs: `make bench` in the repository measures it"
         )
-    with _refusing():
+    with refusing():
         request, scale = paper_request(what, models, data, released=released, budget=budget)
     click.echo(f"{what} of the paper, {scale}.")
     _carry_out(request, **running)
@@ -213,11 +221,11 @@ def _carry_out(
     """Say what a request takes; unless that was all that was asked, run it and show its tables."""
     from fixlip_helpers import experiments
 
-    with _refusing():
+    with refusing():
         for plan in experiments.plan(request, device):
             click.echo(
                 f"{plan.model}: {plan.inputs:,} inputs, about {plan.image_passes:,} image and "
-                f"{plan.text_passes:,} text passes, {_duration(plan.seconds)} in one process."
+                f"{plan.text_passes:,} text passes, {duration(plan.seconds)} in one process."
             )
         if dry_run:
             return
@@ -235,7 +243,7 @@ def _carry_out(
         )
     click.echo(f"\nWritten to {out}: rows.parquet, summary.csv, summary.md and figures.")
     for model, name, reason in outcome.failures:
-        _complain(f"skipped: {model}, input {name!r}: {reason}")
+        complain(f"skipped: {model}, input {name!r}: {reason}")
     if outcome.failures:
         raise SystemExit(1)
 
@@ -247,7 +255,7 @@ def _show(outcome: Outcome) -> None:
     if not len(outcome.rows):
         return
     for title, rows in tables(summary(outcome.rows)):
-        _table(
+        print_table(
             title,
             ("method", "mean", "95 % interval", "median", "inputs", "left out"),
             [

@@ -21,12 +21,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 from tqdm import tqdm
 
-from fixlip_helpers import cli
+from fixlip_helpers.commands.console import duration, note, print_table, refusing
+from fixlip_helpers.commands.plans import BLOCK, draw_designs, make_plan, say_plan, unfinished
+from fixlip_helpers.commands.results import results_folder, strongest_pairs, write_results
 
 if TYPE_CHECKING:
     from fixlip_helpers.explanation import Explanation
-    from fixlip_helpers.games import VisionLanguageGame
     from fixlip_helpers.models import Caption, VisionLanguageModel
+    from fixlip_helpers.vision_language import VisionLanguageGame
 
 MOST_LINES_NAMED = 5  # captions that cannot be used, in one message
 
@@ -90,7 +92,7 @@ def read(path: Path) -> list[Line]:
         raise ValueError(f"{name} has no caption; expected one a line")
     if repeated:
         more = f", and {len(repeated) - MOST_LINES_NAMED} more" if len(repeated) > MOST_LINES_NAMED else ""
-        cli._note(f"each caption is explained once: {', '.join(repeated[:MOST_LINES_NAMED])}{more}")
+        note(f"each caption is explained once: {', '.join(repeated[:MOST_LINES_NAMED])}{more}")
     return list(lines.values())
 
 
@@ -137,18 +139,18 @@ def explain(
     from fixlip_helpers.checkpoints import Checkpointed
     from fixlip_helpers.coalitions import authors_split, choose_design
     from fixlip_helpers.effort import spend
-    from fixlip_helpers.games import VisionLanguageGame
     from fixlip_helpers.sides import combine, fit_side
+    from fixlip_helpers.vision_language import VisionLanguageGame
 
     start, of_image = perf_counter(), game.identity("image")
-    with cli._unfinished(of_image, checkpoint, folder) as place, cli._refusing():
-        shared = Checkpointed(game, place / "image", cli.BLOCK, of_image)
+    with unfinished(of_image, checkpoint, folder) as place, refusing():
+        shared = Checkpointed(game, place / "image", BLOCK, of_image)
         if seconds is None:
-            designs = cli._designs(game, p, budget, seed, errors)
-            cli._say_plan(cli._plan(shared, designs, len(captions)))
+            designs = draw_designs(game, p, budget, seed, errors)
+            say_plan(make_plan(shared, designs, len(captions)))
             image_design, most_text, n_held_out = designs[0], None, (256, 64)
         else:
-            click.echo(f"Spending about {cli._duration(seconds)} on {len(captions):,} captions.")
+            click.echo(f"Spending about {duration(seconds)} on {len(captions):,} captions.")
             spent = spend(shared, p, seconds, seed, errors, len(captions))
             image_design, most_text, n_held_out = spent.image, len(spent.text), spent.n_held_out
         image = fit_side(shared, "image", p, image_design, seed=seed, n_held_out=n_held_out[0], errors=errors)
@@ -157,7 +159,7 @@ def explain(
             own = VisionLanguageGame(game.model, game.picture, caption, **settings)
             of_text = own.identity("text")
             name = hashlib.sha256(json.dumps(of_text, sort_keys=True).encode()).hexdigest()[:8]
-            remembered = Checkpointed(own, place / f"text-{name}", cli.BLOCK, of_text)
+            remembered = Checkpointed(own, place / f"text-{name}", BLOCK, of_text)
             m = most_text
             if budget != "auto":
                 m = authors_split(budget, own.n_image, own.n_text)[1]
@@ -168,23 +170,23 @@ def explain(
             explanation.meta |= {"budget": budget, "seed": seed}
             rows.append(_write(explanation, own, number, len(captions), folder))
             _write_lists(rows, len(captions), folder)
-    cli._table("Captions", ("score", "explained", "R²", "caption"), [_columns(row, 60) for row in rows])
+    print_table("Captions", ("score", "explained", "R²", "caption"), [_columns(row, 60) for row in rows])
     click.echo(
         f"\nThe picture was encoded once: {image.meta['passes']:,} passes for {len(rows):,} captions, "
-        f"{cli._duration(perf_counter() - start)} in all."
+        f"{duration(perf_counter() - start)} in all."
     )
 
 
 def _write(explanation: Explanation, game: VisionLanguageGame, number: int, of: int, folder: Path) -> Row:
     """Write the three files of one caption into a folder of its own, and say what the lists need."""
-    from fixlip_helpers.plots import scores
+    from fixlip_helpers.show import scores
 
     caption = explanation.meta["caption"]
     name = f"{number:0{len(str(of))}d}-{_slug(caption)}".rstrip("-")
-    with cli._results_folder(folder / name) as own:
-        cli._write(explanation, game.picture, own)
+    with results_folder(folder / name) as own:
+        write_results(explanation, game.picture, own)
     _, (_, _, surrogate), _, (_, _, r2) = scores(explanation)
-    pairs = cli._strongest_pairs(explanation)
+    pairs = strongest_pairs(explanation)
     strongest = "{1} with the {2}: {0}".format(*pairs[0]) if pairs else ""
     return Row(caption, name, explanation.meta["full_value"], surrogate, r2, strongest)
 
@@ -197,7 +199,7 @@ def _slug(caption: str) -> str:
 
 def _columns(row: Row, most: int | None = None) -> tuple[str, str, str, str]:
     """Score, the explanation's, R² and caption as text."""
-    from fixlip_helpers.plots import share, shortened, signed
+    from fixlip_helpers.show import share, shortened, signed
 
     caption = row.caption if most is None else shortened(row.caption, most)
     r2 = "unknown" if row.r2 is None else share(row.r2)

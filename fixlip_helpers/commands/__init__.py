@@ -1,0 +1,1 @@
+"""The commands of :mod:`fixlip_helpers.cli`, which holds the short ones."""
