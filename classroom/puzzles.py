@@ -27,8 +27,8 @@ from classroom.claims import REPEATS, mean_and_error, repeated_sides
 from fixlip_helpers import ExplanationGame, VisionLanguageGame, combine, fit_side, load_model
 from fixlip_helpers.coalitions import authors_split, border
 from fixlip_helpers.datasets import published_clip
-from fixlip_helpers.maps import data_uri
 from fixlip_helpers.scenes import BACKGROUNDS, COLOURS, NOUNS, Example, describe, examples, make_scene
+from fixlip_helpers.showing.maps import data_uri
 from fixlip_helpers.wls import solve_product
 
 ROOT = Path(__file__).resolve().parent.parent

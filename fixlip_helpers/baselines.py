@@ -20,14 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fixlip_helpers.coalitions import at_least_one, check_count, check_p, default_draws, empty_and_full
-from fixlip_helpers.explanation import Explanation, player_names, to_fourier_basis
-from fixlip_helpers.fixlip import fixlip
-from fixlip_helpers.games import Game, checked_values, digest
-from fixlip_helpers.metrics.controls import counts_only, random_explanation, shuffled_patches, words_only
-from fixlip_helpers.shapley import shapley_design, solve_enforced
-from fixlip_helpers.sides import check_same_model, evaluate_once
-from fixlip_helpers.switches import SWITCHES
-from fixlip_helpers.towers import (
+from fixlip_helpers.encoders.towers import (
     Attention,
     Tower,
     lay_open,
@@ -36,13 +29,20 @@ from fixlip_helpers.towers import (
     open_text_tower,
     open_towers,
 )
-from fixlip_helpers.vision_language import VisionLanguageGame, how_it_sees
+from fixlip_helpers.encoders.vision_language import VisionLanguageGame, how_it_sees
+from fixlip_helpers.explanation import Explanation, player_names, to_fourier_basis
+from fixlip_helpers.fixlip import fixlip
+from fixlip_helpers.games import Game, checked_values, digest
+from fixlip_helpers.metrics.controls import counts_only, random_explanation, shuffled_patches, words_only
+from fixlip_helpers.shapley import shapley_design, solve_enforced
+from fixlip_helpers.sides import check_same_model, evaluate_once
+from fixlip_helpers.switches import SWITCHES
 
 if TYPE_CHECKING:
     import torch
     from PIL import Image
 
-    from fixlip_helpers.models import Caption, Picture, VisionLanguageModel
+    from fixlip_helpers.encoders.models import Caption, Picture, VisionLanguageModel
 
 
 # --- Gradients: one map for the picture, one for the caption ------------------------------------------------
@@ -65,7 +65,7 @@ def game_relevance(
     ----------
     model : VisionLanguageModel
     image, caption
-        As :func:`~fixlip_helpers.towers.open_towers` takes them.
+        As :func:`~fixlip_helpers.encoders.towers.open_towers` takes them.
     start_layer : int
         First layer whose attention counts; negative numbers count from the end. The FIxLIP paper's runs, and the
         default of the CLIP code by the method's author, start at the last layer.
@@ -590,7 +590,8 @@ class Subject:
     image, caption
     seed : int
     game : TwoSidedGame, optional
-        Of the three, else it is a ValueError; default: a :class:`~fixlip_helpers.vision_language.VisionLanguageGame`.
+        Of the three, else it is a ValueError; default: a
+        :class:`~fixlip_helpers.encoders.vision_language.VisionLanguageGame`.
     fixlip, exclip : callable, optional
         ``fixlip(p)`` and ``exclip()`` give these explanations where there is a quicker way to them.
     si_budget : int, optional

@@ -34,13 +34,13 @@ from fixlip_helpers.commands.console import (
 from fixlip_helpers.commands.experiments import evaluate, reproduce
 from fixlip_helpers.commands.plans import draw_designs, keeping, make_plan, say_plan
 from fixlip_helpers.commands.results import report, results_folder, say_files, write_results
-from fixlip_helpers.pictures import PHOTO_MODEL
-from fixlip_helpers.released import PUBLISHED_BUDGET
+from fixlip_helpers.encoders.pictures import PHOTO_MODEL
+from fixlip_helpers.experiments.released import PUBLISHED_BUDGET
 from fixlip_helpers.streams import nobody_reads, write_anything
 
 if TYPE_CHECKING:
+    from fixlip_helpers.encoders.models import Picture, VisionLanguageModel
     from fixlip_helpers.explanation import Explanation
-    from fixlip_helpers.models import Picture, VisionLanguageModel
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -183,10 +183,10 @@ def explain(
       fixlip explain photo.jpg --captions captions.txt --out many
     """
     from fixlip_helpers.coalitions import check_count, check_p
+    from fixlip_helpers.encoders.models import load_model
+    from fixlip_helpers.encoders.vision_language import VisionLanguageGame
     from fixlip_helpers.fixlip import check_seconds
     from fixlip_helpers.fixlip import fixlip as explain_game
-    from fixlip_helpers.models import load_model
-    from fixlip_helpers.vision_language import VisionLanguageGame
 
     if (caption is None) == (captions is None):
         raise BadInput("give a CAPTION or --captions FILE, and not both")
@@ -255,7 +255,7 @@ def explain(
 
 def _image_players(patches: str | None, encoder: VisionLanguageModel, picture: Picture):
     """What ``--patches`` says, as a game takes it."""
-    from fixlip_helpers.players import read_labels
+    from fixlip_helpers.encoders.players import read_labels
 
     if patches is None:
         return "patches"
@@ -300,7 +300,7 @@ def models() -> None:
 
     Any other CLIP, SigLIP or fixed-resolution SigLIP 2 model loads too, by its hub id or from a folder.
     """
-    from fixlip_helpers.models import available_models
+    from fixlip_helpers.encoders.models import available_models
 
     rows = [
         (
@@ -327,7 +327,7 @@ def demo(out: Path) -> None:
     Example:
       fixlip demo --out hydrant
     """
-    from fixlip_helpers.datasets import published_clip
+    from fixlip_helpers.experiments.datasets import published_clip
 
     image, explanations = published_clip()
     explanation = explanations["FIxLIP"]
@@ -364,10 +364,10 @@ def verify(model: str, budget: int | str, seed: int, device: str | None) -> None
       fixlip verify --model path/to/clip-vit-base-patch32 --device cuda
     """
     from fixlip_helpers.checkpoints import Remembered
-    from fixlip_helpers.datasets import published_clip
+    from fixlip_helpers.encoders.models import load_model
+    from fixlip_helpers.encoders.vision_language import VisionLanguageGame
+    from fixlip_helpers.experiments.datasets import published_clip
     from fixlip_helpers.fixlip import fixlip as explain_game
-    from fixlip_helpers.models import load_model
-    from fixlip_helpers.vision_language import VisionLanguageGame
 
     image, explanations = published_clip()
     published = explanations["FIxLIP"]

@@ -649,8 +649,8 @@ class Explanation(Pictured):
         path : path
             Usually ``explanation.json``.
         image : picture or Picture, optional
-            As for :func:`fixlip_helpers.plots.heat`. It goes into the file as ``meta["picture"]``, at most 1 000 pixels
-            wide or high, so that the page *Try it* can open the file by itself.
+            As for :func:`fixlip_helpers.showing.plots.heat`. It goes into the file as ``meta["picture"]``, at most
+            1 000 pixels wide or high, so that the page *Try it* can open the file by itself.
         """
         record = self.to_dict()
         if image is not None:

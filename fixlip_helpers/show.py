@@ -56,7 +56,7 @@ class Explained(HasPlayers, Protocol):
 
 
 class Artist(Protocol):
-    """Who draws: the module :mod:`~fixlip_helpers.maps`."""
+    """Who draws: the module :mod:`~fixlip_helpers.showing.maps`."""
 
     def small_map(self, explanation: Pictured, values: np.ndarray, limit: float) -> str:
         """Numbers of image players, (n_image,), over the picture, as a ``data:`` URI."""
@@ -73,7 +73,7 @@ class Pictured:
     Attributes
     ----------
     picture : Picture, picture or None
-        As :func:`fixlip_helpers.plots.heat` takes it.
+        As :func:`fixlip_helpers.showing.plots.heat` takes it.
     artist : Artist
         Nothing down here opens a picture: ``fixlip_helpers/__init__`` puts in who does.
     """

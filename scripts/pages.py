@@ -25,7 +25,7 @@ from fontTools import subset
 from latex2mathml.converter import convert
 from PIL import Image
 
-from fixlip_helpers.choices import Choices
+from fixlip_helpers.showing.choices import Choices
 
 NO_SCRIPT = (
     '<noscript><p class="no-script">Without JavaScript you read everything, and views react; search does not '

@@ -20,7 +20,7 @@ import click
 import pandas
 
 from fixlip_helpers.cli import fixlip
-from fixlip_helpers.experiments import CONTROLS, Request, differences, fit_passes, summary
+from fixlip_helpers.experiments.evaluation import CONTROLS, Request, differences, fit_passes, summary
 
 ROOT = Path(__file__).resolve().parent.parent
 MODELS = "--model mini-clip --model mini-siglip"

@@ -11,9 +11,10 @@ from PIL import Image
 from stand_ins import small_model
 from test_cli import save_model
 
-from fixlip_helpers import cli, experiments
+from fixlip_helpers import cli
 from fixlip_helpers.datasets import open_inputs
-from fixlip_helpers.experiments import Request, evaluate
+from fixlip_helpers.experiments import evaluation
+from fixlip_helpers.experiments.evaluation import Request, evaluate
 
 GOOD = "a dog"  # words that the small model knows
 
@@ -192,14 +193,14 @@ def test_coco_with_annotations_that_are_none(tmp_path, folder, capsys):
 
 def test_errors_of_any_kind_are_an_inputs_own(pictures, folder, monkeypatch):
     (pictures / "pairs.csv").write_text("image,caption\nother.png,a dog\ngood.png,a cat\n", encoding="utf-8")
-    measure = experiments.measure
+    measure = evaluation.measure
 
     def fails(bench):
         if bench.one.id == "other.png":
             raise OSError(5, "Input/output error")
         return measure(bench)
 
-    monkeypatch.setattr(experiments, "measure", fails)
+    monkeypatch.setattr(evaluation, "measure", fails)
     request = Request(str(pictures / "pairs.csv"), (str(folder),), ("game",), ps=(0.5,), coalitions=8)
     outcome = evaluate(request, pictures / "out")
     assert set(outcome.rows["input"]) == {"good.png"}

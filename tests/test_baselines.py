@@ -26,6 +26,7 @@ from fixlip_helpers.baselines import (
     shapley,
 )
 from fixlip_helpers.coalitions import all_coalitions
+from fixlip_helpers.encoders.vision_language import VisionLanguageGame
 from fixlip_helpers.exact import banzhaf_values, shapley_values
 from fixlip_helpers.fixlip import fixlip
 from fixlip_helpers.games import random_embeddings, random_game
@@ -37,7 +38,6 @@ from fixlip_helpers.towers import (
     open_text_tower,
     open_towers,
 )
-from fixlip_helpers.vision_language import VisionLanguageGame
 
 pytestmark = pytest.mark.rotating(
     3, by="model"

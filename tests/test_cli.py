@@ -17,10 +17,11 @@ import pytest
 import stand_ins
 from PIL import Image
 
-from fixlip_helpers import VisionLanguageGame, cli, models, pictures, scenes
+from fixlip_helpers import VisionLanguageGame, cli, models, scenes
 from fixlip_helpers.commands import plans
 from fixlip_helpers.commands.console import NOT_RUN
 from fixlip_helpers.datasets import published_clip
+from fixlip_helpers.encoders import pictures
 from fixlip_helpers.explanation import Explanation
 from fixlip_helpers.models import VisionLanguageModel
 
@@ -132,8 +133,8 @@ def test_explain_writes_three_files_and_says_how_far_to_trust_them(call, picture
 
 
 def test_explain_is_the_package_s_explanation(call, picture, tmp_path, folder):
+    from fixlip_helpers.encoders.vision_language import VisionLanguageGame
     from fixlip_helpers.fixlip import fixlip
-    from fixlip_helpers.vision_language import VisionLanguageGame
 
     call("explain", picture, CAPTION, "--p", "0.6", "--seed", "3", "--removal", "drop")
     ours = Explanation.load(tmp_path / "out" / "explanation.json")
@@ -239,10 +240,10 @@ def test_embedded_models_say_that_they_know_drawings_only(call, tmp_path, pictur
 
 
 def test_the_heuristic_tells_the_scenes_from_the_photograph():
-    pictures = [scenes.make_scene(seed).image for seed in range(20)]
-    pictures += [scenes.grid_scene(scenes.random_nouns(4, f"g{k}"), k).image for k in range(20)]
-    pictures += [example.image for example in scenes.examples().values()]
-    assert max(map(pictures.distinct_colours, pictures)) < pictures.MOST_COLOURS_OF_A_DRAWING
+    drawings = [scenes.make_scene(seed).image for seed in range(20)]
+    drawings += [scenes.grid_scene(scenes.random_nouns(4, f"g{k}"), k).image for k in range(20)]
+    drawings += [example.image for example in scenes.examples().values()]
+    assert max(map(pictures.distinct_colours, drawings)) < pictures.MOST_COLOURS_OF_A_DRAWING
     assert pictures.distinct_colours(published_clip()[0]) > pictures.MOST_COLOURS_OF_A_DRAWING
 
 

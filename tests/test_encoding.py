@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from stand_ins import CAPTION, noise_image, small_model
 
 from fixlip_helpers import masking
+from fixlip_helpers.encoders.vision_language import VisionLanguageGame
 from fixlip_helpers.encoding import check_finite, encode_in_batches
 from fixlip_helpers.games import EmbeddingTableGame, random_embeddings
-from fixlip_helpers.vision_language import VisionLanguageGame
 
 ALLOCATORS = [
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has ..."),

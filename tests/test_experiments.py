@@ -16,11 +16,12 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from fixlip_helpers import Explanation, experiments
+from fixlip_helpers import Explanation
 from fixlip_helpers.baselines import grad_eclip
 from fixlip_helpers.cli import _run, fixlip
-from fixlip_helpers.engines import in_process, on_ray
-from fixlip_helpers.experiments import (
+from fixlip_helpers.experiments import evaluation
+from fixlip_helpers.experiments.engines import in_process, on_ray
+from fixlip_helpers.experiments.evaluation import (
     CONTROLS,
     EXPERIMENTS,
     Bench,
@@ -199,20 +200,20 @@ def test_other_p_take_as_many_passes_of_their_own_design():
     request = Request(
         "scenes:pairs:3:1", methods=("fixlip-0.3", "fixlip-0.5", "shapley", "game"), image_coalitions=4096
     )
-    assert experiments.fit_passes(request, "mini-clip") == {
+    assert evaluation.fit_passes(request, "mini-clip") == {
         "fixlip-0.3": 4096,
         "fixlip-0.5": 4096,
         "shapley": 2**14,
     }
-    default = experiments.fit_passes(replace(request, image_coalitions=None), "mini-clip")
+    default = evaluation.fit_passes(replace(request, image_coalitions=None), "mini-clip")
     assert default["fixlip-0.3"] > 4096 == default["fixlip-0.5"]
 
 
 def test_a_picture_is_encoded_once_for_its_captions(model, monkeypatch):
     """Two captions: the second costs no image pass of FIxLIP's fit."""
     fits = []
-    true_fit = experiments.fit_side
-    monkeypatch.setattr(experiments, "fit_side", lambda *a, **k: fits.append(a[1]) or true_fit(*a, **k))
+    true_fit = evaluation.fit_side
+    monkeypatch.setattr(evaluation, "fit_side", lambda *a, **k: fits.append(a[1]) or true_fit(*a, **k))
     request = Request("scenes:grids:3:1", methods=("fixlip-0.3",), metrics=("pgr",), image_coalitions=200)
     bench = Bench(model, request.inputs[0], request)
     for caption in bench.one.captions[:3]:
@@ -227,7 +228,7 @@ def test_a_finished_run_is_not_repeated_and_a_missing_part_is(finished, monkeypa
     folder, outcome = finished
     before = {path: path.stat().st_mtime_ns for path in parts(folder)}
     assert len(before) == 3
-    monkeypatch.setattr(experiments, "measure", lambda bench: 1 / 0)
+    monkeypatch.setattr(evaluation, "measure", lambda bench: 1 / 0)
     again = evaluate(quick(), folder)
     monkeypatch.undo()
     pandas.testing.assert_frame_equal(again.rows, outcome.rows)
@@ -241,7 +242,7 @@ def test_a_finished_run_is_not_repeated_and_a_missing_part_is(finished, monkeypa
 
 
 def test_without_pandas_it_says_what_to_install(tmp_path, monkeypatch):
-    monkeypatch.setattr(experiments, "find_spec", lambda name: None)
+    monkeypatch.setattr(evaluation, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"pip install 'fixlip-helpers\[experiments\]'"):
         evaluate(quick(), tmp_path)
 
@@ -357,9 +358,9 @@ def values(rows, **where):
 def test_a_second_run_measures_what_was_changed_and_reuses_the_rest(pictures, tmp_path, monkeypatch):
     """A corrected caption, an inserted row, another order, another picture under the same name, ids of one's own."""
     measured = []
-    true_measure = experiments.measure
+    true_measure = evaluation.measure
     monkeypatch.setattr(
-        experiments, "measure", lambda bench: measured.append(bench.one.id) or true_measure(bench)
+        evaluation, "measure", lambda bench: measured.append(bench.one.id) or true_measure(bench)
     )
 
     def run(*lines):
@@ -470,7 +471,7 @@ def test_names_that_differ(paths, names, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for path in paths:
         (tmp_path / path).mkdir(parents=True, exist_ok=True)
-    assert experiments._distinct_names(paths, [path.rpartition("/")[2] for path in paths]) == names
+    assert evaluation._distinct_names(paths, [path.rpartition("/")[2] for path in paths]) == names
 
 
 # --- Engines --------------------------------------------------------------------------------
@@ -614,7 +615,7 @@ def test_the_plan_counts_the_passes_that_are_made(model):
 @pytest.mark.parametrize("what", EXPERIMENTS)
 def test_the_papers_parameters(what):
     request, scale = paper_request(what, data="coco")
-    assert request.models == experiments.PAPER_MODELS and request.si_budget == 2**17
+    assert request.models == evaluation.PAPER_MODELS and request.si_budget == 2**17
     assert (request.select == 1000) == (what != "table1") and "the paper's parameters" in scale
     small, scale = paper_request(what)
     assert small.models == ("mini-clip", "mini-siglip") and "small scale" in scale
@@ -647,7 +648,7 @@ def test_a_fit_as_released(model):
     truth = combine(image, fit_side(game, "text", 0.3, "enumeration"))
     found = Bench(model, one, request)._fixlip(game, 0.3)
     np.testing.assert_allclose(found.pairs, truth.pairs, atol=1e-9)
-    assert experiments._sides_of(request, 49, 4)[0] == ("auto", 4 * 1226, None)
+    assert evaluation._sides_of(request, 49, 4)[0] == ("auto", 4 * 1226, None)
 
 
 @pytest.mark.parametrize("arguments, message", [

@@ -14,8 +14,8 @@ import torch
 from stand_ins import CAPTION, PIECES, noise_image
 from transformers import CLIPConfig, CLIPModel, SiglipConfig, SiglipModel
 
+from fixlip_helpers.encoders.vision_language import VisionLanguageGame
 from fixlip_helpers.models import HUB_MODELS, VisionLanguageModel
-from fixlip_helpers.vision_language import VisionLanguageGame
 
 # OpenAI's folders still say eos_token_id 2: text is then read at the largest id, which here is EOS
 CLIP_TEXT = {"bos_token_id": 0, "eos_token_id": 2, "pad_token_id": 1}

@@ -11,7 +11,7 @@ from stand_ins import CAPTION, clip_tokenizer, noise_image, small_model
 
 from fixlip_helpers import Checkpointed, TwoTower, VisionLanguageGame, fixlip, plots, widgets
 from fixlip_helpers.baselines import exclip, exclip_image_part, explain_with
-from fixlip_helpers.matrix import ExplanationMatrix
+from fixlip_helpers.encoders.matrix import ExplanationMatrix
 from fixlip_helpers.models import VisionLanguageModel
 from fixlip_helpers.sides import Side, combine, fit_side
 

@@ -11,7 +11,7 @@ from truth import assert_terms, terms
 from classroom.bank import bank
 from fixlip_helpers import VisionLanguageGame, explain_matrix, fixlip, scenes
 from fixlip_helpers.datasets import word_captions
-from fixlip_helpers.experiments import Request, paper_request
+from fixlip_helpers.experiments.evaluation import Request, paper_request
 
 CAPTIONS = ["a red dog", "a blue cat on grass", "red dog and a cat"]
 PICTURES = [noise_image(seed=1), noise_image(seed=2)]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fixlip_helpers.pictures import ImageWarning, decode_image, open_image
+from fixlip_helpers.encoders.pictures import ImageWarning, decode_image, open_image
 
 
 def red_corner(width=30, height=20):

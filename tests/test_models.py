@@ -28,12 +28,12 @@ from PIL import Image
 from stand_ins import CAPTION, FAMILIES, PIECES, noise_image, small_model
 
 from fixlip_helpers import baselines, models, plots, towers, widgets
+from fixlip_helpers.encoders.matrix import explain_matrix
+from fixlip_helpers.encoders.pictures import ImageWarning, open_image
+from fixlip_helpers.encoders.vision_language import VisionLanguageGame
 from fixlip_helpers.explanation import Explanation
 from fixlip_helpers.games import precision_report
-from fixlip_helpers.matrix import explain_matrix
 from fixlip_helpers.models import VisionLanguageModel, available_models, fingerprint, load_model
-from fixlip_helpers.pictures import ImageWarning, open_image
-from fixlip_helpers.vision_language import VisionLanguageGame
 
 REPOSITORY = str(models.ASSETS.parents[1])
 

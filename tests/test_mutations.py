@@ -309,10 +309,9 @@ TESTS = {
 def copy(tmp_path_factory):
     """A copy of the package's modules and of the tests, without pictures and models."""
     folder = tmp_path_factory.mktemp("mutants")
-    (folder / "fixlip_helpers" / "assets").mkdir(parents=True)
-    for source in (ROOT / "fixlip_helpers").glob("*.py"):
-        shutil.copy(source, folder / "fixlip_helpers")
-    shutil.copytree(ROOT / "fixlip_helpers/metrics", folder / "fixlip_helpers/metrics")
+    left_out = shutil.ignore_patterns("assets", "__pycache__")
+    shutil.copytree(ROOT / "fixlip_helpers", folder / "fixlip_helpers", ignore=left_out)
+    (folder / "fixlip_helpers" / "assets").mkdir()
     shutil.copy(ROOT / "fixlip_helpers/assets/explanation.schema.json", folder / "fixlip_helpers/assets")
     for name in ["truth.py", *(test for tests in TESTS.values() for test in tests)]:
         shutil.copy(ROOT / "tests" / name, folder)

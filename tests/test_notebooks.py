@@ -11,7 +11,7 @@ import pytest
 import setup_cell
 from bs4 import BeautifulSoup, Tag
 
-from fixlip_helpers.choices import Choices
+from fixlip_helpers.showing.choices import Choices
 
 ROOT = Path(__file__).resolve().parent.parent
 CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))

@@ -9,7 +9,7 @@ from stand_ins import CAPTION, noise_image, small_model
 from fixlip_helpers import Checkpointed, Explanation, Side, VisionLanguageGame, combine, fit_side, fixlip
 from fixlip_helpers.baselines import exclip, game_relevance, shapley
 from fixlip_helpers.coalitions import DESIGNS, authors_split, choose_design, plain
-from fixlip_helpers.experiments import Request, _keep_request
+from fixlip_helpers.experiments.evaluation import Request, _keep_request
 from fixlip_helpers.games import SideBySide, random_embeddings, random_game
 from fixlip_helpers.wls import NormalEquations
 

@@ -15,8 +15,8 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, pr
 from transformers import CLIPTokenizer, GemmaTokenizer, PreTrainedTokenizerFast, XLMRobertaTokenizer
 
 from fixlip_helpers import TwoTower, VisionLanguageGame, fixlip, show, widgets
+from fixlip_helpers.encoders.pieces import find_spans, name_players
 from fixlip_helpers.models import VisionLanguageModel
-from fixlip_helpers.pieces import find_spans, name_players
 
 CORPUS = [
     "a café on a street",

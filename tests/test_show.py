@@ -14,16 +14,17 @@ import stand_ins
 from PIL import Image
 from test_plots import ramp, small
 
-from fixlip_helpers import VisionLanguageGame, fit_side, fixlip, maps, show
+from fixlip_helpers import VisionLanguageGame, fit_side, fixlip, show
 from fixlip_helpers.baselines import explain_with
 from fixlip_helpers.checkpoints import Checkpointed, Remembered
 from fixlip_helpers.coalitions import enumeration, independent
 from fixlip_helpers.datasets import published_clip
+from fixlip_helpers.encoders.matrix import explain_matrix
 from fixlip_helpers.explanation import Explanation, Term
 from fixlip_helpers.games import ExplanationGame, TableGame, random_embeddings
-from fixlip_helpers.matrix import explain_matrix
 from fixlip_helpers.metrics.prediction import block_faithfulness, faithfulness
 from fixlip_helpers.show import LOWERS, RAISES
+from fixlip_helpers.showing import maps
 
 NASTY = 'a <b>$5</b> & "$x^2$" \\(y\\) café'
 ALLOWED = {"div", "p", "b", "br", "table", "thead", "tbody", "tr", "th", "td", "span", "code", "img"}

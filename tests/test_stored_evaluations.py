@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas
 import pytest
 
-from fixlip_helpers.experiments import Bench, Request, measure
+from fixlip_helpers.experiments.evaluation import Bench, Request, measure
 from fixlip_helpers.models import load_model
 from scripts.store_evaluation import COMMANDS, tables_of
 

@@ -32,9 +32,9 @@ from try_it_pages import HEAD, kernels, with_few_passes, write_page, write_site
 from fixlip_helpers import VisionLanguageGame, load_model
 from fixlip_helpers.coalitions import Design, draw, enumeration, independent, orthogonal_array, stratified
 from fixlip_helpers.datasets import published_clip
+from fixlip_helpers.encoders.pictures import looks_like_photograph, open_image
 from fixlip_helpers.explanation import SCHEMA, Explanation
 from fixlip_helpers.export import STORED, WORKER, joined, model_record, stored_explanations
-from fixlip_helpers.pictures import looks_like_photograph, open_image
 from fixlip_helpers.regression import SideRegression
 from fixlip_helpers.scenes import Scene, SceneObject, examples
 from fixlip_helpers.sides import combine, fit_side

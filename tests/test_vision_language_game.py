@@ -13,9 +13,9 @@ from stand_ins import CAPTION, FAMILIES, noise_image, small_model
 from test_masking import drop_by_hand, filler_by_hand, normalise, paint_by_hand
 
 from fixlip_helpers import encoding, masking, models
+from fixlip_helpers.encoders.vision_language import VisionLanguageGame
 from fixlip_helpers.games import TwoSidedGame
 from fixlip_helpers.models import load_model
-from fixlip_helpers.vision_language import VisionLanguageGame
 
 EMBEDDED = [
     pytest.param(

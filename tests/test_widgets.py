@@ -22,9 +22,10 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 from test_plots import ramp, small
 
-from fixlip_helpers import maps, widgets
+from fixlip_helpers import widgets
 from fixlip_helpers.datasets import published_clip
 from fixlip_helpers.explanation import Explanation
+from fixlip_helpers.showing import maps
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ import numpy as np
 
 from fixlip_helpers.checks.verdict import Verdict, answered, compared, wrong_ones
 from fixlip_helpers.coalitions import all_coalitions
-from fixlip_helpers.datasets import part_one_game
 from fixlip_helpers.exact import banzhaf_interactions
+from fixlip_helpers.experiments.datasets import part_one_game
 from fixlip_helpers.games import TableGame
 
 

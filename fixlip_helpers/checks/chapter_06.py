@@ -84,7 +84,7 @@ def ch06_reading(statements: set[str]) -> Verdict:
 @answered
 def ch06_blind_spot(model, scene, true_caption: str, false_caption: str) -> Verdict:
     """Exercise 06.5: a scene on which the model prefers the caption with the opposite relation."""
-    from fixlip_helpers.scenes import relation
+    from fixlip_helpers.world.scenes import relation
 
     opposite = {"left of": "right of", "right of": "left of", "above": "below", "below": "above"}
 

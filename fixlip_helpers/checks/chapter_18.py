@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from fixlip_helpers import faults
 from fixlip_helpers.checks.verdict import Verdict, answered, wrong_ones
 from fixlip_helpers.exact import banzhaf_interactions
 from fixlip_helpers.explanation import Explanation
 from fixlip_helpers.games import TableGame
+from fixlip_helpers.world import faults
 
 
 @answered

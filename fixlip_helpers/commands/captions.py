@@ -26,9 +26,9 @@ from fixlip_helpers.commands.plans import BLOCK, draw_designs, make_plan, say_pl
 from fixlip_helpers.commands.results import results_folder, strongest_pairs, write_results
 
 if TYPE_CHECKING:
+    from fixlip_helpers.encoders.models import Caption, VisionLanguageModel
+    from fixlip_helpers.encoders.vision_language import VisionLanguageGame
     from fixlip_helpers.explanation import Explanation
-    from fixlip_helpers.models import Caption, VisionLanguageModel
-    from fixlip_helpers.vision_language import VisionLanguageGame
 
 MOST_LINES_NAMED = 5  # captions that cannot be used, in one message
 
@@ -139,8 +139,8 @@ def explain(
     from fixlip_helpers.checkpoints import Checkpointed
     from fixlip_helpers.coalitions import authors_split, choose_design
     from fixlip_helpers.effort import spend
+    from fixlip_helpers.encoders.vision_language import VisionLanguageGame
     from fixlip_helpers.sides import combine, fit_side
-    from fixlip_helpers.vision_language import VisionLanguageGame
 
     start, of_image = perf_counter(), game.identity("image")
     with unfinished(of_image, checkpoint, folder) as place, refusing():

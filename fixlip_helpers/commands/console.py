@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from fixlip_helpers.pictures import ImageWarning
+from fixlip_helpers.encoders.pictures import ImageWarning
 
 NOT_RUN = 3
 
@@ -51,8 +51,8 @@ def complain(text: str) -> None:
 def notes() -> Iterator[None]:
     """Say as a note what is to be known of a picture or of a figure."""
     kinds = (ImageWarning,)
-    if "fixlip_helpers.plots" in sys.modules:
-        from fixlip_helpers.plots import FontWarning
+    if "fixlip_helpers.showing.plots" in sys.modules:
+        from fixlip_helpers.showing.plots import FontWarning
 
         kinds += (FontWarning,)
     with warnings.catch_warnings(record=True) as caught:

@@ -19,7 +19,7 @@ from fixlip_helpers.commands.console import (
 )
 
 if TYPE_CHECKING:
-    from fixlip_helpers.experiments import Outcome, Request
+    from fixlip_helpers.experiments.evaluation import Outcome, Request
 
 _results = click.option(
     "--out", type=click.Path(path_type=Path), required=True, metavar="DIR",
@@ -132,7 +132,7 @@ def evaluate(
       fixlip evaluate --data scenes:pairs:0:5 --method fixlip-0.5 --method game --metric aid --out aid
       fixlip evaluate --data coco --model openai/clip-vit-base-patch32 --select 1000 --out coco32
     """
-    from fixlip_helpers.experiments import DEFAULT_METHODS, Request
+    from fixlip_helpers.experiments.evaluation import DEFAULT_METHODS, Request
 
     with refusing():
         request = Request(
@@ -197,7 +197,7 @@ def reproduce(
       fixlip reproduce table1 --as-released --data imagenet/val --out table1
       fixlip reproduce figure4 --data coco --model openai/clip-vit-base-patch32 --device cuda --out figure4
     """
-    from fixlip_helpers.experiments import paper_request
+    from fixlip_helpers.experiments.evaluation import paper_request
 
     if what == "figure5":
         raise BadInput(
@@ -219,10 +219,10 @@ def _carry_out(
     dry_run: bool,
 ) -> None:
     """Say what a request takes; unless that was all that was asked, run it and show its tables."""
-    from fixlip_helpers import experiments
+    from fixlip_helpers.experiments import evaluation
 
     with refusing():
-        for plan in experiments.plan(request, device):
+        for plan in evaluation.plan(request, device):
             click.echo(
                 f"{plan.model}: {plan.inputs:,} inputs, about {plan.image_passes:,} image and "
                 f"{plan.text_passes:,} text passes, {duration(plan.seconds)} in one process."
@@ -230,7 +230,7 @@ def _carry_out(
         if dry_run:
             return
         try:
-            outcome = experiments.evaluate(
+            outcome = evaluation.evaluate(
                 request, out, device=device, workers=workers, ray_address=ray_address, gpus=gpus
             )
         except OSError as error:
@@ -250,7 +250,7 @@ def _carry_out(
 
 def _show(outcome: Outcome) -> None:
     """Print the summary, a table for each model and metric."""
-    from fixlip_helpers.experiments import summary, tables
+    from fixlip_helpers.experiments.evaluation import summary, tables
 
     if not len(outcome.rows):
         return

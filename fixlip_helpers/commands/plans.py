@@ -20,7 +20,7 @@ from fixlip_helpers.commands.console import BadInput, duration, note, refusing
 if TYPE_CHECKING:
     from fixlip_helpers.checkpoints import Checkpointed, Remembered
     from fixlip_helpers.coalitions import Design
-    from fixlip_helpers.vision_language import VisionLanguageGame
+    from fixlip_helpers.encoders.vision_language import VisionLanguageGame
 
 BLOCK = 64
 """Passes that are encoded between two writes: no more are lost to an interruption."""

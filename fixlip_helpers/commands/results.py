@@ -97,7 +97,7 @@ def _draw(explanation: Explanation, image, path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    from fixlip_helpers.plots import explanation_figure, own_style
+    from fixlip_helpers.showing.plots import explanation_figure, own_style
 
     with (
         notes(),
@@ -117,7 +117,7 @@ def say_files(out: Path) -> None:
 def _page(explanation: Explanation, image) -> str:
     """The HTML page: scores and judgement, the explorer, the strongest pairs, how it was made."""
     from fixlip_helpers.show import scores, tile_name
-    from fixlip_helpers.widgets import explorer_page
+    from fixlip_helpers.showing.widgets import explorer_page
 
     meta, tile = explanation.meta, tile_name(explanation)
     passes = ", ".join(f"{count:,} {side}" for side, count in meta.get("passes", {}).items())

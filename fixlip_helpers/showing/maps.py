@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, ImageColor, ImageOps
 
-from fixlip_helpers.pictures import open_image
+from fixlip_helpers.encoders.pictures import open_image
 from fixlip_helpers.show import LOWERS, MAP_PIXELS, RAISES, tiles_of
 
 if TYPE_CHECKING:

@@ -35,7 +35,6 @@ from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 from PIL import Image, ImageOps
 
-from fixlip_helpers.maps import picture_and_box
 from fixlip_helpers.show import (
     LOWERS,
     RAISES,
@@ -52,6 +51,7 @@ from fixlip_helpers.show import (
     word_index,
     words_of,
 )
+from fixlip_helpers.showing.maps import picture_and_box
 from fixlip_helpers.switches import SWITCHES
 
 if TYPE_CHECKING:

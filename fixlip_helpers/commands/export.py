@@ -2,8 +2,8 @@
 
 The page *Try it* of the book explains a picture on the reader's own device. This module writes what it loads:
 
-* ``facts.js``: the pictures and captions of :func:`~fixlip_helpers.scenes.examples`, stored explanations of those that
-  are shown (``results/try_it_examples.json``), and of each model all but weights;
+* ``facts.js``: the pictures and captions of :func:`~fixlip_helpers.world.scenes.examples`, stored explanations of
+  those that are shown (``results/try_it_examples.json``), and of each model all but weights;
 * ``mini-clip.js``, ``mini-siglip.js``: each model's weights, float16 as they are stored, loaded when they are wanted;
 * ``try_it.js``: the modules of ``web/try_it`` and of the explorer as one script, with the worker and the compiled
   kernels inside, so that the page works from a folder too, where a browser fetches nothing;
@@ -28,20 +28,20 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from fixlip_helpers import scenes
-from fixlip_helpers.choices import web
 from fixlip_helpers.coalitions import authors_split
-from fixlip_helpers.datasets import published_clip
-from fixlip_helpers.maps import data_uri
-from fixlip_helpers.models import SOUND, VisionLanguageModel, load_model
-from fixlip_helpers.pictures import (
+from fixlip_helpers.encoders.models import SOUND, VisionLanguageModel, load_model
+from fixlip_helpers.encoders.pictures import (
     COLOURED_SHARE,
     GREY_LEVELS,
     MOST_COLOURS_OF_A_DRAWING,
     MOST_GREYS_OF_A_DRAWING,
 )
-from fixlip_helpers.released import PUBLISHED_BUDGET
+from fixlip_helpers.experiments.datasets import published_clip
+from fixlip_helpers.experiments.released import PUBLISHED_BUDGET
+from fixlip_helpers.showing.choices import web
+from fixlip_helpers.showing.maps import data_uri
 from fixlip_helpers.streams import write_anything
+from fixlip_helpers.world import scenes
 
 ACTIVATIONS = ("gelu", "quick_gelu", "gelu_pytorch_tanh")
 """Nonlinearities of the kernels, by their names in transformers."""
@@ -223,7 +223,7 @@ def stored_explanations() -> dict[str, list[dict]]:
     ValueError
         If the captions have changed since.
     """
-    stored = Path(__file__).parent.parent / "results" / "try_it_examples.json"
+    stored = Path(__file__).parents[2] / "results" / "try_it_examples.json"
     records = json.loads(stored.read_text(encoding="utf-8"))["explanations"]
     captions = {name: [record["meta"]["caption"] for record in pair] for name, pair in records.items()}
     if captions != {name: list(shown[1:]) for name, shown in SHOWN.items()}:
@@ -277,7 +277,7 @@ def published() -> dict:
     are its numbers in logits, ``coalitions`` how many of each side the authors drew.
     """
     explanation = published_clip()[1]["FIxLIP"]
-    asset = Path(__file__).parent / "assets" / "dog_and_hydrant.jpg"
+    asset = Path(__file__).parents[1] / "assets" / "dog_and_hydrant.jpg"
     n = explanation.n_image
     image, text = authors_split(PUBLISHED_BUDGET, n, explanation.n_text)
     return {

@@ -18,8 +18,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from fixlip_helpers import scenes
-from fixlip_helpers.scenes import NOUNS, PATCH, SIZE, Scene
+from fixlip_helpers.world import scenes
+from fixlip_helpers.world.scenes import NOUNS, PATCH, SIZE, Scene
 
 #: Nouns and the background on which training nearly always shows them.
 HABITATS = {"camel": "sand", "fish": "water", "owl": "night", "tent": "grass"}

@@ -14,29 +14,29 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fixlip_helpers.coalitions import as_coalitions, at_least_one
+from fixlip_helpers.encoders.masking import prepare_removal
+from fixlip_helpers.encoders.pictures import warn_of_photograph
+from fixlip_helpers.encoders.players import image_players as find_image_players
+from fixlip_helpers.encoders.players import text_players as find_text_players
 from fixlip_helpers.encoding import check_finite, encode_in_batches
 from fixlip_helpers.games import SideBySide, digest, side_names
-from fixlip_helpers.masking import prepare_removal
-from fixlip_helpers.pictures import warn_of_photograph
-from fixlip_helpers.players import image_players as find_image_players
-from fixlip_helpers.players import text_players as find_text_players
 from fixlip_helpers.show import players_of, shortened
 
 if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
 
-    from fixlip_helpers.masking import Removal
-    from fixlip_helpers.models import Caption, Picture, VisionLanguageModel
-    from fixlip_helpers.two_tower import TwoTower
+    from fixlip_helpers.encoders.masking import Removal
+    from fixlip_helpers.encoders.models import Caption, Picture, VisionLanguageModel
+    from fixlip_helpers.encoders.two_tower import TwoTower
 
 
 class VisionLanguageGame(SideBySide):
     """One picture and one caption as a two-sided game: what does a CLIP-like model say of parts of them?
 
     Image players are the patches, row by row; text players are the tokens of the caption, special
-    tokens excluded; both can be coarser (:mod:`~fixlip_helpers.players`). The value of a coalition is the model's
-    logit for what it leaves visible (the paper's Definition 3). A removed token is hidden by the
+    tokens excluded; both can be coarser (:mod:`~fixlip_helpers.encoders.players`). The value of a coalition is the
+    model's logit for what it leaves visible (the paper's Definition 3). A removed token is hidden by the
     attention mask (or as the model's ``text_removal`` says) and keeps its position; a removed patch is treated as
     ``removal`` says.
 
@@ -46,14 +46,14 @@ class VisionLanguageGame(SideBySide):
     Parameters
     ----------
     model : VisionLanguageModel or TwoTower
-        From :func:`~fixlip_helpers.models.load_model`, or anybody's model in a
-        :class:`~fixlip_helpers.two_tower.TwoTower`.
+        From :func:`~fixlip_helpers.encoders.models.load_model`, or anybody's model in a
+        :class:`~fixlip_helpers.encoders.two_tower.TwoTower`.
     image : path, PIL image, array of shape (H, W, 3), or Picture
-        As :func:`~fixlip_helpers.pictures.open_image` takes it.
+        As :func:`~fixlip_helpers.encoders.pictures.open_image` takes it.
     text : str or Caption
     removal : str or callable
         ``"mean"``, ``"constant"``, ``"blur"``, ``"drop"``, or a function like those in
-        :mod:`~fixlip_helpers.masking`; ``functools.partial`` sets their options.
+        :mod:`~fixlip_helpers.encoders.masking`; ``functools.partial`` sets their options.
     batch_size : int
         Coalitions that are encoded at a time.
     progress : bool
@@ -61,9 +61,9 @@ class VisionLanguageGame(SideBySide):
     image_players : "patches", (rows, columns), or array of labels
         Blocks of patches, or one label for each patch or for each pixel of ``model.prepare_image(image).seen``
         (superpixels, boxes); patches with label -1 are always visible. See
-        :func:`~fixlip_helpers.players.image_players`.
+        :func:`~fixlip_helpers.encoders.players.image_players`.
     text_players : "tokens", "words", or groups of token numbers
-        See :func:`~fixlip_helpers.players.text_players`.
+        See :func:`~fixlip_helpers.encoders.players.text_players`.
 
     Attributes
     ----------

@@ -2,8 +2,8 @@
 
 :class:`TwoTower` wraps an image encoder and a text encoder that are called as functions (OpenCLIP, MobileCLIP, a
 fine-tuned network, a service behind an address) and offers what
-:class:`~fixlip_helpers.vision_language.VisionLanguageGame` and the removals ask of a model. What can be found out by
-asking is not asked of the user:
+:class:`~fixlip_helpers.encoders.vision_language.VisionLanguageGame` and the removals ask of a model. What can be
+found out by asking is not asked of the user:
 
 * size and normalisation of the pixels: ``preprocess`` is given a black and a white picture;
 * where in a picture the encoder looks: ``preprocess`` is given a picture whose colours are coordinates;
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from fixlip_helpers.models import (
+from fixlip_helpers.encoders.models import (
     Caption,
     Picture,
     Preparation,
@@ -34,8 +34,8 @@ from fixlip_helpers.models import (
     short_digest,
     unit_rows,
 )
-from fixlip_helpers.pictures import open_for_encoder
-from fixlip_helpers.pieces import Words, name_players, name_spans
+from fixlip_helpers.encoders.pictures import open_for_encoder
+from fixlip_helpers.encoders.pieces import Words, name_players, name_spans
 
 if TYPE_CHECKING:
     import torch
@@ -182,7 +182,7 @@ class TwoTower(Scoring):
         Raises
         ------
         ValueError
-            As :func:`~fixlip_helpers.pictures.open_image`, and for a picture more than ``MAX_ASPECT_RATIO``
+            As :func:`~fixlip_helpers.encoders.pictures.open_image`, and for a picture more than ``MAX_ASPECT_RATIO``
             times as long as wide.
         """
         import torch

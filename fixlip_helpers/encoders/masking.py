@@ -29,8 +29,8 @@ from PIL import Image, ImageColor
 if TYPE_CHECKING:
     import torch
 
-    from fixlip_helpers.models import VisionLanguageModel
-    from fixlip_helpers.two_tower import TwoTower
+    from fixlip_helpers.encoders.models import VisionLanguageModel
+    from fixlip_helpers.encoders.two_tower import TwoTower
 
 
 class Removal(Protocol):

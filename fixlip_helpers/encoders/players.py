@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fixlip_helpers.pictures import ImageWarning
+from fixlip_helpers.encoders.pictures import ImageWarning
 from fixlip_helpers.show import count
 
 if TYPE_CHECKING:
-    from fixlip_helpers.models import Picture
+    from fixlip_helpers.encoders.models import Picture
 
 ALWAYS_VISIBLE = -1
 
@@ -292,7 +292,7 @@ def text_players(
     names : sequence of str
         Of the tokens.
     words : sequence of (str, token numbers)
-        The caption's words, as :class:`~fixlip_helpers.models.Caption` has them.
+        The caption's words, as :class:`~fixlip_helpers.encoders.models.Caption` has them.
 
     Returns
     -------

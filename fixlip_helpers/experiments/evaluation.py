@@ -31,8 +31,12 @@ from tqdm import tqdm
 from fixlip_helpers.baselines import METHODS, Subject, exclip, exclip_image_part, find_method
 from fixlip_helpers.checkpoints import Remembered
 from fixlip_helpers.coalitions import Design, check_count, check_p, choose_design, n_monomials, plain
-from fixlip_helpers.datasets import Input, open_inputs
-from fixlip_helpers.engines import in_process, on_ray
+from fixlip_helpers.encoders.models import EMBEDDED, short_digest
+from fixlip_helpers.encoders.pictures import open_image
+from fixlip_helpers.encoders.vision_language import VisionLanguageGame
+from fixlip_helpers.experiments.datasets import Input, open_inputs
+from fixlip_helpers.experiments.engines import in_process, on_ray
+from fixlip_helpers.experiments.released import Asked, passes_of, sides_of
 from fixlip_helpers.explanation import Explanation, written_whole
 from fixlip_helpers.games import digest
 from fixlip_helpers.metrics import (
@@ -47,16 +51,12 @@ from fixlip_helpers.metrics import (
     shuffled_patches,
 )
 from fixlip_helpers.metrics.curves import JUDGING_DRAWS
-from fixlip_helpers.models import EMBEDDED, short_digest
-from fixlip_helpers.pictures import open_image
-from fixlip_helpers.released import Asked, passes_of, sides_of
 from fixlip_helpers.sides import Side, combine, fit_side
-from fixlip_helpers.vision_language import VisionLanguageGame
 
 if TYPE_CHECKING:
     import pandas
 
-    from fixlip_helpers.models import VisionLanguageModel
+    from fixlip_helpers.encoders.models import VisionLanguageModel
 
 METRICS = ("faithfulness", "blocks", "shapley", "aid", "pgr")
 
@@ -84,7 +84,7 @@ class Request:
     Attributes
     ----------
     data : str
-        As for :func:`~fixlip_helpers.datasets.open_inputs`.
+        As for :func:`~fixlip_helpers.experiments.datasets.open_inputs`.
     models, methods, metrics : tuple of str
         Names; the methods are those of :data:`~fixlip_helpers.baselines.METHODS`, for ``pgr`` also with
         :data:`EACH` at their end; the metrics those of :data:`METRICS`.
@@ -111,7 +111,7 @@ class Request:
     released : bool
         Measure as the FIxLIP release does, where it differs from this package: its sampler and its split of ``budget``,
         without a penalty; AID from greedy chains, for every input; PGR as a ratio of sums; grids and their captions as
-        in :func:`~fixlip_helpers.datasets.open_inputs`.
+        in :func:`~fixlip_helpers.experiments.datasets.open_inputs`.
     """
 
     data: str
@@ -408,11 +408,11 @@ def evaluate(
         ``rows.parquet``, ``summary.csv``, ``summary.md`` and a figure for each metric. If it holds results of the
         same request, those are reused whose picture, captions and model are what they were.
     device : str, optional
-        As for :func:`~fixlip_helpers.models.load_model`.
+        As for :func:`~fixlip_helpers.encoders.models.load_model`.
     workers : int
         0: in this process. Otherwise that many Ray actors.
     ray_address, gpus
-        See :func:`~fixlip_helpers.engines.on_ray`.
+        See :func:`~fixlip_helpers.experiments.engines.on_ray`.
 
     Returns
     -------
@@ -491,7 +491,7 @@ def identify(models: Sequence[str], device: str | None = None) -> list[Identifie
     Parameters
     ----------
     models : sequence of str
-        As for :func:`~fixlip_helpers.models.load_model`.
+        As for :func:`~fixlip_helpers.encoders.models.load_model`.
 
     Returns
     -------
@@ -503,7 +503,7 @@ def identify(models: Sequence[str], device: str | None = None) -> list[Identifie
     ValueError
         If one cannot be loaded, or two are one and the same model.
     """
-    from fixlip_helpers.models import load_model
+    from fixlip_helpers.encoders.models import load_model
 
     asked_before: dict[str, str] = {}
     names = []
@@ -553,7 +553,7 @@ class _Work:
         self.request, self.model, self.device = request, model, device
 
     def __call__(self) -> Callable[[Unit], list[dict] | str]:
-        from fixlip_helpers.models import load_model
+        from fixlip_helpers.encoders.models import load_model
 
         model, inputs = load_model(self.model.asked, self.device), self.request.inputs
         if model.fingerprint() != self.model.fingerprint:  # on another machine, or written to since
@@ -653,7 +653,7 @@ def usable_captions(
     model: str, inputs: Sequence[Input], device: str | None = None
 ) -> tuple[list[tuple[str, ...]], list[tuple[str, str]]]:
     """The captions of each input that a model can read, and what cannot be used: ``(input's id, reason)``."""
-    from fixlip_helpers.models import load_model
+    from fixlip_helpers.encoders.models import load_model
 
     encoder, usable, refused = load_model(model, device), [], []
     for one in inputs:
@@ -674,7 +674,7 @@ def best_captions(
     model: str, inputs: Sequence[Input], units: Sequence[Unit], device: str | None = None
 ) -> Iterator[tuple[Unit, tuple[float, str] | str]]:
     """Each unit's caption with the highest score, as ``(score, caption)``, or why there is none."""
-    from fixlip_helpers.models import load_model
+    from fixlip_helpers.encoders.models import load_model
 
     encoder = load_model(model, device)
     for unit in tqdm(units, "selection", delay=2, leave=False):
@@ -874,7 +874,7 @@ def plan(request: Request, device: str | None = None) -> Iterator[Plan]:
     ValueError
         If a model cannot be loaded.
     """
-    from fixlip_helpers.models import load_model
+    from fixlip_helpers.encoders.models import load_model
 
     for name in request.models:
         model = load_model(name, device)
@@ -917,7 +917,7 @@ def fit_passes(request: Request, model: str) -> dict[str, int]:
 
     Where cross-modal sampling cannot be used (FIxLIP-SI, Shapley values) they are so many for each caption.
     """
-    from fixlip_helpers.models import load_model
+    from fixlip_helpers.encoders.models import load_model
 
     n_image, found = load_model(model).n_patches, {}
     for name in request.methods:
@@ -1024,7 +1024,7 @@ def paper_request(
         Default: the paper's three with data (as released: its two CLIPs for Figure 3, ViT-B/32 and B/16, and Figure 4,
         seven models for Table 1), the two embedded ones without.
     data : str, optional
-        COCO or class folders, as for :func:`~fixlip_helpers.datasets.open_inputs`. None: the picture world.
+        COCO or class folders, as for :func:`~fixlip_helpers.experiments.datasets.open_inputs`. None: the picture world.
     released : bool
         As the release's scripts measure (:class:`Request`), in place of as this book does. exCLIP and Grad-ECLIP as
         released, and GAME, are among the methods where all models are CLIPs; Figure 3 of a SigLIP sweeps p.
@@ -1075,7 +1075,7 @@ def draw_figures(table: pandas.DataFrame, folder: Path) -> list[Path]:
     """A figure for each metric of a summary: every method's mean with its interval; models side by side."""
     import matplotlib.pyplot as plt
 
-    from fixlip_helpers.plots import INK, own_style
+    from fixlip_helpers.showing.plots import INK, own_style
 
     paths = []
     for metric, rows in table.groupby("metric", sort=False):

@@ -31,7 +31,7 @@ N_PATCHES = GRID[0] * GRID[1]
 
 SPRITE = 80  # pixels along one side of a stored drawing
 _ATLAS_COLUMNS = 12
-_SPRITES = Path(__file__).parent / "assets" / "sprites"
+_SPRITES = Path(__file__).parents[1] / "assets" / "sprites"
 
 #: Drawing styles seen in training; the last one, ``openmoji``, is for evaluation only.
 STYLES = ("noto", "twemoji", "fluent")

@@ -20,7 +20,7 @@ KEYS = 'data-lm-suppress-shortcuts="true"'  # JupyterLab leaves the arrow keys t
 
 def web() -> Path:
     """The folder of styles and scripts: inside an installed package, beside it in a checkout."""
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     return next(folder for folder in (package / "web", package.parent / "web") if folder.is_dir())
 
 

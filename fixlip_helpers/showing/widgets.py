@@ -2,7 +2,7 @@
 
 :func:`stack_view` shows one of several pictures, drawn beforehand, chosen by buttons; :func:`word_view` is
 that for the words of an explanation. :func:`guess` asks, and :func:`replies` answers. All four are
-:class:`~fixlip_helpers.choices.Choices`: HTML of their own, no widgets.
+:class:`~fixlip_helpers.showing.choices.Choices`: HTML of their own, no widgets.
 :func:`explorer` shows the explorer of ``web/`` (the patches of a word, the words of a patch);
 :func:`explorer_page` is the same as one self-contained HTML page, which the command line writes.
 """
@@ -22,11 +22,11 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from PIL import Image
 
-from fixlip_helpers.choices import Choices, name_of, web
-from fixlip_helpers.maps import data_uri, picture_and_box, picture_record
-from fixlip_helpers.pictures import open_image
-from fixlip_helpers.plots import heat
+from fixlip_helpers.encoders.pictures import open_image
 from fixlip_helpers.show import alt_text, explanation_html, tiles_of, word_index, words_of
+from fixlip_helpers.showing.choices import Choices, name_of, web
+from fixlip_helpers.showing.maps import data_uri, picture_and_box, picture_record
+from fixlip_helpers.showing.plots import heat
 
 if TYPE_CHECKING:
     from IPython.display import HTML
@@ -119,7 +119,7 @@ def word_view(
 
     Parameters
     ----------
-    explanation, image : as for :func:`fixlip_helpers.plots.heat`
+    explanation, image : as for :func:`fixlip_helpers.showing.plots.heat`
     words : sequence of str or int, optional
         Default: all.
     width : str
@@ -209,7 +209,7 @@ def explorer_page(
     explanation : Explanation
         With ``meta["grid"]`` or ``meta["image_groups"]``. Its numbers go into the page with six significant digits.
     image : picture or Picture
-        As for :func:`fixlip_helpers.plots.heat`.
+        As for :func:`fixlip_helpers.showing.plots.heat`.
     header, footer : str
         HTML around the explorer.
     padding : str

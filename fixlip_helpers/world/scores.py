@@ -15,14 +15,14 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from fixlip_helpers import faults, scenes
+from fixlip_helpers.encoders.models import ASSETS, EMBEDDED, SOUND, VisionLanguageModel, load_model
+from fixlip_helpers.encoders.vision_language import VisionLanguageGame
 from fixlip_helpers.fixlip import fixlip
 from fixlip_helpers.metrics import pointing_game
-from fixlip_helpers.models import ASSETS, EMBEDDED, SOUND, VisionLanguageModel, load_model
-from fixlip_helpers.scenes import BACKGROUNDS, COLOURS, NOUNS, Scene
 from fixlip_helpers.sides import combine, fit_side
 from fixlip_helpers.streams import write_anything
-from fixlip_helpers.vision_language import VisionLanguageGame
+from fixlip_helpers.world import faults, scenes
+from fixlip_helpers.world.scenes import BACKGROUNDS, COLOURS, NOUNS, Scene
 
 #: The least value of each score that the course relies on, and what the score is.
 PROMISES = {
@@ -120,7 +120,7 @@ def retrieval(model: VisionLanguageModel, pools: int, seed: str) -> float:
 
 
 def planted(model: VisionLanguageModel, n: int = 120) -> dict[str, float]:
-    """How far a model shows the faults of :mod:`~fixlip_helpers.faults`; the keys are those of :data:`PLANTED`."""
+    """How far a model shows the faults of :mod:`~fixlip_helpers.world.faults`; keys: :data:`PLANTED`."""
     nouns = embed_captions(model, [scenes.describe([scenes.SceneObject(noun)]) for noun in NOUNS])
 
     def ranks(some: list, words: list[str]) -> np.ndarray:

@@ -44,14 +44,14 @@ import numpy as np
 from PIL import Image
 
 from fixlip_helpers.coalitions import check_count
-from fixlip_helpers.pictures import one_line, open_for_encoder
-from fixlip_helpers.pieces import Words, name_players, name_spans
+from fixlip_helpers.encoders.pictures import one_line, open_for_encoder
+from fixlip_helpers.encoders.pieces import Words, name_players, name_spans
 from fixlip_helpers.switches import one_at_a_time
 
 if TYPE_CHECKING:
     import torch
 
-ASSETS = Path(__file__).parent / "assets"
+ASSETS = Path(__file__).parents[1] / "assets"
 SOUND = ("mini-clip", "mini-siglip")
 EMBEDDED = (*SOUND, "mini-clip-biased")  # the last with the faults of fixlip_helpers.faults
 WHAT_EMBEDDED_MODELS_SEE = (
@@ -159,8 +159,8 @@ class Caption:
     players : tuple of int
         Position of each player in the sequence, in order. Special tokens are never players.
     names : list of str
-        Name of each player: the text that it stands for (:mod:`~fixlip_helpers.pieces`), not the tokenizer's spelling.
-        A character of several tokens gives its name to each.
+        Name of each player: the text that it stands for (:mod:`~fixlip_helpers.encoders.pieces`), not the tokenizer's
+        spelling. A character of several tokens gives its name to each.
     words : list of (str, tuple of int)
         Each word with the players that it is made of: ``("hydrant", (6, 7))`` for ``hydr`` + ``ant``.
         Positions among the players, ready for ``Explanation.merge`` after adding ``n_image``.

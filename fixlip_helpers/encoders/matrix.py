@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
+from fixlip_helpers.encoders.vision_language import VisionLanguageGame
 from fixlip_helpers.explanation import Explanation
 from fixlip_helpers.show import count, framed, safe, signed, table
 from fixlip_helpers.sides import Side, check_partners, combine, fit_side
-from fixlip_helpers.vision_language import VisionLanguageGame
 
 if TYPE_CHECKING:
-    from fixlip_helpers.models import VisionLanguageModel
+    from fixlip_helpers.encoders.models import VisionLanguageModel
 
 MOST_ROWS, MOST_COLUMNS = 20, 8
 """Captions and pictures that a notebook shows."""
@@ -148,7 +148,7 @@ def explain_matrix(
     ----------
     model : VisionLanguageModel
     pictures, captions : sequence
-        What :class:`~fixlip_helpers.vision_language.VisionLanguageGame` takes as image and as text.
+        What :class:`~fixlip_helpers.encoders.vision_language.VisionLanguageGame` takes as image and as text.
     p : float
     removal, batch_size
         As for ``VisionLanguageGame``.

@@ -30,8 +30,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from fixlip_helpers.encoders.pictures import decode_image, open_image
 from fixlip_helpers.games import TableGame
-from fixlip_helpers.pictures import decode_image, open_image
 
 if TYPE_CHECKING:
     from fixlip_helpers.explanation import Explanation
@@ -52,7 +52,7 @@ def part_one_game() -> TableGame:
     -------
     TableGame
         Six players. Players 0 to 2 are regions of the example ``hero`` of
-        :func:`fixlip_helpers.scenes.examples`: the patches of the (white) dog, the patches of the (yellow) bus,
+        :func:`fixlip_helpers.world.scenes.examples`: the patches of the (white) dog, the patches of the (yellow) bus,
         and the background. Players 3 to 5 are the words of the caption "black dog bus". Values are logits of
         ``mini-clip``, rounded to hundredths, so that every number in Part I can be worked out by hand.
 
@@ -91,7 +91,7 @@ def stored_result(name: str) -> dict:
     ValueError
         If there is no such table; the message lists those that there are.
     """
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     folder = next(folder for folder in (package / "results", package.parent / "results") if folder.is_dir())
     path = folder / f"{name}.json"
     if not path.is_file():
@@ -285,7 +285,7 @@ class Input:
         return f"{self.places[0 if caption is None else self.captions.index(caption)]}: {reason}"
 
     def image(self) -> object:
-        """The picture, as :class:`~fixlip_helpers.vision_language.VisionLanguageGame` takes it: a path or a PIL image.
+        """The picture as a game takes it: a path or a PIL image.
 
         Raises
         ------
@@ -391,7 +391,7 @@ def first_words(classes: Sequence[str]) -> tuple[str, ...]:
 
 
 def _scene_inputs(text: str) -> list[Input]:
-    from fixlip_helpers import scenes
+    from fixlip_helpers.world import scenes
 
     parts = text.split(":")
     if (

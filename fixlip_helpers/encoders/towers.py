@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import torch
     from PIL import Image
 
-    from fixlip_helpers.models import Caption, Picture, VisionLanguageModel
+    from fixlip_helpers.encoders.models import Caption, Picture, VisionLanguageModel
 
 
 def lay_open(model: VisionLanguageModel) -> VisionLanguageModel:
@@ -37,7 +37,7 @@ def lay_open(model: VisionLanguageModel) -> VisionLanguageModel:
     ValueError
         If the model is none of the three families.
     """
-    from fixlip_helpers.models import VisionLanguageModel
+    from fixlip_helpers.encoders.models import VisionLanguageModel
 
     if not isinstance(model, VisionLanguageModel):
         raise ValueError(
@@ -326,6 +326,6 @@ def _keep_input(part: dict, name: str) -> Callable:
 
 
 def _unit(rows: torch.Tensor) -> torch.Tensor:
-    from fixlip_helpers.models import unit_rows
+    from fixlip_helpers.encoders.models import unit_rows
 
     return unit_rows(rows)

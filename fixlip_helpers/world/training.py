@@ -38,10 +38,20 @@ from torch import nn
 from tqdm import tqdm
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, SiglipConfig, SiglipModel
 
-from fixlip_helpers import faults, scenes
-from fixlip_helpers.models import ASSETS, EMBEDDED
-from fixlip_helpers.scenes import BACKGROUNDS, COLOURS, N_PATCHES, NOUNS, PATCH, PLAIN, PLURALS, WORDS, Scene
+from fixlip_helpers.encoders.models import ASSETS, EMBEDDED
 from fixlip_helpers.streams import write_anything
+from fixlip_helpers.world import faults, scenes
+from fixlip_helpers.world.scenes import (
+    BACKGROUNDS,
+    COLOURS,
+    N_PATCHES,
+    NOUNS,
+    PATCH,
+    PLAIN,
+    PLURALS,
+    WORDS,
+    Scene,
+)
 
 PAD, UNK, BOS, EOS = "<pad>", "<unk>", "<bos>", "<eos>"
 # EOS is not number 2: transformers' CLIP would then pool at the largest id instead of at the EOS position

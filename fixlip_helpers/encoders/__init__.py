@@ -1,0 +1,1 @@
+"""Models with two towers, how players are removed from what they see, and the game that these make."""

@@ -1,0 +1,1 @@
+"""Figures, views that need no kernel, and what a notebook shows of an explanation."""

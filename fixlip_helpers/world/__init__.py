@@ -1,0 +1,1 @@
+"""The picture world: captioned scenes whose truth is known, planted faults, and the encoders trained on them."""
