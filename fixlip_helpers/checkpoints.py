@@ -31,7 +31,7 @@ import numpy as np
 from tqdm import tqdm
 
 from fixlip_helpers.coalitions import as_coalitions, at_least_one, blocks, plain
-from fixlip_helpers.explanation import written_whole
+from fixlip_helpers.files import written_whole
 from fixlip_helpers.games import SideBySide, TwoSidedGame, checked_embeddings
 from fixlip_helpers.show import count
 

@@ -11,12 +11,9 @@ under ``P_p``; :func:`to_set_basis` and :func:`to_fourier_basis` go from one to 
 
 from __future__ import annotations
 
-import errno
 import json
 import os
-import secrets
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -24,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fixlip_helpers.coalitions import as_coalitions, check_count, check_p, plain
+from fixlip_helpers.files import written_whole
 from fixlip_helpers.show import (
     POOR_FIT,
     Pictured,
@@ -673,37 +671,6 @@ class Explanation(Pictured):
 def _is_array(meta: dict, side: str) -> bool:
     """Whether the pairs of a side come from an orthogonal array, in which a ridge divides them all alike."""
     return meta.get("design", {}).get(side, {}).get("name", "").startswith("orthogonal_array")
-
-
-@contextmanager
-def written_whole(path: str | os.PathLike, new: bool = False) -> Iterator[Path]:
-    """Give a path to write to; the file gets its own name when all went well, and else is removed.
-
-    Until then its name, which ends in ``.part``, is nobody else's: threads and processes that write one file leave
-    the whole of what one of them wrote. With ``new`` it is FileExistsError if the file is there by then.
-    """
-    path = Path(path)
-    part = path.with_name(f"{path.name[:100]}.{secrets.token_hex(8)}.part")
-    try:
-        yield part
-        if new:
-            _named_once(part, path)
-        else:
-            os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _named_once(part: Path, path: Path) -> None:
-    """Give a file its name, or raise FileExistsError; where links are unknown two at once may both succeed."""
-    try:
-        os.link(part, path)
-    except FileExistsError:
-        raise
-    except OSError:
-        if path.exists():
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
-        os.replace(part, path)
 
 
 def same_model(one: Mapping, other: Mapping) -> bool:

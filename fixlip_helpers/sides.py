@@ -12,7 +12,6 @@ number of captions, and the reverse: nothing is encoded twice.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -41,8 +40,8 @@ from fixlip_helpers.explanation import (
     player_names,
     same_model,
     to_set_basis,
-    written_whole,
 )
+from fixlip_helpers.files import load_arrays, save_arrays
 from fixlip_helpers.games import TwoSidedGame, checked_embeddings
 from fixlip_helpers.regression import SideRegression, predict, shrink_pairs
 from fixlip_helpers.show import POOR_FIT, Pictured, count, share
@@ -276,8 +275,6 @@ class Side(Pictured):
 
     def save(self, path: str | os.PathLike) -> Path:
         """Write as safetensors with JSON metadata, whole or not at all; returns the path."""
-        from safetensors.numpy import save_file
-
         arrays = {
             "coefficients": self.coefficients,
             "held_out_coalitions": self.held_out.coalitions,
@@ -297,23 +294,13 @@ class Side(Pictured):
             for name in ("modality", "p", "players", "ridge", "scale", "bias", "meta")
         }
         facts["held_out"] = [self.held_out.name, self.held_out.seed]
-        with written_whole(path) as part:
-            save_file(
-                {k: np.ascontiguousarray(a) for k, a in arrays.items()},
-                part,
-                {"fixlip-side": json.dumps(plain(facts))},
-            )
-        return Path(path)
+        return save_arrays(path, "fixlip-side", arrays, plain(facts))
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Side:
         """Read what :meth:`save` wrote; ValueError names the file if it is not a side."""
-        from safetensors import SafetensorError, safe_open
-
         try:
-            with safe_open(path, framework="numpy") as file:
-                facts = json.loads((file.metadata() or {})["fixlip-side"])
-                arrays = {name: file.get_tensor(name) for name in file.keys()}
+            arrays, facts = load_arrays(path, "fixlip-side")
             coalitions, weights = arrays.pop("held_out_coalitions"), arrays.pop("held_out_weights")
             held_out = Design(coalitions, weights, facts["p"], *facts.pop("held_out"))
             drawn = {
@@ -324,7 +311,7 @@ class Side(Pictured):
                 changes, made = drawn.pop("changes"), facts["meta"]["design"]
                 spread = Spread(Design(p=facts["p"], name=made["name"], seed=made["seed"], **drawn), changes)
             return cls(held_out=held_out, spread=spread, **arrays, **facts)
-        except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path} is not a saved side: {error}") from error
 
 

@@ -21,7 +21,6 @@ in batches, :class:`NormalEquations` adds them up, and is merged, saved and cont
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -41,7 +40,8 @@ from fixlip_helpers.coalitions import (
     n_monomials,
     plain,
 )
-from fixlip_helpers.explanation import from_upper_triangle, to_set_basis, written_whole
+from fixlip_helpers.explanation import from_upper_triangle, to_set_basis
+from fixlip_helpers.files import load_arrays, save_arrays
 from fixlip_helpers.matrix_free import Monomials, conjugate_gradients
 
 MAX_TERMS = 21_000
@@ -457,30 +457,21 @@ class NormalEquations:
 
     def save(self, path: str | os.PathLike) -> Path:
         """Write as safetensors, whole or not at all; returns the path."""
-        from safetensors.numpy import save_file
-
-        facts = {"n": self.n, "p": self.p, "total": self.total}
-        with written_whole(path) as part:
-            save_file(
-                {"gram": self.gram, "moments": self.moments},
-                part,
-                {"fixlip-normal-equations": json.dumps(plain(facts))},
-            )
-        return Path(path)
+        facts = plain({"n": self.n, "p": self.p, "total": self.total})
+        return save_arrays(
+            path, "fixlip-normal-equations", {"gram": self.gram, "moments": self.moments}, facts
+        )
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> NormalEquations:
         """Read what :meth:`save` wrote; ValueError names the file if it holds no normal equations."""
-        from safetensors import SafetensorError, safe_open
-
         try:
-            with safe_open(path, framework="numpy") as file:
-                facts = json.loads((file.metadata() or {})["fixlip-normal-equations"])
-                gram, moments = file.get_tensor("gram"), file.get_tensor("moments")
+            arrays, facts = load_arrays(path, "fixlip-normal-equations")
+            gram, moments = arrays["gram"], arrays["moments"]
             equations = cls(facts["n"], facts["p"], moments.shape[1])
             if (gram.shape, len(moments)) != (equations.gram.shape, len(gram)):
                 raise ValueError(f"its arrays have shapes {gram.shape} and {moments.shape}")
-        except (SafetensorError, KeyError, IndexError, TypeError, ValueError) as error:
+        except (KeyError, IndexError, TypeError, ValueError) as error:
             raise ValueError(f"{path} holds no saved normal equations: {error}") from error
         equations.gram, equations.moments, equations.total = gram, moments, facts["total"]
         return equations

@@ -17,7 +17,8 @@ from stand_ins import CAPTION, FAMILIES, NO_FLOAT64, Without64, noise_image, sma
 from fixlip_helpers import Checkpointed, TwoTower, VisionLanguageGame, load_model, plots
 from fixlip_helpers.baselines import exclip, game_relevance, grad_eclip
 from fixlip_helpers.coalitions import draw
-from fixlip_helpers.explanation import Explanation, written_whole
+from fixlip_helpers.explanation import Explanation
+from fixlip_helpers.files import written_whole
 from fixlip_helpers.games import random_embeddings
 from fixlip_helpers.masking import REMOVALS
 from fixlip_helpers.models import VisionLanguageModel, _placed

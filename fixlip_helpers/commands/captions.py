@@ -208,7 +208,7 @@ def _columns(row: Row, most: int | None = None) -> tuple[str, str, str, str]:
 
 def _write_lists(rows: list[Row], of: int, folder: Path) -> None:
     """Write captions.csv and index.html, whole, with what there is so far."""
-    from fixlip_helpers.explanation import written_whole
+    from fixlip_helpers.files import written_whole
 
     table = io.StringIO()
     writer = csv.writer(table)

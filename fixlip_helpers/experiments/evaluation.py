@@ -37,7 +37,8 @@ from fixlip_helpers.encoders.vision_language import VisionLanguageGame
 from fixlip_helpers.experiments.datasets import Input, open_inputs
 from fixlip_helpers.experiments.engines import in_process, on_ray
 from fixlip_helpers.experiments.released import Asked, passes_of, sides_of
-from fixlip_helpers.explanation import Explanation, written_whole
+from fixlip_helpers.explanation import Explanation
+from fixlip_helpers.files import written_whole
 from fixlip_helpers.games import digest
 from fixlip_helpers.metrics import (
     block_faithfulness,
