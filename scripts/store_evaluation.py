@@ -37,6 +37,12 @@ COMMANDS = {
     "grids": f"fixlip evaluate --data scenes:grids:0:50 {MODELS} "
     + methods("fixlip-0.5", "banzhaf-0.5", "exclip", "game", "grad-eclip", "counts", "words")
     + " --metric pgr --out grids",
+    # Every p from as many passes, judged at every p, beside the controls that are drawn.
+    "sweep": "fixlip evaluate --data scenes:pairs:0:16 --model mini-clip "
+    + methods(
+        "fixlip-0.3", "fixlip-0.5", "fixlip-0.7", "banzhaf-0.5", "words", "counts", "shuffled", "random"
+    )
+    + " --metric faithfulness --metric blocks --coalitions 512 --image-coalitions 4096 --out sweep",
     # Maps in units of their own, within the patches and within the words; and the Shapley variant.
     "blocks": "fixlip evaluate --data scenes:pairs:0:50 --model mini-clip "
     + methods("game", "grad-eclip")

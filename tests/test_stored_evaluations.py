@@ -64,6 +64,17 @@ def test_all_methods_have_an_aid_on_the_same_inputs(table):
             assert there.nunique() == 1 and len(there) == group["method"].nunique()
 
 
+def test_rows_that_two_tables_hold_are_the_same():
+    """The runs were made on different days, of the same scenes and coalitions."""
+    pairs, sweep = (
+        pandas.read_parquet(RESULTS / f"evaluation_{name}.parquet") for name in ("pairs", "sweep")
+    )
+    both = pairs.merge(sweep, on=["model", "input", "caption", "method", "metric", "p"])
+    assert set(both["method"]) == {"fixlip-0.5", "banzhaf-0.5", "words", "counts"}
+    assert len(both) == 36 * sweep["input"].nunique()  # four methods, three p, three metrics
+    assert (both["value_x"] - both["value_y"]).abs().max() < 0.01
+
+
 @pytest.mark.parametrize("tables, count", [
     ([random.choice(TABLES)], 1),
     pytest.param(TABLES, 5, marks=pytest.mark.slow),
