@@ -1,5 +1,5 @@
-// Scenes to build: drawings on a background, as fixlip_helpers/scenes.py paints them (the same drawings, tints and
-// textures; a browser scales and blends them itself, so that a pixel may differ by a few levels).
+// Scenes to build: drawings on a background, as fixlip_helpers/world/scenes.py paints them (the same drawings, tints
+// and textures; a browser scales and blends them itself, so that a pixel may differ by a few levels).
 //
 // A scene is { background, objects: [{ noun, colour, size, x, y }] }, colour "" for the drawing's own, sizes in pixels.
 

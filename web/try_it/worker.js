@@ -45,7 +45,7 @@ const ACCURACIES = {
 };
 
 /**
- * A square grid of patches cut into blocks, as even as can be, as fixlip_helpers/players.py cuts it.
+ * A square grid of patches cut into blocks, as even as can be, as fixlip_helpers/encoders/players.py cuts it.
  * @param {number} across patches in a row @param {number} blocks in a row
  * @returns {{ owner: number[], names: string[], facts: any }} the block of each patch, their names, what meta says
  */
