@@ -38,6 +38,7 @@ RUNS = [
 COUNTED = 8  # seconds of computing over which passes are counted, at least
 FEWEST = 16  # passes that are counted, at least
 DONE = r"return Number((/^(\d+) of/.exec(document.querySelector('.ti-count').textContent) ?? [0, 0])[1])"
+COUNT = "return document.querySelector('.ti-count').textContent"
 STATUS = "return document.querySelector('.ti-status').textContent"
 TRUST = "return document.querySelector('.ti-trust')?.textContent ?? ''"
 PRESS = "document.querySelector('.ti-go').click()"
@@ -116,7 +117,7 @@ def measure(driver: Chrome, page: str, folder: Path, name: str, workers: int) ->
     chromium.wait(lambda: "first look" in driver.execute_script(TRUST), "the first map", 1200)
     first, waited = processor(driver) - computed, time.monotonic() - began
     if workers > 1:
-        chromium.wait(lambda: f"on {workers} CPU threads" in driver.execute_script(STATUS), "the workers")
+        chromium.wait(lambda: f"on {workers} CPU threads" in driver.execute_script(COUNT), "the workers")
     found = rate(driver)
     taken = memory(driver)
     driver.execute_script(
