@@ -315,10 +315,11 @@ def copy(tmp_path_factory):
     shutil.copy(ROOT / "fixlip_helpers/assets/explanation.schema.json", folder / "fixlip_helpers/assets")
     for name in ["truth.py", *(test for tests in TESTS.values() for test in tests)]:
         shutil.copy(ROOT / "tests" / name, folder)
-    # A failure is enough: hypothesis need not look for the smallest one.
+    # A failure is enough: hypothesis need not look for the smallest one. A slow machine is none (tests/conftest.py).
     (folder / "conftest.py").write_text(
-        "from hypothesis import Phase, settings\n"
-        "settings.register_profile('first', phases=[Phase.explicit, Phase.generate])\n"
+        "from hypothesis import HealthCheck, Phase, settings\n"
+        "settings.register_profile('first', phases=[Phase.explicit, Phase.generate], deadline=None,\n"
+        "                          suppress_health_check=[HealthCheck.too_slow])\n"
         "settings.load_profile('first')\n"
     )
     return folder
